@@ -1,0 +1,41 @@
+# make demo   installs into .venv, makes the data, trains, evaluates, draws
+# make test   installs what is missing, runs the tests
+# PYTHON=python3.11 chooses the interpreter, VENV=dir the environment: an
+# existing one keeps its own torch, torchvision and mmcv. PIP_ARGS goes to pip.
+PYTHON ?= python3
+VENV ?= .venv
+TASK ?= seg
+PIP_ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+INSTALL = $(BIN)/python tools/install.py --pip-args="$(PIP_ARGS)"
+REQUIREMENTS := $(wildcard requirements/*.txt) setup.py tools/install.py
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/.genpercept_demo
+	$(BIN)/python tools/demo.py --task $(TASK)
+
+test: $(VENV)/.genpercept_test
+	$(BIN)/python -m genpercept_mm.env
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.genpercept_test
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf .venv build dist *.egg-info genpercept_mm/.mim work_dirs
+	rm -rf data/mini_hypersim
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.genpercept_demo: $(REQUIREMENTS) | $(BIN)/python
+	$(INSTALL) --groups mini
+	touch $@
+
+$(VENV)/.genpercept_test: $(REQUIREMENTS) | $(BIN)/python
+	$(INSTALL) --groups mini hosts tests
+	touch $@ $(VENV)/.genpercept_demo

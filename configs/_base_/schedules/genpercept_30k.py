@@ -1,0 +1,35 @@
+# Official recipe (all tasks): Adam, 3e-5, 30k optimizer steps of 32 images,
+# 100 steps of warm-up, then exponential decay to 1 % at step 25,000.
+# mmengine counts micro batches, so every length is multiplied by the number
+# that is accumulated. With n GPUs, divide accumulative_counts by n and
+# max_iters, val_interval and the scheduler's begin and end likewise.
+accumulative_counts = 8
+optim_wrapper = dict(
+    type='OptimWrapper',  # --amp gives the fp16 of the official recipe
+    optimizer=dict(type='Adam', lr=3e-5),
+    accumulative_counts=accumulative_counts)
+param_scheduler = [
+    # step n has (n + 1) % of the rate; the official code's first step has 0
+    dict(
+        type='LinearLR',
+        start_factor=0.01 / accumulative_counts,
+        by_epoch=False,
+        begin=0,
+        end=100 * accumulative_counts),
+    dict(
+        type='ExponentialLR',
+        gamma=0.01**(1 / (24900 * accumulative_counts)),
+        by_epoch=False,
+        begin=100 * accumulative_counts,
+        end=25000 * accumulative_counts)
+]
+train_cfg = dict(
+    type='IterBasedTrainLoop',
+    max_iters=30000 * accumulative_counts,
+    val_interval=3000 * accumulative_counts)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+default_hooks = dict(
+    checkpoint=dict(interval=3000 * accumulative_counts),
+    logger=dict(interval=50 * accumulative_counts))
+auto_scale_lr = dict(enable=False, base_batch_size=32)

@@ -1,0 +1,50 @@
+"""What the command-line tools share."""
+import os
+import os.path as osp
+
+from mmengine.config import DictAction
+
+
+def add_common_arguments(parser):
+    """Add the flags that OpenMMLab's train and test tools share.
+
+    Args:
+        parser (ArgumentParser): Gets --work-dir, --cfg-options, --launcher
+            and --local-rank.
+    """
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config values: key=value, nested with dots; lists as '
+        'key="[a,b]"')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # torch.distributed.launch passes --local-rank
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def prepare_config(cfg, args):
+    """Apply the shared flags to a config, in place.
+
+    The work dir is the command line's, else the config's, else
+    ``./work_dirs/<config name>``.
+
+    Args:
+        cfg (Config): Loaded from ``args.config``.
+        args (Namespace): Parsed `add_common_arguments`.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)

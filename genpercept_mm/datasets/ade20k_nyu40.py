@@ -1,0 +1,50 @@
+"""ADE20K seen through NYU40's classes."""
+from mmseg.datasets import ADE20KDataset
+
+from genpercept_mm.registry import DATASETS
+from .hypersim import HypersimDataset
+
+# ADE20K index (1..150) -> NYU40 id (1..40), by name. The paper's mapping is
+# not published; this is ours: 33 classes, no merging of near synonyms.
+ADE20K_TO_NYU40 = {
+    1: 1, 4: 2, 11: 3, 8: 4, 20: 5, 24: 6, 16: 7, 15: 8, 9: 9, 63: 10,
+    23: 11, 46: 12, 64: 13, 34: 14, 25: 15, 19: 16, 45: 17, 58: 18, 28: 19,
+    29: 20, 93: 21, 6: 22, 68: 23, 51: 24, 90: 25, 82: 27, 42: 29, 13: 31,
+    66: 33, 48: 34, 37: 35, 38: 36, 116: 37}
+
+
+@DATASETS.register_module()
+class ADE20KNYU40Dataset(ADE20KDataset):
+    """ADE20K with the labels of the classes it shares with Hypersim.
+
+    For table 9 of the paper (zero-shot column). 33 of ADE20K's 150 classes
+    become NYU40 ids, all other pixels are ignored. Folder layout and
+    arguments are those of mmseg's ``ADE20KDataset``; the classes are
+    `HypersimDataset`'s 40, so that a Hypersim model can be evaluated as it
+    is.
+    """
+
+    METAINFO = HypersimDataset.METAINFO
+
+    @classmethod
+    def get_label_map(cls, new_classes=None):
+        """Map ADE20K's 0-based ids to NYU40's, others to 255.
+
+        Args:
+            new_classes (Sequence[str], optional): Must be None or all 40
+                classes. Defaults to None.
+
+        Returns:
+            dict[int, int]: {0..149: 0..39 or 255}.
+
+        Raises:
+            ValueError: If other classes are asked for.
+        """
+        if new_classes is not None and tuple(
+                new_classes) != cls.METAINFO['classes']:
+            raise ValueError('ADE20KNYU40Dataset: classes are fixed to '
+                             "NYU40's; remove metainfo.classes.")
+        return {
+            index: ADE20K_TO_NYU40.get(index + 1, 256) - 1
+            for index in range(150)
+        }

@@ -1,0 +1,260 @@
+"""Where Hypersim keeps its files, and how they are read and written.
+
+Hypersim (Roberts et al., ICCV 2021, arXiv:2011.02523) ships one HDF5 file per
+frame and quantity, each with a single array under the key ``dataset``::
+
+    data_root
+    ├── metadata_images_split_scene_v1.csv
+    └── ai_VVV_NNN
+        ├── _detail/...
+        └── images
+            ├── scene_cam_XX_final_preview/frame.IIII.tonemap.jpg
+            ├── scene_cam_XX_final_hdf5/frame.IIII.color.hdf5
+            └── scene_cam_XX_geometry_hdf5/frame.IIII.<quantity>.hdf5
+
+Everything here is a pure function of its arguments; the registered classes
+and the mini-Hypersim renderer are built on it.
+"""
+import os
+import os.path as osp
+import re
+import tempfile
+from collections import namedtuple
+from csv import DictReader
+
+import numpy as np
+
+SPLIT_CSV = 'metadata_images_split_scene_v1.csv'
+SPLIT_COLUMNS = ('scene_name', 'camera_name', 'frame_id',
+                 'included_in_public_release', 'exclude_reason',
+                 'split_partition_name')
+GEOMETRY_KINDS = ('depth_meters', 'normal_cam', 'normal_world',
+                  'normal_bump_cam', 'normal_bump_world', 'position',
+                  'render_entity_id', 'semantic', 'semantic_instance')
+
+Frame = namedtuple('Frame', 'scene camera frame')
+
+
+def frame_path(data_root, scene, camera, frame, kind):
+    """Build the path of one file of one frame.
+
+    Args:
+        data_root (str): Folder that holds the scenes.
+        scene (str): For example ``'ai_001_001'``.
+        camera (str): For example ``'cam_00'``.
+        frame (int): Frame id.
+        kind (str): ``'tonemap'`` (preview JPG), ``'color'`` or one of
+            ``GEOMETRY_KINDS``.
+
+    Returns:
+        str: The path.
+
+    Raises:
+        ValueError: If ``kind`` is none of these.
+    """
+    images = osp.join(data_root, scene, 'images')
+    if kind == 'tonemap':
+        folder, suffix = f'scene_{camera}_final_preview', 'tonemap.jpg'
+    elif kind == 'color':
+        folder, suffix = f'scene_{camera}_final_hdf5', 'color.hdf5'
+    elif kind in GEOMETRY_KINDS:
+        folder, suffix = f'scene_{camera}_geometry_hdf5', f'{kind}.hdf5'
+    else:
+        raise ValueError(
+            f"frame_path: kind must be 'tonemap', 'color' or one of "
+            f'{GEOMETRY_KINDS}, got {kind!r}.')
+    return osp.join(images, folder, f'frame.{frame:04d}.{suffix}')
+
+
+def read_split_csv(path, split):
+    """List the public frames of one split of the official CSV.
+
+    Args:
+        path (str): ``metadata_images_split_scene_v1.csv``.
+        split (str): ``'train'``, ``'val'`` or ``'test'``.
+
+    Returns:
+        list[Frame]: (scene, camera, frame id) in file order; frames that
+        Apple excluded from the public release are left out.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a column is missing, or the split holds no frame.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'Hypersim: the split file {path} does not exist; it is '
+            f'{SPLIT_CSV} of the ml-hypersim repository (folder '
+            'evermotion_dataset/analysis). Copy it there, or set ann_file.')
+    frames = []
+    with open(path, newline='') as file:
+        reader = DictReader(file)
+        missing = [c for c in SPLIT_COLUMNS if c != 'exclude_reason'
+                   and c not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(
+                f'Hypersim: {path} lacks the column(s) {missing}; expected '
+                f'the header of {SPLIT_CSV}: {",".join(SPLIT_COLUMNS)}.')
+        for row in reader:
+            if (row['included_in_public_release'] == 'True'
+                    and row['split_partition_name'] == split):
+                frames.append(Frame(row['scene_name'], row['camera_name'],
+                                    int(row['frame_id'])))
+    if not frames:
+        raise ValueError(
+            f'Hypersim: {path} lists no public frame of split {split!r}; '
+            "splits are 'train', 'val' and 'test'.")
+    return frames
+
+
+def frame_of_path(path):
+    """Tell which frame a file belongs to.
+
+    Args:
+        path (str): A path as `frame_path` builds it.
+
+    Returns:
+        Frame | None: (scene, camera, frame id); None for other paths.
+    """
+    match = re.search(
+        r'([^/\\]+)[/\\]images[/\\]scene_(\w+?)_(?:final|geometry)_\w+'
+        r'[/\\]frame\.(\d+)\.', path)
+    if match is None:
+        return None
+    return Frame(match[1], match[2], int(match[3]))
+
+
+def frame_name(path):
+    """Name a frame uniquely, as file names repeat from scene to scene.
+
+    Args:
+        path (str): A path as `frame_path` builds it, or any other.
+
+    Returns:
+        str: For example ``'ai_001_001_cam_00_fr0007'``; for other paths the
+        file name without its suffix.
+    """
+    frame = frame_of_path(path)
+    if frame is None:
+        return osp.splitext(osp.basename(path))[0]
+    return f'{frame.scene}_{frame.camera}_fr{frame.frame:04d}'
+
+
+def read_hdf5(path):
+    """Read the array of a Hypersim HDF5 file.
+
+    Args:
+        path (str): File with one array under the key ``dataset``.
+
+    Returns:
+        np.ndarray: The array, as stored.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        OSError: If the file is truncated or not HDF5 (the path is named).
+        KeyError: If it has no array ``dataset``.
+    """
+    import h5py
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'Hypersim: {path} does not exist.')
+    try:
+        with h5py.File(path, 'r') as file:
+            if 'dataset' not in file:
+                raise KeyError(
+                    f"Hypersim: {path} has no array 'dataset', only "
+                    f'{sorted(file)}; it is not a Hypersim file.')
+            return file['dataset'][()]
+    except OSError as error:
+        raise OSError(
+            f'Hypersim: {path} cannot be read as HDF5 ({error}); it is '
+            'probably truncated. Download or extract it again.') from error
+
+
+def write_hdf5(path, array):
+    """Write one array as Hypersim does, all of it or nothing.
+
+    Args:
+        path (str): Target file; its folder is made when missing.
+        array (np.ndarray): Stored under the key ``dataset``.
+    """
+    import h5py
+    os.makedirs(osp.dirname(path), exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=osp.dirname(path))
+    os.close(handle)
+    try:
+        with h5py.File(temporary, 'w') as file:
+            file.create_dataset('dataset', data=array, compression='gzip')
+        os.replace(temporary, path)
+    finally:
+        if osp.exists(temporary):
+            os.remove(temporary)
+
+
+def tone_map(color, render_entity_id=None):
+    """Map linear radiance to a displayable image as Apple's tool does.
+
+    The scale puts the 90th percentile of the brightness of valid pixels at
+    0.8 after a gamma of 2.2.
+
+    Args:
+        color (np.ndarray): (H, W, 3) float, linear radiance.
+        render_entity_id (np.ndarray, optional): (H, W) int, -1 = invalid.
+            Defaults to None (all pixels count).
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+    """
+    color = np.nan_to_num(color.astype(np.float32))
+    valid = (np.ones(color.shape[:2], bool) if render_entity_id is None
+             else render_entity_id != -1)
+    gamma, percentile, target = 2.2, 90, 0.8
+    scale = 1.0
+    if valid.any():
+        brightness = color[valid] @ np.array([0.3, 0.59, 0.11], np.float32)
+        current = np.percentile(brightness, percentile)
+        scale = 0.0 if current < 1e-4 else target**gamma / current
+    image = np.clip(np.maximum(scale * color, 0)**(1 / gamma), 0, 1)
+    return (image * 255).astype(np.uint8)
+
+
+def read_color(path):
+    """Read and tone-map the radiance of a frame.
+
+    Args:
+        path (str): ``frame.IIII.color.hdf5``; the mask of invalid pixels,
+            ``frame.IIII.render_entity_id.hdf5``, is used where present.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    color = read_hdf5(path)
+    entity_path = path.replace('_final_hdf5', '_geometry_hdf5').replace(
+        '.color.hdf5', '.render_entity_id.hdf5')
+    entity = read_hdf5(entity_path) if osp.isfile(entity_path) else None
+    return tone_map(color, entity)
+
+
+def distance_to_planar_depth(distance, focal=None):
+    """Turn distance to the optical centre into depth along the view axis.
+
+    Holds for Hypersim's standard camera (horizontal field of view pi/3,
+    principal point in the middle).
+
+    Args:
+        distance (np.ndarray): (H, W), metres.
+        focal (float, optional): Focal length in pixels. Defaults to None
+            (``W / 2 * cot(pi / 6)``, 886.81 at 1024 pixels).
+
+    Returns:
+        np.ndarray: (H, W), metres.
+    """
+    height, width = distance.shape
+    if focal is None:
+        focal = width / 2 / np.tan(np.pi / 6)
+    x = np.arange(width) - (width - 1) / 2
+    y = np.arange(height) - (height - 1) / 2
+    ray = np.sqrt(x[None]**2 + y[:, None]**2 + focal**2)
+    return distance * focal / ray

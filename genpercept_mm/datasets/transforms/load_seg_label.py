@@ -1,0 +1,66 @@
+"""Class index maps from image files, checked."""
+import mmcv
+import numpy as np
+from mmengine import fileio
+from mmseg.datasets.transforms import LoadAnnotations
+
+from genpercept_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadSegLabel(LoadAnnotations):
+    """mmseg's ``LoadAnnotations``, refusing what it would misread.
+
+    The stock transform casts whatever the file holds to uint8 and passes
+    any shape and any id on.
+
+    Required Keys:
+
+    - seg_map_path, seg_fields, label_map, reduce_zero_label
+    - ori_shape, if the image is loaded: must be the label's size
+
+    Added Keys:
+
+    - gt_seg_map (H, W) uint8
+
+    Args:
+        num_ids (int): Ids in the file are 0..num_ids - 1, or 255 (ignored);
+            with ``reduce_zero_label`` 0 counts as one.
+        **kwargs: Arguments of mmseg's ``LoadAnnotations``.
+
+    Raises:
+        OSError: If the file cannot be decoded.
+        ValueError: If it has several channels, an id out of range, or
+            another size than the image.
+    """
+
+    def __init__(self, num_ids, **kwargs):
+        super().__init__(**kwargs)
+        self.num_ids = num_ids
+
+    def _load_seg_map(self, results):
+        path = results['seg_map_path']
+        raw = mmcv.imfrombytes(
+            fileio.get(path, backend_args=self.backend_args),
+            flag='unchanged',
+            backend=self.imdecode_backend)
+        if raw is None:
+            raise OSError(f'LoadSegLabel: {path} cannot be decoded.')
+        if raw.ndim != 2:
+            raise ValueError(
+                f'LoadSegLabel: {path} has shape {raw.shape}; a label has '
+                'one channel of class ids. Colour-coded labels must be '
+                'converted first.')
+        wrong = (raw >= self.num_ids) & (raw != 255) | (raw < 0)
+        if wrong.any():
+            raise ValueError(
+                f'LoadSegLabel: {path} holds the label id '
+                f'{np.asarray(raw)[wrong].flat[0]}; this data set has ids '
+                f'0..{self.num_ids - 1}, and 255 where ignored.')
+        if raw.shape != tuple(results.get('ori_shape', raw.shape)):
+            raise ValueError(
+                f'LoadSegLabel: image {results["img_path"]} is '
+                f'{results["ori_shape"]} (after the rotation that its EXIF '
+                f'tag asks for) and label {path} is {raw.shape} (H, W); '
+                'they must be equal.')
+        super()._load_seg_map(results)

@@ -1,0 +1,5 @@
+from .safe_checkpoint_hook import SafeCheckpointHook
+from .scene_visualization_hook import SceneVisualizationHook
+from .strict_load_hook import StrictLoadHook
+
+__all__ = ['SafeCheckpointHook', 'SceneVisualizationHook', 'StrictLoadHook']

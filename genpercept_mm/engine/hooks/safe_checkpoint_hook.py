@@ -1,0 +1,110 @@
+"""Checkpoints that survive a full disk."""
+import os
+import os.path as osp
+import tempfile
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.hooks import CheckpointHook
+
+from genpercept_mm.registry import HOOKS
+
+
+class AtomicLocalBackend(LocalBackend):
+    """The local file system, with files that appear whole or not at all."""
+
+    def put(self, obj, filepath):
+        """Write bytes to a file.
+
+        Args:
+            obj (bytes | memoryview): Content.
+            filepath (str | Path): Target; its folder is made when missing.
+
+        Raises:
+            OSError: If the content cannot be written; an older file of that
+                name is kept, and the message names the folder.
+        """
+        folder = osp.dirname(osp.abspath(filepath))
+        os.makedirs(folder, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix='.part')
+        try:
+            with os.fdopen(handle, 'wb') as file:
+                file.write(obj)
+                file.flush()
+                os.fsync(file.fileno())
+            # mkstemp makes files private; give them the usual mode
+            umask = os.umask(0)
+            os.umask(umask)
+            os.chmod(temporary, 0o666 & ~umask)
+            os.replace(temporary, filepath)
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f'cannot write {filepath} ({error.strerror}); earlier '
+                f'checkpoints in {folder} are intact. Make '
+                f'{len(obj) / 2**20:.0f} MiB of room and continue with '
+                '--resume') from error
+        finally:
+            if osp.exists(temporary):
+                os.remove(temporary)
+
+
+register_backend('genpercept_mm.atomic', AtomicLocalBackend, force=True)
+
+
+class _LateRemoval:
+    """A file backend that keeps removals for later."""
+
+    def __init__(self, backend):
+        self.backend, self.removals = backend, []
+
+    def __getattr__(self, name):
+        return getattr(self.backend, name)
+
+    def remove(self, path):
+        self.removals.append((self.backend.remove, path))
+
+    def rmtree(self, path):
+        self.removals.append((self.backend.rmtree, path))
+
+    def flush(self):
+        for remove, path in self.removals:
+            remove(path)
+
+
+@HOOKS.register_module()
+class SafeCheckpointHook(CheckpointHook):
+    """mmengine's ``CheckpointHook``, never without a whole checkpoint.
+
+    The stock hook removes outdated checkpoints before it writes the new
+    one, and writes in place: a full disk leaves a torn file and nothing
+    else. Here files are written aside and renamed, and outdated ones go
+    last. Takes the arguments of mmengine's ``CheckpointHook``; files on
+    other back ends (``backend_args``) are written as there.
+    """
+
+    def before_train(self, runner):
+        """Set up the output folder.
+
+        Args:
+            runner (Runner): The runner of the training process.
+        """
+        super().before_train(runner)
+        if self.backend_args is None and isinstance(self.file_backend,
+                                                    LocalBackend):
+            self.backend_args = dict(backend='genpercept_mm.atomic')
+
+    def _save_checkpoint_with_step(self, runner, step, meta):
+        self._save_then_remove(super()._save_checkpoint_with_step, runner,
+                               step, meta)
+
+    def _save_best_checkpoint(self, runner, metrics):
+        self._save_then_remove(super()._save_best_checkpoint, runner, metrics)
+
+    def _save_then_remove(self, save, *args):
+        backend = self.file_backend
+        self.file_backend = _LateRemoval(backend)
+        try:
+            save(*args)
+            self.file_backend.flush()
+        finally:
+            self.file_backend = backend

@@ -1,0 +1,45 @@
+"""Refuse to evaluate a checkpoint that does not fit."""
+from mmengine.hooks import Hook
+from mmengine.model import BaseTTAModel, is_model_wrapper
+
+from genpercept_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class StrictLoadHook(Hook):
+    """Raise if a checkpoint leaves a part of the model without weights.
+
+    mmengine logs missing tensors and shapes that differ, and goes on with
+    random values. ``tools/test.py`` adds this hook.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        """Compare a checkpoint with the model, before it is loaded.
+
+        Args:
+            runner (Runner): Holds the model.
+            checkpoint (dict): Has ``state_dict``, or is one.
+
+        Raises:
+            RuntimeError: If tensors are missing or differ in shape.
+        """
+        given = checkpoint.get('state_dict', checkpoint)
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        own = model.state_dict()
+        missing = [key for key in own if key not in given
+                   and not key.endswith('num_batches_tracked')]
+        wrong = [f'{key}: {tuple(given[key].shape)} there, '
+                 f'{tuple(value.shape)} here' for key, value in own.items()
+                 if key in given and given[key].shape != value.shape
+                 and not key.endswith('prompt_embeds')]
+        if missing or wrong:
+            raise RuntimeError(
+                'The checkpoint does not belong to this config: '
+                f'{len(missing)} of {len(own)} tensors are missing '
+                f'({", ".join(missing[:5])}), {len(wrong)} have another '
+                f'shape ({"; ".join(wrong[:5])}). Use the config it was '
+                'trained with.')

@@ -1,0 +1,71 @@
+"""IoU over a subset of classes."""
+import os.path as osp
+
+from mmseg.evaluation import IoUMetric
+
+from genpercept_mm.datasets.hypersim_layout import frame_name
+from genpercept_mm.registry import METRICS
+
+
+@METRICS.register_module()
+class SegIoUMetric(IoUMetric):
+    """mmseg's ``IoUMetric``, averaged over the classes that are labelled.
+
+    Areas are counted over all classes, so predicting a class outside the
+    subset is an error; only the mean, and the table, leave those classes
+    out. Files of ``output_dir`` carry scene, camera and frame, as Hypersim
+    repeats file names from scene to scene.
+
+    Args:
+        class_indices (Sequence[int], optional): 0-based classes to average.
+            Defaults to None (all).
+        **kwargs: Arguments of mmseg's ``IoUMetric``.
+    """
+
+    def __init__(self, class_indices=None, **kwargs):
+        super().__init__(**kwargs)
+        self.class_indices = class_indices
+
+    def process(self, data_batch, data_samples):
+        """Count areas of a batch, and write predictions if asked to.
+
+        Args:
+            data_batch (dict): The batch.
+            data_samples (Sequence[dict]): Predictions and labels.
+        """
+        if self.output_dir is not None:
+            data_samples = [
+                dict(sample, img_path=osp.join(
+                    osp.dirname(sample['img_path']),
+                    frame_name(sample['img_path']) + '.png'))
+                for sample in data_samples]
+        super().process(data_batch, data_samples)
+
+    def compute_metrics(self, results):
+        """Average over the subset.
+
+        Args:
+            results (list): Areas per image, (K, ) each.
+
+        Returns:
+            dict[str, float]: ``aAcc``, ``mIoU`` and ``mAcc`` in percent.
+
+        Raises:
+            ValueError: If a class index is out of range.
+        """
+        if self.class_indices is None or self.format_only:
+            return super().compute_metrics(results)
+        meta = self.dataset_meta
+        classes = meta['classes']
+        indices = list(self.class_indices)
+        if not all(0 <= index < len(classes) for index in indices):
+            raise ValueError('SegIoUMetric: class_indices must be in 0..'
+                             f'{len(classes) - 1}, got {indices}.')
+        self.dataset_meta = dict(
+            meta, classes=tuple(classes[index] for index in indices))
+        try:
+            return super().compute_metrics([
+                tuple(areas[indices] for areas in result)
+                for result in results])
+        finally:
+            self.dataset_meta = meta

@@ -1,0 +1,4 @@
+from .backbones import SDUNet
+from .data_preprocessors import OneStepDataPreprocessor
+
+__all__ = ['OneStepDataPreprocessor', 'SDUNet']

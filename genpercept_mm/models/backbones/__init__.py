@@ -1,0 +1,3 @@
+from .sd_unet import SDUNet
+
+__all__ = ['SDUNet']

@@ -1,0 +1,419 @@
+"""Stable Diffusion's U-Net as a backbone for dense prediction."""
+import torch
+from mmengine.logging import print_log
+from mmengine.model import BaseModule
+from torch.utils.checkpoint import checkpoint
+
+from genpercept_mm.registry import MODELS
+from ..utils.sd_archs import resolve_arch
+from ..utils.sd_weights import (check_source, embed_prompt,
+                                read_prompt_embeds, read_weights)
+
+FEATURE_TYPES = ('post_upsample', 'pre_upsample')
+LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
+
+
+@MODELS.register_module()
+class SDUNet(BaseModule):
+    """One deterministic step of Stable Diffusion, seen as a backbone.
+
+    GenPercept (arXiv:2403.06090, section 3): the VAE encodes the image, and
+    the U-Net runs once on the clean image latent at a fixed timestep with
+    the empty prompt. No text encoder exists here; its output is the buffer
+    ``prompt_embeds``.
+
+    Note:
+        - N: images in a batch; H, W: image height and width
+        - h, w: latent cells, floor(H / 8) and floor(W / 8)
+        - L, D: tokens and width of the embedded prompt
+
+    ============  =======================  ===============  ==============
+    out_indices   feature (SD 1.5, 2.1)    post_upsample    pre_upsample
+    ============  =======================  ===============  ==============
+    0             up_blocks.3              320, 1/8         320, 1/8
+    1             up_blocks.2              640, 1/8         640, 1/16
+    2             up_blocks.1              1280, 1/16       1280, 1/32
+    3             up_blocks.0              1280, 1/32       1280, 1/64
+    4             predicted latent         4, 1/8           4, 1/8
+    ============  =======================  ===============  ==============
+
+    The predicted latent is minus the U-Net's output: with all betas at 1 and
+    v-prediction the clean sample is ``-v``; it is in the VAE's scaled units
+    (times 0.18215). Parts that no requested output needs are not kept.
+
+    Args:
+        arch (str | dict): ``'sd21'``, ``'sd15'``, ``'mini'``, or
+            ``dict(unet=..., vae=...)`` with diffusers config fields.
+            Defaults to 'sd21'.
+        pretrained (str, optional): Folder in diffusers layout or hub id;
+            read by ``init_weights``. Defaults to None (random weights,
+            unless ``init_cfg`` or a checkpoint brings some).
+        out_indices (Sequence[int]): Outputs, see the table. Defaults to
+            (0, 1, 2, 3).
+        feature_type (str): ``'post_upsample'``, each block's output, as in
+            the official DPT variant, or ``'pre_upsample'``, before its
+            up-sampler, as in VPD. Defaults to 'post_upsample'.
+        timestep (int): The fixed timestep, 0 to 999. Defaults to 1.
+        prompt (str): Text to embed when ``pretrained`` is read. Defaults to
+            ''.
+        prompt_embeds (str, optional): File with the embedded prompt (.npy,
+            .pt, .safetensors) to use instead. Defaults to None.
+        freeze_vae (bool): Keep the VAE encoder fixed. Defaults to True.
+        freeze_unet (bool): Keep the U-Net fixed. Defaults to False.
+        lora_rank (int): If positive, fix the U-Net and train LoRA matrices
+            of this rank (alpha equal to it) on every attention projection;
+            needs peft. Defaults to 0.
+        with_cp (bool): Gradient checkpointing: less memory, more time.
+            Defaults to False.
+        init_cfg (dict, optional): mmengine initialization, for example
+            ``dict(type='Pretrained', checkpoint=...)``. Defaults to None.
+
+    Attributes:
+        out_channels (tuple[int]): Channels of each output.
+        out_strides (tuple[int]): Strides of each output; an input that is
+            not a multiple gives ``ceil(h / (stride / 8))`` cells.
+        size_divisor (int): The VAE's stride; an input that is not a multiple
+            loses the rest at the right and bottom edge.
+
+    Raises:
+        ValueError: If an argument is outside its set.
+        FileNotFoundError: If ``pretrained`` is no folder of that layout.
+
+    Examples:
+        >>> backbone = SDUNet(arch='mini')
+        >>> outs = backbone(torch.zeros(1, 3, 64, 96))
+        >>> [tuple(out.shape[1:]) for out in outs]
+        [(32, 8, 12), (64, 8, 12), (96, 4, 6), (128, 2, 3)]
+    """
+
+    def __init__(self,
+                 arch='sd21',
+                 pretrained=None,
+                 out_indices=(0, 1, 2, 3),
+                 feature_type='post_upsample',
+                 timestep=1,
+                 prompt='',
+                 prompt_embeds=None,
+                 freeze_vae=True,
+                 freeze_unet=False,
+                 lora_rank=0,
+                 with_cp=False,
+                 init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
+        unet_cfg, vae_cfg = resolve_arch(arch)
+        num_blocks = len(unet_cfg['block_out_channels'])
+        out_indices = tuple(out_indices)
+        if not out_indices or any(
+                index not in range(num_blocks + 1) for index in out_indices):
+            raise ValueError(
+                f'SDUNet: out_indices must be of 0..{num_blocks - 1} (up '
+                f'blocks, finest first) and {num_blocks} (predicted latent),'
+                f' got {out_indices}.')
+        if feature_type not in FEATURE_TYPES:
+            raise ValueError(f'SDUNet: feature_type must be one of '
+                             f'{FEATURE_TYPES}, got {feature_type!r}.')
+        if not 0 <= timestep < 1000:
+            raise ValueError('SDUNet: timestep must be in 0..999, got '
+                             f'{timestep}.')
+        if lora_rank and freeze_unet:
+            raise ValueError('SDUNet: lora_rank trains the U-Net through '
+                             'LoRA and freeze_unet forbids it; set one.')
+        if pretrained is not None and init_cfg is not None:
+            raise ValueError('SDUNet: pretrained and init_cfg both say where'
+                             ' the weights are; set one.')
+        if pretrained is not None:
+            check_source(pretrained)
+
+        self.pretrained = pretrained
+        self.prompt = prompt
+        self.prompt_embeds_file = prompt_embeds
+        self.out_indices = out_indices
+        self.feature_type = feature_type
+        self.timestep = timestep
+        self.freeze_vae = freeze_vae
+        self.freeze_unet = freeze_unet
+        self.lora_rank = lora_rank
+        self.with_cp = with_cp
+
+        # diffusers takes seconds to import, so only who builds a model pays
+        from diffusers import AutoencoderKL, UNet2DConditionModel
+        self.unet = UNet2DConditionModel(**unet_cfg)
+        self.vae = AutoencoderKL(**vae_cfg)
+        del self.vae.decoder, self.vae.post_quant_conv
+        self.scaling_factor = self.vae.config.scaling_factor
+        # Fixed values, so that models built without weights are comparable.
+        generator = torch.Generator().manual_seed(0)
+        self.register_buffer(
+            'prompt_embeds',
+            torch.randn(
+                1, 2, unet_cfg['cross_attention_dim'], generator=generator))
+        self._has_weights = pretrained is None
+
+        self._describe_outputs(vae_cfg)
+        self._drop_unused_parts()
+        if lora_rank:
+            self._add_lora()
+        if with_cp:
+            self.unet.enable_gradient_checkpointing()
+            self.vae.enable_gradient_checkpointing()
+        self._freeze()
+        self.register_load_state_dict_pre_hook(_adapt_state_dict)
+
+    def _describe_outputs(self, vae_cfg):
+        channels = tuple(self.unet.config.block_out_channels)
+        self.size_divisor = 2**(len(vae_cfg['block_out_channels']) - 1)
+        strides = [self.size_divisor * 2**i for i in range(len(channels))]
+        if self.feature_type == 'post_upsample':
+            strides = strides[:1] + strides[:-1]
+        channels += (self.unet.config.out_channels, )
+        strides.append(self.size_divisor)
+        self.out_channels = tuple(channels[i] for i in self.out_indices)
+        self.out_strides = tuple(strides[i] for i in self.out_indices)
+
+    def _drop_unused_parts(self):
+        """Remove what no output depends on: a distributed run must not
+        wait for gradients that never come."""
+        num_blocks = len(self.unet.up_blocks)
+        self.predicts_latent = num_blocks in self.out_indices
+        if self.predicts_latent:
+            return
+        self.unet.conv_norm_out = self.unet.conv_out = None
+        last = num_blocks - 1 - min(self.out_indices)
+        self.unet.up_blocks = self.unet.up_blocks[:last + 1]
+        if self.feature_type == 'pre_upsample':
+            self.unet.up_blocks[last].upsamplers = None
+
+    def _add_lora(self):
+        try:
+            from peft import LoraConfig
+        except ImportError as error:
+            raise ImportError('SDUNet: lora_rank needs peft; install it '
+                              'with: pip install peft') from error
+        # Official recipe: alpha = rank, A ~ N(0, 1/r), B = 0
+        self.unet.add_adapter(
+            LoraConfig(
+                r=self.lora_rank,
+                lora_alpha=self.lora_rank,
+                init_lora_weights='gaussian',
+                target_modules=LORA_TARGETS))
+
+    def _freeze(self):
+        if self.freeze_vae:
+            self.vae.requires_grad_(False)
+        if self.freeze_unet:
+            self.unet.requires_grad_(False)
+
+    def train(self, mode=True):
+        """Set the mode; frozen parts stay in eval mode.
+
+        Args:
+            mode (bool): True for training. Defaults to True.
+
+        Returns:
+            SDUNet: Itself.
+        """
+        super().train(mode)
+        if self.freeze_vae:
+            self.vae.eval()
+        if self.freeze_unet:
+            self.unet.eval()
+        return self
+
+    def init_weights(self):
+        """Load ``pretrained``, or follow ``init_cfg``.
+
+        Raises:
+            ValueError: If the weights are of another architecture.
+            RuntimeError: If a tensor is missing in the files.
+            OSError: If a file cannot be found or read.
+        """
+        if self.pretrained is None:
+            if self.init_cfg is None:
+                print_log(
+                    'SDUNet: no pretrained weights are set; U-Net and VAE '
+                    'start from random values.',
+                    logger='current')
+            super().init_weights()
+        else:
+            self._load_pretrained()
+        if self.prompt_embeds_file is not None:
+            self._set_prompt(read_prompt_embeds(self.prompt_embeds_file))
+
+    def _load_pretrained(self):
+        prompt_embeds = None
+        if self.prompt_embeds_file is None:
+            prompt_embeds = embed_prompt(self.pretrained, self.prompt)
+        for part in ('unet', 'vae'):
+            model = getattr(self, part)
+            state, absent = read_weights(
+                type(model), model, self.pretrained, part)
+            own = model.state_dict()
+            _to_lora_names(state, own)
+            missing = [key for key in own if '.lora_' not in key
+                       and (key not in state or key in absent)]
+            if missing:
+                raise RuntimeError(
+                    f'SDUNet: {part} of pretrained={self.pretrained!r} lacks '
+                    f'{len(missing)} tensors: {_abridge(missing)}.')
+            model.load_state_dict(
+                {key: state[key] for key in own if key in state},
+                strict=False)
+        if prompt_embeds is not None:
+            self._set_prompt(prompt_embeds)
+        self._has_weights = True
+        print_log(f'SDUNet: loaded {self.pretrained}', logger='current')
+
+    def _set_prompt(self, prompt_embeds):
+        width = self.prompt_embeds.shape[-1]
+        if prompt_embeds.shape[-1] != width:
+            raise ValueError(
+                f'SDUNet: the embedded prompt is {prompt_embeds.shape[-1]} '
+                f'wide, but the U-Net of this arch takes {width}; use the '
+                'text encoder that belongs to it.')
+        self.prompt_embeds = prompt_embeds.to(self.prompt_embeds)
+
+    def encode(self, x):
+        """Encode images into scaled latents (posterior mean, no sampling).
+
+        Args:
+            x (Tensor): (N, 3, H, W) RGB in [-1, 1].
+
+        Returns:
+            Tensor: (N, 4, h, w), times 0.18215.
+        """
+        with torch.set_grad_enabled(torch.is_grad_enabled()
+                                    and not self.freeze_vae):
+            moments = self.vae.quant_conv(self.vae.encoder(x))
+        return moments.chunk(2, dim=1)[0] * self.scaling_factor
+
+    def forward(self, x):
+        """Compute the requested features.
+
+        Args:
+            x (Tensor): (N, 3, H, W) RGB in [-1, 1], at least 8 x 8 pixels.
+
+        Returns:
+            tuple[Tensor]: One (N, C, H / stride, W / stride) for each entry
+            of ``out_indices``, in that order.
+
+        Raises:
+            ValueError: If ``x`` has another shape or is too small.
+            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+        """
+        if x.dim() != 4 or x.shape[1] != 3 or min(
+                x.shape[2:]) < self.size_divisor:
+            raise ValueError(
+                f'SDUNet: input must be (N, 3, H, W) with H and W of at '
+                f'least {self.size_divisor}, got {tuple(x.shape)}; pad with '
+                'genpercept_mm.OneStepDataPreprocessor.')
+        if not self._has_weights:
+            raise RuntimeError(
+                f'SDUNet: pretrained={self.pretrained!r} is set but not '
+                'loaded; call init_weights(), or load a checkpoint.')
+        outs = self._run_unet(self.encode(x))
+        return tuple(outs[index] for index in self.out_indices)
+
+    def _run_unet(self, latent):
+        """Run the U-Net once; {out index: Tensor}."""
+        unet = self.unet
+        prompt = self.prompt_embeds.expand(latent.shape[0], -1, -1)
+        time = unet.time_embedding(unet.get_time_embed(latent, self.timestep))
+
+        hidden = unet.conv_in(latent)
+        skips = [hidden]
+        for block in unet.down_blocks:
+            context = {}
+            if getattr(block, 'has_cross_attention', False):
+                context['encoder_hidden_states'] = prompt
+            hidden, block_skips = block(hidden, time, **context)
+            skips.extend(block_skips)
+        hidden = unet.mid_block(hidden, time, encoder_hidden_states=prompt)
+
+        outs = {}
+        num_blocks = len(unet.down_blocks)
+        for i, block in enumerate(unet.up_blocks):
+            hidden = self._run_up_block(block, hidden, skips, time, prompt)
+            index = num_blocks - 1 - i
+            if self.feature_type == 'pre_upsample':
+                outs[index] = hidden
+            if block.upsamplers is not None:
+                # Odd sizes: scale to the next skip's size, not by two
+                hidden = block.upsamplers[0](hidden, skips[-1].shape[2:])
+            if self.feature_type == 'post_upsample':
+                outs[index] = hidden
+        if self.predicts_latent:
+            hidden = unet.conv_act(unet.conv_norm_out(hidden))
+            outs[num_blocks] = -unet.conv_out(hidden)
+        return outs
+
+    def _run_up_block(self, block, hidden, skips, time, prompt):
+        """Run an up block without its up-sampler, so that either side of
+        the up-sampler can be a feature."""
+
+        def layer(hidden, skip, resnet, attention):
+            hidden = resnet(torch.cat([hidden, skip], dim=1), time)
+            if attention is not None:
+                hidden = attention(
+                    hidden, encoder_hidden_states=prompt,
+                    return_dict=False)[0]
+            return hidden
+
+        attentions = getattr(block, 'attentions', [None] * len(block.resnets))
+        for resnet, attention in zip(block.resnets, attentions):
+            args = hidden, skips.pop(), resnet, attention
+            if self.with_cp and torch.is_grad_enabled():
+                hidden = checkpoint(layer, *args, use_reentrant=False)
+            else:
+                hidden = layer(*args)
+        return hidden
+
+
+def _abridge(keys, limit=8):
+    more = len(keys) - limit
+    return ', '.join(keys[:limit]) + (f' and {more} more' if more > 0 else '')
+
+
+def _to_lora_names(state, own):
+    """Rename plain weights to those that peft wraps, in place."""
+    for key in own:
+        plain = key.replace('.base_layer.', '.')
+        if plain != key and plain in state and key not in state:
+            state[key] = state.pop(plain)
+
+
+def _adapt_state_dict(module, state_dict, prefix, *args):
+    """Check a checkpoint before it is loaded, and adopt its prompt.
+
+    mmengine only logs what does not fit, and would go on with random
+    weights.
+
+    Raises:
+        RuntimeError: If the checkpoint holds this backbone, but of another
+            architecture.
+    """
+    own = module.state_dict()
+    given = {key[len(prefix):]: value for key, value in state_dict.items()
+             if key.startswith(prefix)}
+    if not any(key.startswith(('unet.', 'vae.')) for key in given):
+        return
+    _to_lora_names(given, own)
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        del state_dict[key]
+    state_dict.update({prefix + key: value for key, value in given.items()})
+
+    missing = [key for key in own if key not in given
+               and '.lora_' not in key]
+    wrong = [f'{key} is {tuple(given[key].shape)} there, '
+             f'{tuple(value.shape)} here' for key, value in own.items()
+             if key in given and key != 'prompt_embeds'
+             and given[key].shape != value.shape]
+    if missing or wrong:
+        raise RuntimeError(
+            'SDUNet: the checkpoint is of another architecture. '
+            f'{len(missing)} tensors are missing ({_abridge(missing)}); '
+            f'{len(wrong)} have another shape ({_abridge(wrong, 3)}). Set '
+            'arch, feature_type, out_indices and lora_rank as in its '
+            'training config.')
+    if 'prompt_embeds' in given:
+        module._set_prompt(given['prompt_embeds'])
+    module._has_weights = True

@@ -1,0 +1,95 @@
+"""Architectures of Stable Diffusion's U-Net and VAE, written out.
+
+With these a model builds without a network connection and without weights.
+The values are the ``config.json`` fields of the diffusers classes
+``UNet2DConditionModel`` and ``AutoencoderKL`` that shape the network.
+"""
+
+_SD_VAE = dict(
+    in_channels=3,
+    out_channels=3,
+    down_block_types=('DownEncoderBlock2D', ) * 4,
+    up_block_types=('UpDecoderBlock2D', ) * 4,
+    block_out_channels=(128, 256, 512, 512),
+    layers_per_block=2,
+    latent_channels=4,
+    norm_num_groups=32,
+    scaling_factor=0.18215)
+
+_SD_UNET = dict(
+    in_channels=4,
+    out_channels=4,
+    down_block_types=('CrossAttnDownBlock2D', ) * 3 + ('DownBlock2D', ),
+    up_block_types=('UpBlock2D', ) + ('CrossAttnUpBlock2D', ) * 3,
+    block_out_channels=(320, 640, 1280, 1280),
+    layers_per_block=2,
+    norm_num_groups=32)
+
+ARCHS = {
+    # Stable Diffusion 2.1: 865,910,724 parameters; attention_head_dim is,
+    # by a historic slip in diffusers, the number of heads
+    'sd21': dict(
+        unet=dict(
+            _SD_UNET,
+            sample_size=96,
+            cross_attention_dim=1024,
+            attention_head_dim=(5, 10, 20, 20),
+            use_linear_projection=True,
+            upcast_attention=True),
+        vae=_SD_VAE),
+    # Stable Diffusion 1.5: 859,520,964 parameters
+    'sd15': dict(
+        unet=dict(
+            _SD_UNET,
+            sample_size=64,
+            cross_attention_dim=768,
+            attention_head_dim=8),
+        vae=_SD_VAE),
+    # The same structure at a size that a laptop trains in minutes
+    'mini': dict(
+        unet=dict(
+            _SD_UNET,
+            block_out_channels=(32, 64, 96, 128),
+            layers_per_block=1,
+            norm_num_groups=8,
+            sample_size=16,
+            cross_attention_dim=32,
+            attention_head_dim=(1, 2, 3, 4),
+            use_linear_projection=True),
+        vae=dict(
+            _SD_VAE,
+            block_out_channels=(16, 32, 64, 64),
+            layers_per_block=1,
+            norm_num_groups=8)),
+}
+
+
+def resolve_arch(arch, owner='SDUNet'):
+    """Look an architecture up.
+
+    Args:
+        arch (str | dict): A name in ``ARCHS``, or ``dict(unet=..., vae=...)``
+            with the fields of the two diffusers ``config.json`` files.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        tuple[dict, dict]: Fresh copies of the U-Net and the VAE config.
+
+    Raises:
+        ValueError: If the name is unknown, or a dict lacks a part.
+    """
+    if isinstance(arch, str):
+        if arch not in ARCHS:
+            raise ValueError(f'{owner}: arch must be one of {sorted(ARCHS)} '
+                             f'or a dict, got {arch!r}.')
+        arch = ARCHS[arch]
+    if set(arch) != {'unet', 'vae'}:
+        raise ValueError(
+            f"{owner}: arch as a dict must have exactly the keys 'unet' and "
+            f"'vae', got {sorted(arch)}; each holds the fields of the "
+            'diffusers config.json.')
+    # Tuples, as diffusers stores lists and configs bring either.
+    return tuple({
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in arch[part].items() if not key.startswith('_')
+    } for part in ('unet', 'vae'))

