@@ -358,6 +358,12 @@ def test_nms_threshold_is_exclusive_and_float32():
     assert mmcv_ops.nms(boxes, scores, 0.099, 0).tolist() == [0]
 
 
+def test_nms_match_threshold_is_inclusive():
+    dets = torch.tensor([[0., 0, 2, 1, .8], [0, 0, 2, 2, .9]])
+    assert mmcv_ops.nms_match(dets, 0.5) == [[1, 0]]
+    assert mmcv_ops.nms_match(dets, 0.51) == [[1], [0]]
+
+
 def test_nms_offset_counts_the_last_pixel():
     # 0 without and 1 / 7 with offset 1: 4 + 4 pixels, one shared.
     boxes = torch.tensor([[0., 0, 1, 1], [1, 1, 2, 2]])
@@ -451,6 +457,15 @@ def test_softnms_equals_loop(method, offset):
                                torch.tensor(expected).double()[:, :5])
     assert (dets[len(index):] == -7).all()
     assert torch.equal(boxes, before[0]) and torch.equal(scores, before[1])
+
+
+def test_softnms_threshold_is_inclusive():
+    boxes = torch.tensor([[0., 0, 2, 2], [0, 0, 2, 1]])
+    for threshold, score in ((0.5, 0.4), (0.51, 0.8)):
+        dets = torch.zeros(2, 5)
+        mmcv_ops.softnms(boxes, torch.tensor([.9, .8]), dets, threshold, 0.5,
+                         0.1, 1, 0)
+        assert dets[1].tolist() == pytest.approx([0, 0, 2, 1, score])
 
 
 @pytest.mark.parametrize('offset, mode, value', [(0, 0, 1 / 7), (0, 1, 1 / 4),
@@ -761,10 +776,11 @@ def test_softmax_focal_loss_is_finite_when_sure(ops, gamma):
     assert logits.grad[1].tolist() == pytest.approx([-1., 1.])
 
 
-def test_softmax_focal_loss_ignores_other_labels(ops):
+@pytest.mark.parametrize('gamma', [0., 2.])
+def test_softmax_focal_loss_ignores_other_labels(ops, gamma):
     logits, _ = focal_inputs()
     logits = logits[:2].requires_grad_()
-    loss = ops.softmax_focal_loss(logits, torch.tensor([-1, 5]), 2., .25,
+    loss = ops.softmax_focal_loss(logits, torch.tensor([-1, 5]), gamma, .25,
                                   None, 'sum')
     loss.backward()
     assert loss.item() == 0 and logits.grad.abs().sum() == 0
@@ -836,15 +852,16 @@ def test_deform_conv_without_offset_is_a_convolution(ops):
     x = torch.randn(2, 4, 8, 7, generator=generator)
     weight = torch.randn(6, 2, 3, 3, generator=generator)
     bias = torch.randn(6, generator=generator)
-    expected = F.conv2d(x, weight, bias, 2, 1, 1, 2)
+    geometry = (2, (2, 1), (2, 1), 2)  # stride, padding, dilation, groups
+    expected = F.conv2d(x, weight, bias, *geometry)
     offset = torch.zeros(2, 18, *expected.shape[2:])
     mask = torch.full_like(offset[:, :9], 0.5)
     torch.testing.assert_close(
-        ops.deform_conv2d(x, offset, weight, 2, 1, 1, 2) +
+        ops.deform_conv2d(x, offset, weight, *geometry) +
         bias[:, None, None], expected)
     torch.testing.assert_close(
-        ops.modulated_deform_conv2d(x, offset, mask, weight * 2, bias, 2, 1, 1,
-                                    2), expected)
+        ops.modulated_deform_conv2d(x, offset, mask, weight * 2, bias,
+                                    *geometry), expected)
 
 
 def test_deform_conv_offset_is_row_then_column(ops):
@@ -855,6 +872,16 @@ def test_deform_conv_offset_is_row_then_column(ops):
     y = ops.deform_conv2d(x, offset, weight)
     assert y[0, 0, 0].tolist() == [7.5, 8.5, 4.5, 0., 0.]
     assert y[0, 0, 3].tolist() == [0.] * 5
+
+
+def test_deform_conv_has_no_slope_one_cell_outside(ops):
+    x, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 1, 1)
+    offset = torch.zeros(1, 2, 4, 4)
+    offset[0, 0, 0], offset[0, 0, 1] = -1., -1.5
+    offset.requires_grad_()
+    ops.deform_conv2d(x, offset, weight).sum().backward()
+    # Row 0 is read at -1, row 1 at -0.5, where half a cell is lost.
+    assert offset.grad[0, 0, :2].tolist() == [[0.] * 4, [1.] * 4]
 
 
 @pytest.mark.parametrize('modulated', [True, False])

@@ -1,9 +1,10 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 """Render a small data set of furnished rooms in Hypersim's raw layout."""
 import argparse
 
-from genpercept_mm.datasets.mini_hypersim import (build_mini_hypersim,
-                                                  preview_sheet)
+from genpercept_mm.datasets.mini_hypersim import (
+    build_mini_hypersim,
+    preview_sheet,
+)
 
 
 def parse_args():
@@ -19,7 +20,7 @@ def parse_args():
     parser.add_argument('--width', type=int, default=128,
                         help='pixels per row')
     parser.add_argument('--height', type=int, default=96, help='rows')
-    parser.add_argument('--spp', type=int, default=32,
+    parser.add_argument('--spp', type=int, default=24,
                         help='samples per pixel of the colour pictures')
     parser.add_argument('--seed', type=int, default=0,
                         help='other seeds give other rooms')

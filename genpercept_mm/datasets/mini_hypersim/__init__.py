@@ -1,4 +1,3 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 """A small path-traced data set in Hypersim's raw layout.
 
 Importing this needs no renderer; Mitsuba is imported when a frame is

@@ -1,4 +1,3 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 """Write rendered rooms in Hypersim's raw layout."""
 import csv
 import io
@@ -16,9 +15,15 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
-from ..hypersim_layout import (SPLIT_COLUMNS, SPLIT_CSV, frame_path,
-                               read_hdf5, tone_map, write_hdf5)
 from .rooms import FIELD_OF_VIEW, Room, make_room
+from ..hypersim_layout import (
+    SPLIT_COLUMNS,
+    SPLIT_CSV,
+    frame_path,
+    read_hdf5,
+    tone_map,
+    write_hdf5,
+)
 
 PARAMETERS_JSON = 'mini_hypersim.json'
 CAMERA_CSV = 'metadata_camera_parameters.csv'
@@ -86,7 +91,7 @@ def build_mini_hypersim(out_dir: str,
                         num_frames: int = 100,
                         width: int = 128,
                         height: int = 96,
-                        spp: int = 32,
+                        spp: int = 24,
                         seed: int = 0,
                         frames_per_room: int = 4) -> int:
     """Render a data set, or finish one that was interrupted.
@@ -101,7 +106,7 @@ def build_mini_hypersim(out_dir: str,
         width (int): Pixels per row. Defaults to 128.
         height (int): Rows. Defaults to 96.
         spp (int): Samples per pixel of the colour picture; geometry maps
-            are exact with one ray. Defaults to 32.
+            are exact with one ray. Defaults to 24.
         seed (int): Other seeds give other rooms. Defaults to 0.
         frames_per_room (int): Views per room. Defaults to 4.
 

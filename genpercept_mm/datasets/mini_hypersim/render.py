@@ -1,4 +1,3 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 """Path-trace a described room and cast exact rays for its geometry maps."""
 from dataclasses import dataclass
 from typing import Dict, Optional
@@ -370,32 +369,33 @@ def _denoise(first: np.ndarray, second: np.ndarray, albedo: np.ndarray,
         cv2.blur((noise.mean(axis=-1) / excess)**2, (5, 5)), 0)
 
     height, width = entity.shape
-    taps = np.array([1, 4, 6, 4, 1]) / 16
+    taps = np.array([1, 4, 6, 4, 1], np.float32) / 16
     for step in (1, 2, 4):
-        pad = 2 * step
-
-        def shifted(image, row, column, pad=pad):
-            border = [(pad, pad), (pad, pad)] + [(0, 0)] * (image.ndim - 2)
-            image = np.pad(image, border, mode='edge')
-            return image[row:row + height, column:column + width]
-
         brightness = light.mean(axis=-1)
         tolerance = 3 * np.sqrt(variance) + 0.02 * brightness + 1e-6
-        total = np.zeros((height, width))
+        # one array, so that each of the 25 neighbours is one slice
+        guide = np.concatenate([
+            light, normal, brightness[..., None], variance[..., None],
+            entity[..., None]], axis=-1).astype(np.float32)
+        pad = 2 * step
+        guide = np.pad(guide, [(pad, pad), (pad, pad), (0, 0)], mode='edge')
+        total = np.zeros((height, width), np.float32)
         new_light = np.zeros_like(light)
         new_variance = np.zeros_like(variance)
         for i, row in enumerate(range(0, 5 * step, step)):
             for j, column in enumerate(range(0, 5 * step, step)):
-                other = shifted(light, row, column)
-                gap = np.abs(other.mean(axis=-1) - brightness) / tolerance
-                cosine = (shifted(normal, row, column) * normal).sum(-1)
+                other = guide[row:row + height, column:column + width]
+                gap = np.abs(other[..., 6] - brightness) / tolerance
+                cosine = (other[..., 3:6] * normal).sum(axis=-1)
                 weight = (taps[i] * taps[j] * np.exp(-gap)
                           * np.clip(cosine, 0, 1)**32
-                          * (shifted(entity, row, column) == entity))
-                weight = np.where((i == 2) & (j == 2), taps[2]**2, weight)
+                          * (other[..., 8] == entity))
+                if i == j == 2:
+                    # a pixel without normal keeps itself
+                    weight = np.full_like(weight, taps[2]**2)
                 total += weight
-                new_light += weight[..., None] * other
-                new_variance += weight**2 * shifted(variance, row, column)
+                new_light += weight[..., None] * other[..., :3]
+                new_variance += weight**2 * other[..., 7]
         light = np.where(matte[..., None], new_light / total[..., None],
                          light)
         variance = new_variance / total**2

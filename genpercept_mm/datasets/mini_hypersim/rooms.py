@@ -1,4 +1,3 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 """Describe seeded, furnished rooms in plain numpy; nothing is rendered here.
 
 World frame: metres, z up; the floor is the rectangle [0, W] x [0, D] at
@@ -620,7 +619,7 @@ def _make_style(rng, evening) -> _Style:
         fabric=Material(texture=_weave(rng, fabric)),
         fabric2=Material(texture=_weave(rng, fabric2)),
         accent=_paint(accent), lamp_on=bool(evening or rng.random() < 0.5),
-        lamp_power=5.0 if evening else 3.0)
+        lamp_power=3.0 if evening else 2.0)
 
 
 def _table_lamp(rng, style, base) -> _Item:
@@ -688,7 +687,7 @@ def _storage(rng) -> Material:
 
 def _vase(item, rng, base) -> None:
     item.begin()
-    color = Material('glossy', _linear(_hsv(rng, rng.random(), 0.5, 0.7)))
+    color = Material('glossy', _linear(_hsv(rng, rng.random(), 0.35, 0.7)))
     item.turned(base, [(1e-4, 0), (0.05, 0), (0.075, 0.08), (0.06, 0.16),
                        (0.03, 0.2), (0.04, 0.24), (1e-4, 0.23)], color,
                 'otherprop')
@@ -738,7 +737,8 @@ def _wall_shelves(rng, style) -> _Item:
         if rng.random() < 0.7:
             _books_row(item, rng, (-half, 0.02, z + 0.035), half * 1.2, 0.29,
                        0.2)
-        _vase(item, rng, (half - 0.12, 0.12, z + 0.035))
+        if rng.random() < 0.6:
+            _vase(item, rng, (half - 0.12, 0.12, z + 0.035))
     return item
 
 
@@ -1587,7 +1587,7 @@ def _add_shell(planner, rng, style, evening) -> None:
             item.box((right, -thick, low), (end, 0, high), cover)
             planner.put(_window(
                 rng, half, low, high, glazed,
-                rng.uniform(2.2, 3.5) if not evening else 0.6, evening),
+                rng.uniform(1.5, 2.2) if not evening else 0.6, evening),
                 matrix, solid=False)
             corners = np.array([(-half, 0, low - 0.05),
                                 (half, 0.3, high + 0.1)])
@@ -1626,6 +1626,9 @@ def _furnish_living(planner, rng, style) -> None:
 def _furnish_bedroom(planner, rng, style) -> None:
     bed = _bed(rng, style)
     pose = planner.at_wall(bed, front=0.5, side=0.52)
+    if pose is None:
+        # no room for nightstands on both sides
+        pose = planner.at_wall(bed, front=0.3)
     if pose is not None:
         half = bed.bounds()[1][0] + 0.26
         for x in (-half, half):
@@ -1696,11 +1699,11 @@ def _coarse_view(camera, lows, highs, columns=20, rows=15):
 def _choose_cameras(room, rng, num_cameras) -> List[Camera]:
     """Pick varied views of much furniture from free places at eye height."""
     width, depth, _ = room.size
-    parts = [p for p in room.primitives if p.semantic > 0]
-    bounds = [p.bounds() for p in parts]
+    bounds = [p.bounds() for p in room.primitives]
     lows = np.array([low for low, _ in bounds], dtype=np.float32)
     highs = np.array([high for _, high in bounds], dtype=np.float32)
-    labels = np.array([p.semantic for p in parts])
+    # label 0 is the view out of an open window
+    labels = np.array([max(p.semantic, 0) for p in room.primitives])
     shell = [NYU40_IDS[k] for k in ('wall', 'floor', 'ceiling')]
     candidates = []
     # crowded rooms: allow less distance to furniture when nothing is found
@@ -1728,6 +1731,9 @@ def _choose_cameras(room, rng, num_cameras) -> List[Camera]:
             score = 0.5 * min(np.median(distance), 3.5)
             score -= 3 * max(0, shares[shell].max() - 0.45)
             score -= 3 * max(0, np.delete(shares, shell).max() - 0.3)
+            # bright windows leave the rest of the picture dark
+            score -= 4 * max(0, shares[[0, NYU40_IDS['window']]].sum()
+                             - 0.12)
             candidates.append((score, shares, camera))
         if len(candidates) >= 3 * num_cameras:
             break

@@ -40,11 +40,15 @@ class LoadSegLabel(LoadAnnotations):
 
     def _load_seg_map(self, results):
         path = results['seg_map_path']
-        raw = mmcv.imfrombytes(
-            fileio.get(path, backend_args=self.backend_args),
-            flag='unchanged',
-            backend=self.imdecode_backend)
-        if raw is None:
+        content = fileio.get(path, backend_args=self.backend_args)
+        try:
+            raw = mmcv.imfrombytes(
+                content, flag='unchanged', backend=self.imdecode_backend)
+        except OSError as error:
+            raise OSError(
+                f'LoadSegLabel: {path} cannot be decoded ({error}).'
+            ) from error
+        if raw is None:  # OpenCV's way to say the same
             raise OSError(f'LoadSegLabel: {path} cannot be decoded.')
         if raw.ndim != 2:
             raise ValueError(

@@ -1,4 +1,3 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 import csv
 import json
 import os
@@ -169,7 +168,9 @@ def test_only_the_frame_with_a_missing_file_is_rendered(tmp_path):
     after = _mtimes(root)
     assert after.keys() == before.keys()
     assert np.array_equal(read_hdf5(lost), content)
-    frames = {path for path in before if 'images' in path}
+    frames = {path for path in before
+              if f'{os.sep}images{os.sep}' in path}
+    assert len(frames) == 3 * len(FRAME_KINDS)
     changed = {path for path in frames if before[path] != after[path]}
     assert changed == {frame_path(root, 'ai_900_001', 'cam_00', 1, kind)
                        for kind in FRAME_KINDS}

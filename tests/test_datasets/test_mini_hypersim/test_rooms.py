@@ -1,4 +1,3 @@
-# Copyright (c) genpercept_mm contributors. Licensed under Apache 2.0.
 import numpy as np
 import pytest
 

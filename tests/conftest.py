@@ -1,0 +1,163 @@
+"""Fixtures: a small Hypersim on disk, and the tools as a user runs them."""
+import os
+import os.path as osp
+import subprocess
+import sys
+from glob import glob
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+SHARED = osp.join(osp.dirname(ROOT), 'shared')
+MINI_CONFIG = 'configs/mini/genpercept_upernet_mini-hypersim.py'
+
+
+@pytest.fixture(autouse=True)
+def repository_as_cwd(monkeypatch):
+    """Configs use paths relative to the repository."""
+    monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(scope='session')
+def samples():
+    """Real images beside the checkout; skips where they are absent."""
+    folder = osp.join(SHARED, 'samples')
+    if not osp.isdir(folder):
+        pytest.skip(f'no real samples at {folder}')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def full_mmcv(tmp_path_factory):
+    """Compiled mmcv, unpacked to shadow mmcv-lite; skips without it."""
+    wheels = glob(osp.join(SHARED, 'wheels', 'mmcv-*.whl'))
+    if not wheels:
+        pytest.skip('no compiled mmcv wheel in shared/wheels')
+    folder = tmp_path_factory.mktemp('full_mmcv')
+    done = subprocess.run(
+        [sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet',
+         '--target', str(folder), wheels[0]], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f'{wheels[0]} does not install here: {done.stderr}')
+    return str(folder)
+
+
+def run_python(*command, python_path=(), check=True, **environment):
+    """Run python in a fresh process, in the repository."""
+    env = dict(os.environ, **environment)
+    env['PYTHONPATH'] = os.pathsep.join([*python_path, ROOT])
+    env['PYTHONWARNINGS'] = 'ignore'
+    # two cores for the processes of one test, whatever the machine has
+    env.setdefault('OMP_NUM_THREADS', '2')
+    done = subprocess.run(
+        [sys.executable, *map(str, command)],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
+    if check and done.returncode:
+        raise AssertionError(f'{command} failed:\n{done.stdout[-3000:]}\n'
+                             f'{done.stderr[-5000:]}')
+    return done
+
+
+@pytest.fixture(name='run_python')
+def run_python_fixture():
+    return run_python
+
+
+def write_frame(root, scene, frame, size=(48, 64), seed=0, camera='cam_00'):
+    """Write one frame with h5py and OpenCV alone.
+
+    The label has horizontal bands of ids 1..4 and one unlabelled row; the
+    image is a grey that follows the label, so that it can be learnt.
+    """
+    height, width = size
+    images = osp.join(root, scene, 'images')
+    ids = (np.arange(height)[:, None] * 4 // height + 1) * np.ones(
+        (1, width), int)
+    ids[0] = -1
+    grey = np.clip(ids, 0, 4) * 50
+    noise = np.random.default_rng(seed).integers(0, 20, (height, width, 3))
+    picture = (grey[..., None] + noise).astype(np.uint8)
+
+    def write(kind, folder, array):
+        path = osp.join(images, f'scene_{camera}_{folder}_hdf5')
+        os.makedirs(path, exist_ok=True)
+        with h5py.File(
+                osp.join(path, f'frame.{frame:04d}.{kind}.hdf5'), 'w') as f:
+            f['dataset'] = array
+
+    write('semantic', 'geometry', ids.astype(np.int16))
+    write('render_entity_id', 'geometry', ids.astype(np.int32))
+    write('color', 'final', (picture / 255.).astype(np.float32)**2.2)
+    preview = osp.join(images, f'scene_{camera}_final_preview')
+    os.makedirs(preview, exist_ok=True)
+    cv2.imwrite(osp.join(preview, f'frame.{frame:04d}.tonemap.jpg'),
+                picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    return picture, ids
+
+
+def write_hypersim(root, size=(48, 64), frames=3):
+    """Write three scenes, one per split, and the official CSV."""
+    rows = ['scene_name,camera_name,frame_id,included_in_public_release,'
+            'exclude_reason,split_partition_name']
+    for index, split in enumerate(('train', 'val', 'test')):
+        scene = f'ai_00{index + 1}_001'
+        for frame in range(frames):
+            write_frame(root, scene, frame, size, seed=10 * index + frame)
+            rows.append(f'{scene},cam_00,{frame},True,,{split}')
+        rows.append(f'{scene},cam_00,99,False,bad,{split}')
+    with open(osp.join(root, 'metadata_images_split_scene_v1.csv'),
+              'w') as file:
+        file.write('\n'.join(rows) + '\n')
+    return root
+
+
+@pytest.fixture(scope='session')
+def hypersim_root(tmp_path_factory):
+    """A Hypersim of nine frames of 64 x 48; read only."""
+    return write_hypersim(str(tmp_path_factory.mktemp('hypersim')))
+
+
+@pytest.fixture
+def own_hypersim_root(tmp_path):
+    """The same, for a test that damages it."""
+    return write_hypersim(str(tmp_path / 'hypersim'))
+
+
+def mini_options(data_root, **more):
+    """Config options that make the mini config run in seconds."""
+    options = {
+        'train_dataloader.dataset.data_root': data_root,
+        'val_dataloader.dataset.data_root': data_root,
+        'test_dataloader.dataset.data_root': data_root,
+        'train_dataloader.batch_size': 2,
+        'train_dataloader.num_workers': 0,
+        'train_dataloader.persistent_workers': False,
+        'val_dataloader.num_workers': 0,
+        'val_dataloader.persistent_workers': False,
+        'test_dataloader.num_workers': 0,
+        'test_dataloader.persistent_workers': False,
+        'train_cfg.max_iters': 2,
+        'train_cfg.val_interval': 2,
+        'default_hooks.logger.interval': 1,
+    }
+    options.update(more)
+    return ['--cfg-options', *[f'{k}={v}' for k, v in options.items()]]
+
+
+@pytest.fixture(name='mini_options')
+def mini_options_fixture():
+    return mini_options
+
+
+@pytest.fixture(scope='session')
+def trained_mini(hypersim_root, tmp_path_factory):
+    """Work dir of two iterations of the mini config by tools/train.py."""
+    work_dir = str(tmp_path_factory.mktemp('trained_mini'))
+    done = run_python('tools/train.py', MINI_CONFIG, '--work-dir', work_dir,
+                      *mini_options(hypersim_root))
+    with open(osp.join(work_dir, 'stdout.txt'), 'w') as file:
+        file.write(done.stdout + done.stderr)
+    return work_dir

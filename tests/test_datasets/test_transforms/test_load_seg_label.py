@@ -1,0 +1,111 @@
+import cv2
+import numpy as np
+import pytest
+from mmcv.transforms import Compose
+from PIL import Image
+
+from genpercept_mm.datasets.transforms import LoadSegLabel
+
+
+def load(tmp_path, label, image=None, reduce_zero_label=False, **save):
+    """Run the stock image loader and LoadSegLabel on two files."""
+    image = Image.new('RGB', label.size) if image is None else image
+    label.save(tmp_path / 'label.png')
+    image.save(tmp_path / 'image.png', **save)
+    pipeline = Compose([
+        dict(type='LoadImageFromFile'),
+        dict(type='genpercept_mm.LoadSegLabel', num_ids=5)])
+    return pipeline(dict(
+        img_path=str(tmp_path / 'image.png'),
+        seg_map_path=str(tmp_path / 'label.png'),
+        reduce_zero_label=reduce_zero_label, label_map=None, seg_fields=[]))
+
+
+IDS = np.array([[0, 1, 2], [3, 4, 255]], np.uint8)
+
+
+def test_ids_come_through(tmp_path):
+    out = load(tmp_path, Image.fromarray(IDS))
+    np.testing.assert_array_equal(out['gt_seg_map'], IDS)
+    out = load(tmp_path, Image.fromarray(IDS), reduce_zero_label=True)
+    np.testing.assert_array_equal(out['gt_seg_map'],
+                                  [[255, 0, 1], [2, 3, 255]])
+
+
+def test_palette_and_16_bit_labels_keep_their_ids(tmp_path):
+    palette = Image.fromarray(IDS, 'P')
+    palette.putpalette(list(range(255, -1, -1)) * 3)
+    np.testing.assert_array_equal(
+        load(tmp_path, palette)['gt_seg_map'], IDS)
+    wide = Image.fromarray(IDS.astype(np.uint16))
+    np.testing.assert_array_equal(load(tmp_path, wide)['gt_seg_map'], IDS)
+
+
+def test_ids_out_of_range_are_refused_before_they_wrap(tmp_path):
+    with pytest.raises(ValueError, match='holds the label id 5; this data '
+                       r'set has ids 0..4'):
+        load(tmp_path, Image.fromarray(IDS + (IDS == 4)))
+    # 256 + 1 as uint8 would be a valid 1
+    with pytest.raises(ValueError, match='label id 257'):
+        load(tmp_path, Image.fromarray(
+            np.array([[257, 0]], np.uint16)))
+
+
+def test_colour_labels_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'has shape \(2, 3, 3\); a label has '
+                       'one channel'):
+        load(tmp_path, Image.fromarray(np.zeros((2, 3, 3), np.uint8)))
+
+
+def test_other_size_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r'is \(3, 2\) .* and label .* is '
+                       r'\(2, 3\)'):
+        load(tmp_path, Image.fromarray(IDS), Image.new('RGB', (2, 3)))
+
+
+def test_exif_rotation_is_applied_to_the_image_and_then_checked(tmp_path):
+    picture = np.zeros((2, 3, 3), np.uint8)
+    picture[0, 0] = 200  # top left in the file, top right once turned
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    label = Image.fromarray(np.zeros((3, 2), np.uint8))
+    out = load(tmp_path, label, Image.fromarray(picture), exif=exif)
+    assert out['img'].shape == (3, 2, 3)
+    assert out['img'][0, 1, 0] == 200 and out['img'].sum() == 600
+    with pytest.raises(ValueError, match='EXIF'):
+        load(tmp_path, Image.fromarray(IDS), Image.fromarray(picture),
+             exif=exif)
+
+
+@pytest.mark.parametrize('kind', ['grey', 'rgba', '16 bit', 'palette'])
+def test_unusual_images_have_the_same_pixels_as_plain_ones(tmp_path, kind):
+    rgb = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)
+    if kind == 'grey':
+        rgb[..., 1] = rgb[..., 2] = rgb[..., 0]
+        image = Image.fromarray(rgb[..., 0])
+    elif kind == 'rgba':
+        image = Image.fromarray(np.dstack([rgb, np.full((2, 3), 90, 'u1')]))
+    elif kind == 'palette':
+        image = Image.fromarray(rgb).quantize(8)
+    else:
+        image = Image.fromarray(rgb)  # replaced below: PIL has no such mode
+    label = Image.fromarray(IDS)
+    if kind == '16 bit':
+        class Saved:
+            size = (3, 2)
+
+            @staticmethod
+            def save(path):
+                cv2.imwrite(str(path), rgb[..., ::-1].astype(np.uint16) * 257)
+        image = Saved
+    out = load(tmp_path, label, image)
+    assert out['img'].dtype == np.uint8
+    np.testing.assert_array_equal(out['img'][..., ::-1], rgb)
+
+
+def test_undecodable_label_is_named(tmp_path):
+    out = dict(seg_map_path=str(tmp_path / 'x.png'), reduce_zero_label=False,
+               label_map=None, seg_fields=[])
+    (tmp_path / 'x.png').write_bytes(b'no picture')
+    with pytest.raises(OSError, match='x.png'):
+        LoadSegLabel(num_ids=5)(out)

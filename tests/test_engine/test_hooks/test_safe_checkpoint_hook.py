@@ -1,0 +1,79 @@
+import errno
+import os
+
+import pytest
+import torch
+from mmengine.fileio import LocalBackend
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+
+from genpercept_mm.engine.hooks.safe_checkpoint_hook import AtomicLocalBackend
+
+
+class Toy(BaseModel):
+
+    def __init__(self):
+        super().__init__()
+        self.linear = torch.nn.Linear(1, 1)
+
+    def forward(self, inputs, mode='tensor'):
+        return dict(loss=self.linear(inputs).mean())
+
+
+def runner(work_dir, iters=4, **kwargs):
+    return Runner(
+        model=Toy(), work_dir=str(work_dir),
+        train_dataloader=dict(
+            dataset=[torch.ones(1)] * 8, batch_size=1,
+            sampler=dict(type='InfiniteSampler'),
+            collate_fn=lambda batch: dict(inputs=torch.stack(batch))),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iters),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        default_hooks=dict(
+            logger=None,
+            checkpoint=dict(
+                type='genpercept_mm.SafeCheckpointHook', by_epoch=False,
+                interval=1, max_keep_ckpts=1)),
+        experiment_name=f'toy{os.path.basename(work_dir)}{iters}', **kwargs)
+
+
+def checkpoints(folder):
+    return sorted(name for name in os.listdir(folder)
+                  if name.endswith(('.pth', '.part')))
+
+
+def test_keeps_the_number_that_was_asked_for(tmp_path):
+    runner(tmp_path).train()
+    assert checkpoints(tmp_path) == ['iter_4.pth']
+    assert torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+
+
+@pytest.mark.parametrize('failing', ['write', 'replace'])
+def test_full_disk_leaves_the_old_checkpoint_and_no_torn_file(
+        tmp_path, monkeypatch, failing):
+    runner(tmp_path, iters=2).train()
+    before = (tmp_path / 'iter_2.pth').read_bytes()
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    target = 'fsync' if failing == 'write' else 'replace'
+    monkeypatch.setattr(os, target, full)
+    with pytest.raises(OSError, match=r'cannot write .*iter_3.pth .*No space '
+                       r'left.* intact.*--resume') as error:
+        runner(tmp_path, iters=4, resume=True).train()
+    assert error.value.errno == errno.ENOSPC
+    assert checkpoints(tmp_path) == ['iter_2.pth']
+    assert (tmp_path / 'iter_2.pth').read_bytes() == before
+    monkeypatch.undo()
+    resumed = runner(tmp_path, iters=5, resume=True)
+    resumed.train()
+    assert resumed.iter == 5
+    assert checkpoints(tmp_path) == ['iter_5.pth']
+
+
+def test_file_mode_is_that_of_the_stock_backend(tmp_path):
+    AtomicLocalBackend().put(b'x', str(tmp_path / 'ours'))
+    LocalBackend().put(b'x', str(tmp_path / 'stock'))
+    assert (tmp_path / 'ours').stat().st_mode == (
+        tmp_path / 'stock').stat().st_mode

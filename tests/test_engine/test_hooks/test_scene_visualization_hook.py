@@ -1,0 +1,43 @@
+from types import SimpleNamespace
+from unittest.mock import MagicMock
+
+import numpy as np
+import pytest
+
+from genpercept_mm.datasets.hypersim_layout import frame_path, read_color
+from genpercept_mm.engine import SceneVisualizationHook
+
+
+@pytest.mark.parametrize('kind', ['tonemap', 'color'])
+def test_pictures_of_all_scenes_get_names_of_their_own(hypersim_root, kind):
+    hook = SceneVisualizationHook(draw=True, interval=1)
+    hook._visualizer = MagicMock()
+    paths = [frame_path(hypersim_root, f'ai_00{i}_001', 'cam_00', 0, kind)
+             for i in (1, 2, 3)]
+    hook.after_val_iter(
+        SimpleNamespace(iter=7), 0, {},
+        [SimpleNamespace(img_path=path) for path in paths])
+    calls = hook._visualizer.add_datasample.call_args_list
+    assert [call.args[0] for call in calls] == [
+        f'val_ai_00{i}_001_cam_00_fr0000' for i in (1, 2, 3)]
+    for call, path in zip(calls, paths):
+        expected = read_color(frame_path(
+            hypersim_root, *path.split('/images')[0].split('/')[-1:],
+            'cam_00', 0, 'color'))
+        assert call.args[1].shape == expected.shape == (48, 64, 3)
+        if kind == 'color':
+            np.testing.assert_array_equal(call.args[1], expected)
+
+
+def test_every_interval_and_only_when_drawing(hypersim_root):
+    path = frame_path(hypersim_root, 'ai_001_001', 'cam_00', 0, 'tonemap')
+    drawn = []
+    for draw in (True, False):
+        hook = SceneVisualizationHook(draw=draw, interval=2)
+        hook._visualizer = MagicMock()
+        for index in range(4):
+            hook.after_test_iter(
+                SimpleNamespace(iter=0), index, {},
+                [SimpleNamespace(img_path=path)])
+        drawn.append(hook._visualizer.add_datasample.call_count)
+    assert drawn == [2, 0]

@@ -1,0 +1,50 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from mmengine.model import BaseTTAModel
+
+from genpercept_mm.engine import StrictLoadHook
+
+
+def net():
+    return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+
+
+def check(model, state):
+    StrictLoadHook().after_load_checkpoint(
+        SimpleNamespace(model=model), dict(state_dict=state))
+
+
+def test_a_fitting_checkpoint_passes():
+    state = net().state_dict()
+    del state['1.num_batches_tracked']
+    check(net(), dict(state, extra=torch.zeros(1)))
+
+
+def test_missing_and_misshapen_tensors_are_named():
+    state = net().state_dict()
+    del state['1.running_mean']
+    with pytest.raises(RuntimeError, match=r'1 of 7 tensors are missing '
+                       r'\(1.running_mean\), 0 have'):
+        check(net(), state)
+    state = dict(net().state_dict(), **{'0.bias': torch.zeros(5)})
+    with pytest.raises(RuntimeError, match=r'1 have another shape \(0.bias: '
+                       r'\(5,\) there, \(3,\) here\)'):
+        check(net(), state)
+
+
+def test_looks_through_a_tta_wrapper():
+
+    class TTA(BaseTTAModel):
+
+        def __init__(self, module):
+            torch.nn.Module.__init__(self)
+            self.module = module
+
+        def merge_preds(self, data_samples_list):
+            return data_samples_list
+
+    check(TTA(net()), net().state_dict())
+    with pytest.raises(RuntimeError, match='7 of 7|6 of 7'):
+        check(TTA(net()), {})

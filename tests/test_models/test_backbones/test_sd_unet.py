@@ -1,0 +1,320 @@
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from safetensors.torch import load_file, save_file
+
+from genpercept_mm.models import SDUNet
+from genpercept_mm.models.utils.sd_archs import ARCHS
+
+SIZES = [(64, 96), (75, 101), (8, 8), (256, 192), (120, 160)]
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A diffusers folder of the mini architecture with a text encoder."""
+    from transformers import CLIPTextConfig, CLIPTextModel
+    root = tmp_path_factory.mktemp('sd')
+    torch.manual_seed(1)
+    UNet2DConditionModel(**ARCHS['mini']['unet']).save_pretrained(
+        root / 'unet')
+    AutoencoderKL(**ARCHS['mini']['vae']).save_pretrained(root / 'vae')
+    CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=4, hidden_size=32, intermediate_size=37,
+            num_hidden_layers=2, num_attention_heads=4,
+            max_position_embeddings=77, bos_token_id=2, eos_token_id=3,
+            pad_token_id=3)).save_pretrained(root / 'text_encoder')
+    os.makedirs(root / 'tokenizer')
+    (root / 'tokenizer/vocab.json').write_text(
+        json.dumps({'a</w>': 0, 'b</w>': 1, '<|startoftext|>': 2,
+                    '<|endoftext|>': 3}))
+    (root / 'tokenizer/merges.txt').write_text('#version: 0.2\n')
+    (root / 'tokenizer/tokenizer_config.json').write_text(
+        json.dumps(dict(
+            tokenizer_class='CLIPTokenizer', model_max_length=77,
+            bos_token='<|startoftext|>', eos_token='<|endoftext|>',
+            unk_token='<|endoftext|>', pad_token='<|endoftext|>')))
+    return str(root)
+
+
+def plain_diffusers(folder, x, timestep=1):
+    """Latent and up-block outputs, by diffusers and forward hooks alone."""
+    from transformers import CLIPTextModel
+    unet = UNet2DConditionModel.from_pretrained(folder, subfolder='unet')
+    vae = AutoencoderKL.from_pretrained(folder, subfolder='vae')
+    text = CLIPTextModel.from_pretrained(folder, subfolder='text_encoder')
+    post, pre = {}, {}
+    for index, block in enumerate(unet.up_blocks):
+        block.register_forward_hook(
+            lambda m, i, o, index=index: post.update({3 - index: o}))
+        if block.upsamplers is None:
+            block.register_forward_hook(
+                lambda m, i, o, index=index: pre.update({3 - index: o}))
+        else:
+            block.upsamplers[0].register_forward_pre_hook(
+                lambda m, i, index=index: pre.update({3 - index: i[0]}))
+    with torch.no_grad():
+        embeds = text(torch.tensor([[2, 3]]))[0]
+        latent = vae.encode(x).latent_dist.mode() * 0.18215
+        out = unet(latent, timestep,
+                   encoder_hidden_states=embeds.repeat(len(x), 1, 1)).sample
+    post[4] = pre[4] = -out
+    return dict(post_upsample=post, pre_upsample=pre)
+
+
+@pytest.mark.parametrize('size', SIZES)
+@pytest.mark.parametrize('feature_type', ['post_upsample', 'pre_upsample'])
+def test_outputs_equal_plain_diffusers(folder, size, feature_type):
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, *size) * 2 - 1
+    expected = plain_diffusers(folder, x)[feature_type]
+    net = SDUNet(
+        arch='mini', pretrained=folder, out_indices=(0, 1, 2, 3, 4),
+        feature_type=feature_type)
+    net.init_weights()
+    net.eval()
+    with torch.no_grad():
+        outs = net(x)
+    assert len(outs) == 5
+    for index, out in enumerate(outs):
+        torch.testing.assert_close(out, expected[index], atol=1e-5, rtol=0)
+        # ceil(ceil(h / 2) / 2) ... is what a strided convolution gives
+        cells = [s // 8 for s in size]
+        factor = net.out_strides[index] // 8
+        assert out.shape == (2, net.out_channels[index],
+                             *[-(-c // factor) for c in cells])
+
+
+def test_timestep_reaches_the_network(folder):
+    x = torch.rand(1, 3, 32, 32) * 2 - 1
+    expected = plain_diffusers(folder, x, timestep=0)['post_upsample'][4]
+    net = SDUNet(arch='mini', pretrained=folder, out_indices=(4, ),
+                 timestep=0)
+    net.init_weights()
+    with torch.no_grad():
+        torch.testing.assert_close(net(x)[0], expected, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize('feature_type', ['post_upsample', 'pre_upsample'])
+@pytest.mark.parametrize('out_indices', [(0, 1, 2, 3), (4, ), (2, 3), (3, )])
+def test_every_parameter_that_is_kept_gets_a_gradient(
+        feature_type, out_indices):
+    net = SDUNet(
+        arch='mini', out_indices=out_indices, feature_type=feature_type,
+        freeze_vae=False)
+    outs = net(torch.rand(1, 3, 64, 64))
+    assert [out.shape[1] for out in outs] == list(net.out_channels)
+    sum(out.square().sum() for out in outs).backward()
+    without = [name for name, parameter in net.named_parameters()
+               if parameter.grad is None]
+    assert without == []
+
+
+def test_frozen_parts_stay_in_eval_and_carry_no_gradient():
+    net = SDUNet(arch='mini', freeze_unet=True).train()
+    assert not any(m.training for m in net.unet.modules())
+    assert not any(m.training for m in net.vae.modules())
+    outs = net(torch.rand(1, 3, 32, 32))
+    assert not any(out.requires_grad for out in outs)
+    net = SDUNet(arch='mini').train()
+    assert net.unet.training and not net.vae.training
+    net(torch.rand(1, 3, 32, 32))[0].sum().backward()
+    assert all(p.grad is None for p in net.vae.parameters())
+    assert net.unet.conv_in.weight.grad.abs().sum() > 0
+
+
+def test_checkpointing_changes_no_gradient():
+    x = torch.rand(2, 3, 40, 56)
+    grads = []
+    for with_cp in (False, True):
+        torch.manual_seed(0)
+        net = SDUNet(arch='mini', with_cp=with_cp, freeze_vae=False).train()
+        sum(out.square().mean() for out in net(x)).backward()
+        grads.append({n: p.grad for n, p in net.named_parameters()})
+    assert grads[0].keys() == grads[1].keys()
+    for name, grad in grads[0].items():
+        torch.testing.assert_close(grad, grads[1][name], msg=name)
+
+
+def test_lora_trains_only_its_matrices_and_starts_as_identity(folder):
+    x = torch.rand(1, 3, 32, 32)
+    plain = SDUNet(arch='mini', pretrained=folder).eval()
+    plain.init_weights()
+    lora = SDUNet(arch='mini', pretrained=folder, lora_rank=4).eval()
+    lora.init_weights()
+    with torch.no_grad():
+        for ours, theirs in zip(lora(x), plain(x)):
+            torch.testing.assert_close(ours, theirs)
+    trainable = {n for n, p in lora.named_parameters() if p.requires_grad}
+    assert trainable and all('lora_' in name for name in trainable)
+    lora.train()(x)[0].sum().backward()
+    assert all((p.grad is not None) == (n in trainable)
+               for n, p in lora.named_parameters())
+
+
+@pytest.mark.slow
+def test_sd21_has_the_published_sizes():
+    """REFERENCE: U-Net 865,910,724 (865,898,560 without its output layers),
+    VAE encoder 34,163,592 and quant_conv 72, LoRA of rank 16 3,319,808."""
+
+    def count(module, trainable=False):
+        return sum(p.numel() for p in module.parameters()
+                   if p.requires_grad or not trainable)
+
+    net = SDUNet(arch='sd21', out_indices=(0, 1, 2, 3, 4), lora_rank=16)
+    assert count(net, trainable=True) == 3_319_808
+    assert count(net.unet) - 3_319_808 == 865_910_724
+    assert count(net.vae) == 34_163_592 + 72
+    assert net.prompt_embeds.shape == (1, 2, 1024)
+    assert net.out_channels == (320, 640, 1280, 1280, 4)
+    assert net.out_strides == (8, 8, 16, 32, 8)
+    net.unet.delete_adapters('default')
+    del net.unet.conv_out, net.unet.conv_norm_out
+    assert count(net.unet) == 865_898_560
+
+
+def test_prompt_is_embedded_without_padding(folder):
+    net = SDUNet(arch='mini', pretrained=folder)
+    net.init_weights()
+    assert net.prompt_embeds.shape == (1, 2, 32)
+    net = SDUNet(arch='mini', pretrained=folder, prompt='a b')
+    net.init_weights()
+    assert net.prompt_embeds.shape == (1, 4, 32)
+
+
+@pytest.mark.parametrize('suffix', ['.npy', '.pt', '.safetensors'])
+def test_prompt_embeds_come_from_a_file(folder, tmp_path, suffix):
+    embeds = np.random.default_rng(0).normal(size=(5, 32)).astype('f4')
+    path = str(tmp_path / f'prompt{suffix}')
+    if suffix == '.npy':
+        np.save(path, embeds)
+    elif suffix == '.pt':
+        torch.save(torch.from_numpy(embeds), path)
+    else:
+        save_file({'x': torch.from_numpy(embeds)}, path)
+    # the folder needs no text encoder then
+    bare = tmp_path / 'bare'
+    for part in ('unet', 'vae'):
+        shutil.copytree(f'{folder}/{part}', bare / part)
+    net = SDUNet(arch='mini', pretrained=str(bare), prompt_embeds=path)
+    net.init_weights()
+    torch.testing.assert_close(net.prompt_embeds[0],
+                               torch.from_numpy(embeds))
+    with pytest.raises(FileNotFoundError, match='has no tokenizer/'):
+        SDUNet(arch='mini', pretrained=str(bare)).init_weights()
+
+
+def test_a_folder_without_the_unet_is_refused(folder, tmp_path):
+    shutil.copytree(f'{folder}/vae', tmp_path / 'vae')
+    with pytest.raises(FileNotFoundError, match='no unet/config.json'):
+        SDUNet(arch='mini', pretrained=str(tmp_path))
+    with pytest.raises(FileNotFoundError, match='no folder here'):
+        SDUNet(arch='mini', pretrained='./nowhere/sd21')
+
+
+def test_weights_of_another_architecture_are_refused(folder):
+    other = dict(
+        unet=dict(ARCHS['mini']['unet'], block_out_channels=(32, 64, 64, 64)),
+        vae=ARCHS['mini']['vae'])
+    net = SDUNet(arch=other, pretrained=folder)
+    with pytest.raises(ValueError, match=r'block_out_channels is \[32, 64, '
+                       r'96, 128\] there, \[32, 64, 64, 64\] here'):
+        net.init_weights()
+
+
+def test_missing_tensors_are_named(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / 'sd')
+    path = tmp_path / 'sd/unet/diffusion_pytorch_model.safetensors'
+    state = load_file(path)
+    del state['mid_block.resnets.0.conv1.weight']
+    save_file(state, path, metadata=dict(format='pt'))
+    net = SDUNet(arch='mini', pretrained=str(tmp_path / 'sd'))
+    with pytest.raises(RuntimeError, match='lacks 1 tensors: '
+                       'mid_block.resnets.0.conv1.weight'):
+        net.init_weights()
+
+
+def test_nothing_random_runs_where_pretrained_was_asked_for(folder):
+    net = SDUNet(arch='mini', pretrained=folder)
+    with pytest.raises(RuntimeError, match='call init_weights'):
+        net(torch.zeros(1, 3, 32, 32))
+    source = SDUNet(arch='mini')
+    net.load_state_dict(source.state_dict())
+    x = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(net.eval()(x), source.eval()(x))
+
+
+@pytest.mark.parametrize('wrap', [False, True])
+def test_checkpoint_of_another_architecture_is_refused(wrap):
+    from mmengine.runner.checkpoint import load_state_dict
+    other = dict(
+        unet=dict(ARCHS['mini']['unet'], block_out_channels=(32, 64, 64, 64)),
+        vae=ARCHS['mini']['vae'])
+    state, net = SDUNet(arch=other).state_dict(), SDUNet(arch='mini')
+    if wrap:
+        net = torch.nn.ModuleDict(dict(backbone=net))
+        state = {f'backbone.{key}': value for key, value in state.items()}
+    with pytest.raises(RuntimeError, match='another architecture.*Set arch'):
+        load_state_dict(net, state, strict=False)
+
+
+def test_checkpoint_without_the_latent_does_not_fit_one_with_it():
+    state = SDUNet(arch='mini').state_dict()
+    with pytest.raises(RuntimeError, match='unet.conv_norm_out.weight'):
+        SDUNet(arch='mini', out_indices=(4, )).load_state_dict(
+            state, strict=False)
+
+
+def test_checkpoint_brings_its_prompt():
+    state = SDUNet(arch='mini').state_dict()
+    state['prompt_embeds'] = torch.rand(1, 77, 32)
+    net = SDUNet(arch='mini')
+    net.load_state_dict(state)
+    torch.testing.assert_close(net.prompt_embeds, state['prompt_embeds'])
+    assert net(torch.zeros(1, 3, 32, 32))[0].shape == (1, 32, 4, 4)
+
+
+def test_plain_checkpoint_loads_into_a_lora_model():
+    source = SDUNet(arch='mini').eval()
+    net = SDUNet(arch='mini', lora_rank=2).eval()
+    result = net.load_state_dict(source.state_dict(), strict=False)
+    assert all('.lora_' in key for key in result.missing_keys)
+    assert result.unexpected_keys == []
+    x = torch.rand(1, 3, 32, 32)
+    torch.testing.assert_close(net(x), source(x))
+
+
+def test_runs_in_bfloat16_autocast():
+    net = SDUNet(arch='mini').eval()
+    x = torch.rand(1, 3, 64, 64) * 2 - 1
+    with torch.no_grad():
+        full = net(x)
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            half = net(x)
+    for a, b in zip(full, half):
+        assert (a - b.float()).abs().mean() < 0.05 * a.abs().mean()
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(arch='sd3'), "arch must be one of .* got 'sd3'"),
+    (dict(arch=dict(unet={})), "exactly the keys 'unet' and 'vae'"),
+    (dict(out_indices=(5, )), r'out_indices must be of 0..3 .* got \(5,\)'),
+    (dict(out_indices=()), 'out_indices'),
+    (dict(feature_type='upsampled'), 'feature_type must be one of'),
+    (dict(timestep=1000), 'timestep must be in 0..999, got 1000'),
+    (dict(lora_rank=4, freeze_unet=True), 'set one'),
+])
+def test_bad_arguments(changes, message):
+    with pytest.raises(ValueError, match=message):
+        SDUNet(**dict(dict(arch='mini'), **changes))
+
+
+@pytest.mark.parametrize('shape', [(1, 3, 7, 32), (1, 1, 32, 32), (3, 32, 32)])
+def test_bad_input(shape):
+    with pytest.raises(ValueError, match=r'input must be \(N, 3, H, W\)'):
+        SDUNet(arch='mini')(torch.zeros(shape))

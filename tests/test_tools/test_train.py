@@ -1,0 +1,282 @@
+import json
+import os
+import os.path as osp
+import re
+import resource
+from glob import glob
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import torch
+from conftest import MINI_CONFIG, ROOT, mini_options, run_python
+
+from genpercept_mm.datasets.hypersim_layout import frame_path
+
+SGD = {
+    # plain SGD at a constant rate: two runs differ only by what resuming
+    # loses
+    'optim_wrapper.optimizer': "{'type':'SGD','lr':0.01,'_delete_':True}",
+    'param_scheduler': '[]',
+    'default_hooks.visualization.draw': 'False',
+}
+
+
+def train(work_dir, data_root, *flags, check=True, options=(), **kwargs):
+    return run_python(
+        'tools/train.py', MINI_CONFIG, '--work-dir', work_dir, *flags,
+        *mini_options(data_root, **dict(options)), check=check, **kwargs)
+
+
+def final_losses(work_dir):
+    """{iteration: loss} over all logs of a work dir."""
+    losses = {}
+    for path in sorted(glob(osp.join(work_dir, '*/vis_data/scalars.json'))):
+        with open(path) as file:
+            for line in file:
+                row = json.loads(line)
+                if 'loss' in row:
+                    losses[row['step']] = row['loss']
+    return losses
+
+
+def test_training_validates_draws_and_saves(trained_mini):
+    with open(osp.join(trained_mini, 'stdout.txt')) as file:
+        log = file.read()
+    assert re.search(r'Iter\(train\) \[2/2\] .*eta: .*decode.loss_ce: .*'
+                     'aux.loss_ce: ', log)
+    assert re.search(r'\|\s+wall\s+\|', log) and 'mIoU: ' in log
+    pictures = glob(osp.join(trained_mini, '*/vis_data/vis_image/*.png'))
+    assert len(pictures) == 3  # one per validation frame
+    assert cv2.imread(pictures[0]).shape[1] >= 2 * 64  # label | prediction
+    checkpoint = torch.load(
+        osp.join(trained_mini, 'iter_2.pth'), weights_only=True)
+    assert 'backbone.unet.conv_in.weight' in checkpoint['state_dict']
+    assert glob(osp.join(trained_mini, 'best_mIoU_iter_*.pth'))
+
+
+def test_stop_and_resume_ends_where_an_unbroken_run_ends(
+        hypersim_root, tmp_path):
+    whole, parts = str(tmp_path / 'whole'), str(tmp_path / 'parts')
+    options = dict(SGD, **{'train_dataloader.sampler.shuffle': 'False'})
+    # no augmentation: its random state is not part of a checkpoint
+    load = ("[{'type':'genpercept_mm.LoadHypersimImage'},"
+            "{'type':'genpercept_mm.LoadHypersimSemantic'},"
+            "{'type':'PackSegInputs'}]")
+    options['train_dataloader.dataset.pipeline'] = load
+    options['train_dataloader.batch_size'] = 3  # every batch is the data set
+    options['model.decode_head.dropout_ratio'] = 0
+    options['model.auxiliary_head.dropout_ratio'] = 0
+    four = dict(options, **{'train_cfg.max_iters': 4,
+                            'train_cfg.val_interval': 4})
+    train(whole, hypersim_root, options=four)
+    train(parts, hypersim_root, options=options)
+    done = train(parts, hypersim_root, '--resume', options=four)
+    assert 'resumed epoch: 0, iter: 2' in done.stdout + done.stderr
+    expected, resumed = final_losses(whole), final_losses(parts)
+    assert sorted(expected) == sorted(resumed) == [1, 2, 3, 4]
+    assert resumed == pytest.approx(expected, rel=1e-4)
+    assert expected[4] < expected[1]
+    states = [torch.load(osp.join(folder, 'iter_4.pth'), weights_only=True)
+              for folder in (whole, parts)]
+    for key, value in states[0]['state_dict'].items():
+        torch.testing.assert_close(
+            states[1]['state_dict'][key], value, rtol=1e-3, atol=1e-5)
+    assert states[1]['message_hub']['log_scalars']['train/loss'][
+        'log_history'] == pytest.approx(list(expected.values()), rel=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_over_gloo(hypersim_root, tmp_path):
+    work_dir = str(tmp_path / 'two')
+    done = run_python(
+        '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
+        'tools/train.py', MINI_CONFIG, '--launcher', 'pytorch', '--work-dir',
+        work_dir, *mini_options(
+            hypersim_root, **{'default_hooks.visualization.draw': 'False'}),
+        OMP_NUM_THREADS='1')
+    log = done.stdout + done.stderr
+    assert 'GPU number: 2' in log or 'world_size' in log or (
+        'Distributed training: True' in log)
+    assert 'Distributed training: True' in log
+    assert sorted(final_losses(work_dir)) == [1, 2]
+    assert osp.isfile(osp.join(work_dir, 'iter_2.pth'))
+
+
+@pytest.mark.slow
+def test_full_mmcv_gives_the_same_losses(hypersim_root, tmp_path, full_mmcv):
+    losses = []
+    for name, path in (('lite', []), ('full', [full_mmcv])):
+        work_dir = str(tmp_path / name)
+        train(work_dir, hypersim_root, options=SGD, python_path=path)
+        losses.append(final_losses(work_dir))
+    assert sorted(losses[0]) == [1, 2]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+
+
+HOST_TOOL = '''
+import os, runpy, sys, {host}
+sys.argv[0] = os.path.join(os.path.dirname({host}.__file__), '.mim', 'tools',
+                           'train.py')
+runpy.run_path(sys.argv[0], run_name='__main__')
+'''
+
+
+@pytest.mark.slow
+def test_mmsegs_own_tool_runs_our_config(hypersim_root, tmp_path):
+    """What `mim train mmsegmentation <config>` starts."""
+    run_python('-c', HOST_TOOL.format(host='mmseg'), MINI_CONFIG,
+               '--work-dir', str(tmp_path), *mini_options(
+                   hypersim_root, **SGD))
+    assert (tmp_path / 'iter_2.pth').exists()
+
+
+PLAIN = f'''
+_base_ = ['{{base}}']
+model = dict(
+    backbone=dict(_delete_=True, type='genpercept_mm.SDUNet', arch='mini'),
+    {{neck}})
+'''
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('scope, base, neck', [
+    ('mmseg', 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py',
+     'pretrained=None, decode_head=dict(in_channels=128, channels=16, '
+     "norm_cfg=dict(type='BN')), auxiliary_head=dict(in_channels=96, "
+     "channels=16, norm_cfg=dict(type='BN'))"),
+    ('mmdet', 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+     'neck=dict(in_channels=[32, 64, 96, 128])'),
+    ('mmpose', 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+     'td-hm_res50_8xb64-210e_coco-256x192.py', 'head=dict(in_channels=128)'),
+])
+def test_host_configs_that_only_name_the_type(
+        run_python, tmp_path, scope, base, neck):
+    """Build and run from the host's scope, with no custom_imports; only
+    compat is imported first, as our tools do."""
+    config = tmp_path / 'config.py'
+    config.write_text(PLAIN.format(base=base, neck=neck))
+    done = run_python('-c', f'''
+import genpercept_mm, torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+cfg = Config.fromfile({str(config)!r})
+assert 'custom_imports' not in cfg
+init_default_scope({scope!r})
+model = MODELS.build(cfg.model)
+outs = model.backbone(torch.zeros(1, 3, 64, 64))
+print(type(model).__name__, [tuple(out.shape) for out in outs])
+''')
+    assert '(1, 32, 8, 8), (1, 64, 8, 8), (1, 96, 4, 4), (1, 128, 2, 2)' in (
+        done.stdout)
+
+
+# -- what users get wrong -----------------------------------------------------
+
+
+def damage_semantic(root, change):
+    path = frame_path(root, 'ai_001_001', 'cam_00', 0, 'semantic')
+    change(path)
+    # the damaged frame is the only one of its split
+    for frame in (1, 2):
+        for kind in ('semantic', 'tonemap'):
+            os.remove(frame_path(root, 'ai_001_001', 'cam_00', frame, kind))
+    return {'train_dataloader.dataset.missing': 'skip'}
+
+
+def truncate(root):
+    def change(path):
+        with open(path, 'r+b') as file:
+            file.truncate(osp.getsize(path) // 2)
+    return damage_semantic(root, change)
+
+
+def id_out_of_range(root):
+    def change(path):
+        with h5py.File(path, 'r+') as file:
+            file['dataset'][3, 4] = 77
+    return damage_semantic(root, change)
+
+
+def other_size(root):
+    def change(path):
+        cv2.imwrite(frame_path(root, 'ai_001_001', 'cam_00', 0, 'tonemap'),
+                    np.zeros((32, 40, 3), np.uint8))
+    return damage_semantic(root, change)
+
+
+def no_root(root):
+    return {'train_dataloader.dataset.data_root': 'data/nowhere'}
+
+
+def unknown_key(root):
+    return {'model.backbone.timesteps': 1}
+
+
+def no_unet(root):
+    os.makedirs(osp.join(root, 'sd/vae'))
+    with open(osp.join(root, 'sd/vae/config.json'), 'w') as file:
+        file.write('{}')
+    return {'model.backbone.pretrained': osp.join(root, 'sd')}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('damage, messages', [
+    (no_root, ["data_root 'data/nowhere' does not exist",
+               'metadata_images_split_scene_v1.csv',
+               'configs/mini/genpercept_upernet_mini-hypersim.py']),
+    (truncate, ['scene ai_001_001, camera cam_00, frame 0',
+                'cannot be read as HDF5', 'truncated']),
+    (id_out_of_range, ['frame 0', 'label id 77', 'NYU40 ids are 1..40']),
+    (other_size, ['frame 0', '(32, 40)', '(48, 64)', 'must be equal']),
+    (unknown_key, ['SDUNet', "unexpected keyword argument 'timesteps'"]),
+    (no_unet, ['has no unet/config.json', 'diffusers folder']),
+])
+def test_bad_input_stops_with_its_own_message(
+        own_hypersim_root, tmp_path, damage, messages):
+    options = dict(damage(own_hypersim_root),
+                   **{'train_dataloader.batch_size': 1})
+    done = train(str(tmp_path / 'work'), own_hypersim_root, check=False,
+                 options=options)
+    assert done.returncode
+    last = done.stderr[-3000:]
+    for message in messages:
+        assert message in last
+
+
+@pytest.mark.slow
+def test_full_disk_while_saving_keeps_the_old_checkpoint(
+        hypersim_root, trained_mini, tmp_path):
+    """The second checkpoint meets a limit on file sizes, which the kernel
+    reports to a write as a full disk would be."""
+    work_dir = str(tmp_path / 'full')
+    options = dict(SGD, **{'default_hooks.checkpoint.max_keep_ckpts': 1,
+                           'default_hooks.checkpoint.interval': 2})
+    train(work_dir, hypersim_root, options=options)
+    before = open(osp.join(work_dir, 'iter_2.pth'), 'rb').read()
+    limit = len(before) // 2
+    code = (f'import resource, runpy, sys; resource.setrlimit('
+            f'resource.RLIMIT_FSIZE, ({limit}, {resource.RLIM_INFINITY}));'
+            'sys.argv[0] = "tools/train.py"; '
+            'runpy.run_path("tools/train.py", run_name="__main__")')
+    done = run_python(
+        '-c', code, MINI_CONFIG, '--work-dir', work_dir, '--resume',
+        *mini_options(hypersim_root, **dict(
+            options, **{'train_cfg.max_iters': 4})), check=False)
+    assert done.returncode
+    assert re.search('cannot write .*iter_4.pth .* intact.*--resume',
+                     done.stderr)
+    assert not glob(osp.join(work_dir, '*.part'))
+    assert not osp.exists(osp.join(work_dir, 'iter_4.pth'))
+    assert open(osp.join(work_dir, 'iter_2.pth'), 'rb').read() == before
+    train(work_dir, hypersim_root, '--resume', options=dict(
+        options, **{'train_cfg.max_iters': 4}))
+    assert osp.isfile(osp.join(work_dir, 'iter_4.pth'))
+
+
+def test_auto_scale_lr_without_a_base_is_refused():
+    done = run_python('tools/train.py', MINI_CONFIG, '--auto-scale-lr',
+                      check=False)
+    assert 'base_batch_size' in done.stderr and done.returncode
+    assert not osp.isdir(osp.join(ROOT, 'work_dirs/x'))
