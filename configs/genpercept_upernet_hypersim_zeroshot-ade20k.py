@@ -2,8 +2,7 @@
 # ADE20K validation images in the 33 classes that both have. For tools/test.py
 # with a checkpoint of genpercept_upernet_hypersim.py or of ..._frozen.py.
 _base_ = ['genpercept_upernet_hypersim.py']
-load_label = dict(
-    type='genpercept_mm.LoadSegLabel', num_ids=151, reduce_zero_label=True)
+load_label = dict(type='genpercept_mm.LoadSegLabel', num_ids=151)
 test_pipeline = [
     dict(type='LoadImageFromFile'),
     # shorter side near the training size; ADE20K's images vary in shape

@@ -779,7 +779,8 @@ def _deform_image(image: Tensor, offset: Tensor, mask: Optional[Tensor],
     Args:
         image (Tensor): (C, H, W).
         offset (Tensor): (deform_groups * K * 2, P, Q), y before x, in cells.
-        mask (Tensor, optional): (deform_groups * K, P, Q) factors.
+            Of more values the first ones count.
+        mask (Tensor, optional): (deform_groups * K, P, Q) factors, likewise.
         weight (Tensor): (C_out, C / groups, kernel height, kernel width).
         stride (tuple[int]): Step in cells, y and x.
         padding (tuple[int]): Zero cells around the image, y and x.
@@ -791,7 +792,14 @@ def _deform_image(image: Tensor, offset: Tensor, mask: Optional[Tensor],
         Tensor: (C_out, P, Q).
     """
     shape = image.shape[1:]
-    kernel, size = weight.shape[2:], offset.shape[1:]
+    kernel = weight.shape[2:]
+    size = torch.Size(
+        (shape[axis] + 2 * padding[axis] - dilation[axis] *
+         (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in range(2))
+    count = deform_groups * kernel.numel() * size.numel()
+    # mmcv takes offsets and masks as flat memory of the output's size. DyHead
+    # passes those of a larger map, and its weights were trained like that.
+    offset = offset.flatten()[:2 * count]
     offset = offset.view(deform_groups, *kernel, 2, *size)
     cells, weights = [], []
     for axis in range(2):
@@ -811,7 +819,7 @@ def _deform_image(image: Tensor, offset: Tensor, mask: Optional[Tensor],
     index = rows[..., None] + cells[1][..., None, :]
     share = weights[0][..., None] * weights[1][..., None, :]
     if mask is not None:
-        mask = mask.view(deform_groups, *kernel, *size)
+        mask = mask.flatten()[:count].view(deform_groups, *kernel, *size)
         share = share * mask[..., None, None]
     table = _as_rows(image.view(deform_groups, -1, *shape))
     columns = _weighted_rows(table, index.view(-1, 4), share.reshape(-1, 4))
@@ -943,7 +951,17 @@ def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
         group (int): Channel groups of the convolution.
         deformable_group (int): Channel groups with offsets of their own.
         im2col_step (int): Not needed, images are done one by one.
+
+    Raises:
+        ValueError: If ``offset`` is for another size than the output's.
     """
+    expected = (2 * deformable_group * kH * kW, *output.shape[2:])
+    if tuple(offset.shape[1:]) != expected:
+        raise ValueError(
+            f'deform_conv_forward: offset must have shape (N, '
+            f'{", ".join(map(str, expected))}), got {tuple(offset.shape)}; '
+            'compute it with the stride, padding, dilation and kernel size '
+            'of the convolution.')
     dtype = _compute_dtype(input)
     for image in range(len(input)):
         output[image] = _deform_image(

@@ -195,6 +195,13 @@ def evaluate_deform_conv(ops, out):
             out[f'modulated_deform_conv2d {name} {key}'] = [
                 y.detach(), *torch.autograd.grad((y * factor).sum(), leaves)
             ]
+    # Offsets and mask of a larger map, as mmdet's DyHead passes them.
+    leaves = [leaf(2, 4, 5, 4), leaf(2, 18, 10, 8), leaf(2, 9, 10, 8),
+              leaf(6, 4, 3, 3)]
+    y = ops.modulated_deform_conv2d(*leaves, None, 1, 1)
+    out['modulated_deform_conv2d larger offsets'] = [
+        y.detach(), *torch.autograd.grad((y**2).sum(), leaves)
+    ]
 
 
 def evaluate():
@@ -872,6 +879,30 @@ def test_deform_conv_offset_is_row_then_column(ops):
     y = ops.deform_conv2d(x, offset, weight)
     assert y[0, 0, 0].tolist() == [7.5, 8.5, 4.5, 0., 0.]
     assert y[0, 0, 3].tolist() == [0.] * 5
+
+
+def test_deform_conv_rejects_offsets_of_another_size(ops):
+    x, weight = torch.ones(1, 1, 4, 4), torch.ones(1, 1, 3, 3)
+    with pytest.raises(ValueError, match=r'\(N, 18, 2, 2\), got \(1, 18, 4'):
+        ops.deform_conv2d(x, torch.zeros(1, 18, 4, 4), weight)
+
+
+def test_modulated_deform_conv_takes_the_first_offsets(ops):
+    generator = torch.Generator().manual_seed(16)
+    x = torch.randn(1, 2, 3, 4, generator=generator)
+    weight = torch.randn(3, 2, 3, 3, generator=generator)
+    offset = torch.randn(18 * 12, generator=generator)
+    mask = torch.randn(9 * 12, generator=generator)
+    expected = ops.modulated_deform_conv2d(
+        x, offset.view(1, 18, 3, 4), mask.view(1, 9, 3, 4), weight, None, 1,
+        1)
+    more = torch.randn(18 * 36, generator=generator)
+    torch.testing.assert_close(
+        ops.modulated_deform_conv2d(
+            x,
+            torch.cat([offset, more]).view(1, 18, 6, 8),
+            torch.cat([mask, more[:9 * 36]]).view(1, 9, 6, 8), weight, None,
+            1, 1), expected)
 
 
 def test_deform_conv_has_no_slope_one_cell_outside(ops):

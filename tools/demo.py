@@ -168,8 +168,9 @@ def main():
     value, seconds = evaluate(task, cfg, checkpoint, work_dir)
     seconds = add_seconds(work_dir, test=seconds)
 
-    import genpercept_mm  # noqa: F401, registers the components
     from mmengine.registry import DATASETS, init_default_scope
+
+    import genpercept_mm  # noqa: F401, registers the components
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
     baseline, constant = seg_baseline(dataset)

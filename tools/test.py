@@ -7,8 +7,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 # Before the host's models: compat acts on import
-from genpercept_mm.apis.command_line import (add_common_arguments,
-                                             prepare_config)
+from genpercept_mm.apis.command_line import (
+    add_common_arguments,
+    prepare_config,
+)
 
 
 def parse_args():
@@ -87,8 +89,10 @@ def main():
     cfg = Config.fromfile(args.config)
     prepare_config(cfg, args)
     cfg.load_from = args.checkpoint
-    cfg.setdefault('custom_hooks', []).append(
-        dict(type='genpercept_mm.StrictLoadHook'))
+    cfg.custom_hooks = [
+        *cfg.get('custom_hooks', []),
+        dict(type='genpercept_mm.StrictLoadHook')
+    ]
     if args.show or args.show_dir:
         set_pictures(cfg, args)
     if args.tta:

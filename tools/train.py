@@ -6,8 +6,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 # Before the host's models: compat acts on import
-from genpercept_mm.apis.command_line import (add_common_arguments,
-                                             prepare_config)
+from genpercept_mm.apis.command_line import (
+    add_common_arguments,
+    prepare_config,
+)
 
 
 def parse_args():

@@ -6,4 +6,3 @@ model = dict(
     decode_head=dict(
         in_channels=[32, 64, 96, 128], channels=64, norm_cfg=norm_cfg),
     auxiliary_head=dict(in_channels=96, channels=32, norm_cfg=norm_cfg))
-env_cfg = dict(dist_cfg=dict(backend='gloo'))

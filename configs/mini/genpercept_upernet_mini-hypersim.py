@@ -2,7 +2,8 @@
 # frames of 128 x 96, see tools/dataset_converters/mini_hypersim.py).
 _base_ = [
     '../_base_/models/genpercept_upernet_mini.py',
-    '../_base_/datasets/hypersim.py', '../_base_/default_runtime.py'
+    '../_base_/datasets/hypersim.py', '../_base_/schedules/mini.py',
+    '../_base_/default_runtime.py'
 ]
 data_root = 'data/mini_hypersim'
 train_pipeline = [
@@ -42,26 +43,3 @@ val_dataloader = dict(
     num_workers=1,
     dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader
-
-max_iters = 1500
-optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
-    clip_grad=dict(max_norm=1.0))
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.01, by_epoch=False, end=50),
-    dict(
-        type='PolyLR',
-        eta_min=1e-6,
-        power=0.9,
-        begin=50,
-        end=max_iters,
-        by_epoch=False)
-]
-train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-default_hooks = dict(
-    checkpoint=dict(interval=250), visualization=dict(interval=1))
-env_cfg = dict(dist_cfg=dict(backend='gloo'))

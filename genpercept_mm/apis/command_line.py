@@ -2,6 +2,8 @@
 import os
 import os.path as osp
 
+import torch
+import torch.distributed
 from mmengine.config import DictAction
 
 
@@ -41,6 +43,8 @@ def prepare_config(cfg, args):
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        _distribute_over_cpus(cfg)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)
     if args.work_dir is not None:
@@ -48,3 +52,15 @@ def prepare_config(cfg, args):
     elif cfg.get('work_dir') is None:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('./work_dirs', name)
+
+
+def _distribute_over_cpus(cfg):
+    """Start a gloo group: mmengine's own start asks for a CUDA device."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False))

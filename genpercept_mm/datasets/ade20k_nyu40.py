@@ -2,6 +2,7 @@
 from mmseg.datasets import ADE20KDataset
 
 from genpercept_mm.registry import DATASETS
+
 from .hypersim import HypersimDataset
 
 # ADE20K index (1..150) -> NYU40 id (1..40), by name. The paper's mapping is

@@ -6,6 +6,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from genpercept_mm.registry import DATASETS
+
 from .hypersim_layout import SPLIT_CSV, frame_path, read_split_csv
 
 IMAGES = ('tonemap', 'color')

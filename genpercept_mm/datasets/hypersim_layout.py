@@ -15,14 +15,14 @@ frame and quantity, each with a single array under the key ``dataset``::
 Everything here is a pure function of its arguments; the registered classes
 and the mini-Hypersim renderer are built on it.
 """
-import os
 import os.path as osp
 import re
-import tempfile
 from collections import namedtuple
 from csv import DictReader
 
 import numpy as np
+
+from genpercept_mm.utils.files import write_whole
 
 SPLIT_CSV = 'metadata_images_split_scene_v1.csv'
 SPLIT_COLUMNS = ('scene_name', 'camera_name', 'frame_id',
@@ -178,16 +178,12 @@ def write_hdf5(path, array):
         array (np.ndarray): Stored under the key ``dataset``.
     """
     import h5py
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=osp.dirname(path))
-    os.close(handle)
-    try:
+
+    def write(temporary):
         with h5py.File(temporary, 'w') as file:
             file.create_dataset('dataset', data=array, compression='gzip')
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
+
+    write_whole(path, write)
 
 
 def tone_map(color, render_entity_id=None):

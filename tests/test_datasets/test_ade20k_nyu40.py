@@ -35,8 +35,7 @@ def test_pixels_are_mapped_and_the_rest_is_ignored(tmp_path):
         data_prefix=dict(img_path='images', seg_map_path='annotations'),
         pipeline=[
             dict(type='LoadImageFromFile'),
-            dict(type='genpercept_mm.LoadSegLabel', num_ids=151,
-                 reduce_zero_label=True),
+            dict(type='genpercept_mm.LoadSegLabel', num_ids=151),
             dict(type='mmseg.PackSegInputs')])
     label = dataset[0]['data_samples'].gt_sem_seg.data[0]
     assert label.tolist() == [[255, 0, 255], [36, 1, 4]]

@@ -14,18 +14,13 @@ from conftest import MINI_CONFIG, ROOT, mini_options, run_python
 
 from genpercept_mm.datasets.hypersim_layout import frame_path
 
-SGD = {
-    # plain SGD at a constant rate: two runs differ only by what resuming
-    # loses
-    'optim_wrapper.optimizer': "{'type':'SGD','lr':0.01,'_delete_':True}",
-    'param_scheduler': '[]',
-    'default_hooks.visualization.draw': 'False',
-}
+NO_PICTURES = {'default_hooks.visualization.draw': 'False'}
 
 
-def train(work_dir, data_root, *flags, check=True, options=(), **kwargs):
+def train(work_dir, data_root, *flags, check=True, options=(),
+          config=MINI_CONFIG, **kwargs):
     return run_python(
-        'tools/train.py', MINI_CONFIG, '--work-dir', work_dir, *flags,
+        'tools/train.py', config, '--work-dir', work_dir, *flags,
         *mini_options(data_root, **dict(options)), check=check, **kwargs)
 
 
@@ -59,20 +54,28 @@ def test_training_validates_draws_and_saves(trained_mini):
 def test_stop_and_resume_ends_where_an_unbroken_run_ends(
         hypersim_root, tmp_path):
     whole, parts = str(tmp_path / 'whole'), str(tmp_path / 'parts')
-    options = dict(SGD, **{'train_dataloader.sampler.shuffle': 'False'})
-    # no augmentation: its random state is not part of a checkpoint
-    load = ("[{'type':'genpercept_mm.LoadHypersimImage'},"
-            "{'type':'genpercept_mm.LoadHypersimSemantic'},"
-            "{'type':'PackSegInputs'}]")
-    options['train_dataloader.dataset.pipeline'] = load
-    options['train_dataloader.batch_size'] = 3  # every batch is the data set
-    options['model.decode_head.dropout_ratio'] = 0
-    options['model.auxiliary_head.dropout_ratio'] = 0
+    # no shuffling, augmentation or dropout: the random state is not part of
+    # an mmengine checkpoint. Every batch is the whole data set.
+    config = str(tmp_path / 'config.py')
+    with open(config, 'w') as file:
+        file.write(f"""
+_base_ = ['{osp.join(ROOT, MINI_CONFIG)}']
+train_dataloader = dict(
+    sampler=dict(shuffle=False),
+    dataset=dict(pipeline=[
+        dict(type='genpercept_mm.LoadHypersimImage'),
+        dict(type='genpercept_mm.LoadHypersimSemantic'),
+        dict(type='PackSegInputs')]))
+model = dict(decode_head=dict(dropout_ratio=0),
+             auxiliary_head=dict(dropout_ratio=0))
+""")
+    options = dict(NO_PICTURES, **{'train_dataloader.batch_size': 3})
     four = dict(options, **{'train_cfg.max_iters': 4,
                             'train_cfg.val_interval': 4})
-    train(whole, hypersim_root, options=four)
-    train(parts, hypersim_root, options=options)
-    done = train(parts, hypersim_root, '--resume', options=four)
+    train(whole, hypersim_root, options=four, config=config)
+    train(parts, hypersim_root, options=options, config=config)
+    done = train(parts, hypersim_root, '--resume', options=four,
+                 config=config)
     assert 'resumed epoch: 0, iter: 2' in done.stdout + done.stderr
     expected, resumed = final_losses(whole), final_losses(parts)
     assert sorted(expected) == sorted(resumed) == [1, 2, 3, 4]
@@ -83,8 +86,10 @@ def test_stop_and_resume_ends_where_an_unbroken_run_ends(
     for key, value in states[0]['state_dict'].items():
         torch.testing.assert_close(
             states[1]['state_dict'][key], value, rtol=1e-3, atol=1e-5)
-    assert states[1]['message_hub']['log_scalars']['train/loss'][
-        'log_history'] == pytest.approx(list(expected.values()), rel=1e-3)
+    histories = [state['message_hub']['log_scalars']['train/loss'][
+        'log_history'] for state in states]
+    assert len(histories[0]) == 4
+    assert histories[1] == pytest.approx(histories[0], rel=1e-4)
 
 
 @pytest.mark.slow
@@ -97,8 +102,6 @@ def test_two_processes_over_gloo(hypersim_root, tmp_path):
             hypersim_root, **{'default_hooks.visualization.draw': 'False'}),
         OMP_NUM_THREADS='1')
     log = done.stdout + done.stderr
-    assert 'GPU number: 2' in log or 'world_size' in log or (
-        'Distributed training: True' in log)
     assert 'Distributed training: True' in log
     assert sorted(final_losses(work_dir)) == [1, 2]
     assert osp.isfile(osp.join(work_dir, 'iter_2.pth'))
@@ -109,7 +112,7 @@ def test_full_mmcv_gives_the_same_losses(hypersim_root, tmp_path, full_mmcv):
     losses = []
     for name, path in (('lite', []), ('full', [full_mmcv])):
         work_dir = str(tmp_path / name)
-        train(work_dir, hypersim_root, options=SGD, python_path=path)
+        train(work_dir, hypersim_root, options=NO_PICTURES, python_path=path)
         losses.append(final_losses(work_dir))
     assert sorted(losses[0]) == [1, 2]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -128,15 +131,15 @@ def test_mmsegs_own_tool_runs_our_config(hypersim_root, tmp_path):
     """What `mim train mmsegmentation <config>` starts."""
     run_python('-c', HOST_TOOL.format(host='mmseg'), MINI_CONFIG,
                '--work-dir', str(tmp_path), *mini_options(
-                   hypersim_root, **SGD))
+                   hypersim_root, **NO_PICTURES))
     assert (tmp_path / 'iter_2.pth').exists()
 
 
-PLAIN = f'''
-_base_ = ['{{base}}']
+PLAIN = '''
+_base_ = ['{base}']
 model = dict(
     backbone=dict(_delete_=True, type='genpercept_mm.SDUNet', arch='mini'),
-    {{neck}})
+    {neck})
 '''
 
 
@@ -251,8 +254,9 @@ def test_full_disk_while_saving_keeps_the_old_checkpoint(
     """The second checkpoint meets a limit on file sizes, which the kernel
     reports to a write as a full disk would be."""
     work_dir = str(tmp_path / 'full')
-    options = dict(SGD, **{'default_hooks.checkpoint.max_keep_ckpts': 1,
-                           'default_hooks.checkpoint.interval': 2})
+    options = dict(NO_PICTURES, **{
+        'default_hooks.checkpoint.max_keep_ckpts': 1,
+        'default_hooks.checkpoint.interval': 2})
     train(work_dir, hypersim_root, options=options)
     before = open(osp.join(work_dir, 'iter_2.pth'), 'rb').read()
     limit = len(before) // 2

@@ -3,8 +3,7 @@
 dataset_type = 'ADE20KDataset'
 data_root = 'data/ade/ADEChallengeData2016'
 crop_size = (512, 512)
-load_label = dict(
-    type='genpercept_mm.LoadSegLabel', num_ids=151, reduce_zero_label=True)
+load_label = dict(type='genpercept_mm.LoadSegLabel', num_ids=151)
 train_pipeline = [
     dict(type='LoadImageFromFile'), load_label,
     dict(

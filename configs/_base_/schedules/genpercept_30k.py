@@ -30,6 +30,19 @@ train_cfg = dict(
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
-    checkpoint=dict(interval=3000 * accumulative_counts),
-    logger=dict(interval=50 * accumulative_counts))
+    timer=dict(type='IterTimerHook'),
+    logger=dict(
+        type='LoggerHook',
+        interval=50 * accumulative_counts,
+        log_metric_by_epoch=False),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='genpercept_mm.SafeCheckpointHook',
+        by_epoch=False,
+        interval=3000 * accumulative_counts,
+        max_keep_ckpts=2,
+        save_best='mIoU'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(
+        type='genpercept_mm.SceneVisualizationHook', draw=True, interval=50))
 auto_scale_lr = dict(enable=False, base_batch_size=32)

@@ -5,7 +5,6 @@ import json
 import os
 import os.path as osp
 import sys
-import tempfile
 import time
 from collections import namedtuple
 from typing import Dict, List, Optional
@@ -14,6 +13,8 @@ import cv2
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
+
+from genpercept_mm.utils.files import write_whole
 
 from .rooms import FIELD_OF_VIEW, Room, make_room
 from ..hypersim_layout import (
@@ -140,9 +141,9 @@ def build_mini_hypersim(out_dir: str,
         _render_room(out_dir, make_room(seed, number, frames_per_room),
                      [f for f in missing if f.room == number], parameters,
                      progress)
-    _write_atomic(osp.join(out_dir, CAMERA_CSV),
+    _write_bytes(osp.join(out_dir, CAMERA_CSV),
                   _camera_csv(frames, width, height))
-    _write_atomic(osp.join(out_dir, SPLIT_CSV), _csv([SPLIT_COLUMNS] + [
+    _write_bytes(osp.join(out_dir, SPLIT_CSV), _csv([SPLIT_COLUMNS] + [
         (f.scene, CAMERA_NAME, f.view, True, '', f.split) for f in frames]))
     print_log(f'mini Hypersim: rendered {len(missing)} of {num_frames} '
               f'frames into {out_dir}.')
@@ -170,7 +171,7 @@ def _claim_folder(out_dir: str, parameters: Dict[str, int]) -> None:
             f'got {out_dir}, which has scenes but no {PARAMETERS_JSON}; '
             f'{advice}')
     else:
-        _write_atomic(note, (json.dumps(parameters, indent=2)
+        _write_bytes(note, (json.dumps(parameters, indent=2)
                              + '\n').encode())
 
 
@@ -188,10 +189,10 @@ def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
     renderer = RoomRenderer(room)
     size = parameters['width'], parameters['height']
     detail = osp.join(out_dir, frames[0].scene, '_detail')
-    _write_atomic(osp.join(detail, 'metadata_scene.csv'), _csv([
+    _write_bytes(osp.join(detail, 'metadata_scene.csv'), _csv([
         ('parameter_name', 'parameter_value'),
         ('meters_per_asset_unit', _METERS_PER_ASSET_UNIT)]))
-    _write_atomic(osp.join(detail, 'metadata_cameras.csv'),
+    _write_bytes(osp.join(detail, 'metadata_cameras.csv'),
                   _csv([('camera_name', ), (CAMERA_NAME, )]))
     trajectory = osp.join(detail, CAMERA_NAME)
     write_hdf5(osp.join(trajectory, 'camera_keyframe_positions.hdf5'),
@@ -213,7 +214,7 @@ def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
             write_hdf5(frame_path(out_dir, frame.scene, CAMERA_NAME,
                                   frame.view, kind), array)
         preview = tone_map(arrays['color'], arrays['render_entity_id'])
-        _write_atomic(
+        _write_bytes(
             frame_path(out_dir, frame.scene, CAMERA_NAME, frame.view,
                        'tonemap'),
             cv2.imencode('.jpg', preview[..., ::-1],
@@ -276,19 +277,13 @@ def _csv(rows) -> bytes:
     return text.getvalue().encode()
 
 
-def _write_atomic(path: str, content: bytes) -> None:
-    """Write a file so that it is either whole or absent."""
-    os.makedirs(osp.dirname(path) or '.', exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=osp.dirname(path) or '.')
-    try:
-        with os.fdopen(handle, 'wb') as file:
+def _write_bytes(path: str, content: bytes) -> None:
+
+    def write(temporary):
+        with open(temporary, 'wb') as file:
             file.write(content)
-        # mkstemp makes files private; data sets are shared
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    finally:
-        if osp.exists(temporary):
-            os.remove(temporary)
+
+    write_whole(path, write)
 
 
 def preview_sheet(data_root: str,

@@ -3,6 +3,7 @@ import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
 from genpercept_mm.registry import TRANSFORMS
+
 from ..hypersim_layout import frame_of_path, read_color
 
 

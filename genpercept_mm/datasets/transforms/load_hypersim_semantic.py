@@ -3,8 +3,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from genpercept_mm.registry import TRANSFORMS
-from ..hypersim_layout import read_hdf5
+
+from .label_map import apply_label_map
 from .load_hypersim_image import describe_frame
+from ..hypersim_layout import read_hdf5
 
 NUM_CLASSES = 40
 
@@ -54,11 +56,7 @@ class LoadHypersimSemantic(BaseTransform):
                 f'{results["img_path"]} is {results["ori_shape"]} and label '
                 f'{path} is {ids.shape} (H, W); they must be equal.')
         label = np.where(ids == -1, 255, ids - 1).astype(np.uint8)
-        if results.get('label_map') is not None:
-            table = np.arange(256, dtype=np.uint8)
-            for old, new in results['label_map'].items():
-                table[old] = new
-            label = table[label]
-        results['gt_seg_map'] = label
+        results['gt_seg_map'] = apply_label_map(label,
+                                                results.get('label_map'))
         results['seg_fields'].append('gt_seg_map')
         return results

@@ -5,6 +5,7 @@ from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 
 from genpercept_mm.registry import TRANSFORMS
+from .label_map import apply_label_map
 
 
 @TRANSFORMS.register_module()
@@ -12,7 +13,7 @@ class LoadSegLabel(LoadAnnotations):
     """mmseg's ``LoadAnnotations``, refusing what it would misread.
 
     The stock transform casts whatever the file holds to uint8 and passes
-    any shape and any id on.
+    any shape and any id on. ``reduce_zero_label`` is the data set's.
 
     Required Keys:
 
@@ -25,7 +26,7 @@ class LoadSegLabel(LoadAnnotations):
 
     Args:
         num_ids (int): Ids in the file are 0..num_ids - 1, or 255 (ignored);
-            with ``reduce_zero_label`` 0 counts as one.
+            with ``reduce_zero_label`` the ignored 0 is one of them.
         **kwargs: Arguments of mmseg's ``LoadAnnotations``.
 
     Raises:
@@ -67,4 +68,12 @@ class LoadSegLabel(LoadAnnotations):
                 f'{results["ori_shape"]} (after the rotation that its EXIF '
                 f'tag asks for) and label {path} is {raw.shape} (H, W); '
                 'they must be equal.')
-        super()._load_seg_map(results)
+        # From here on as in the stock transform, whose squeeze would lose an
+        # axis of labels one pixel wide
+        label = raw.astype(np.uint8)
+        if results['reduce_zero_label']:
+            label[label == 0] = 255
+            label[label != 255] -= 1
+        results['gt_seg_map'] = apply_label_map(label,
+                                                results.get('label_map'))
+        results['seg_fields'].append('gt_seg_map')

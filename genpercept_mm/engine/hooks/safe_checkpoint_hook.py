@@ -1,12 +1,11 @@
 """Checkpoints that survive a full disk."""
 import os
-import os.path as osp
-import tempfile
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
 
 from genpercept_mm.registry import HOOKS
+from genpercept_mm.utils.files import write_whole
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -23,29 +22,21 @@ class AtomicLocalBackend(LocalBackend):
             OSError: If the content cannot be written; an older file of that
                 name is kept, and the message names the folder.
         """
-        folder = osp.dirname(osp.abspath(filepath))
-        os.makedirs(folder, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix='.part')
-        try:
-            with os.fdopen(handle, 'wb') as file:
+        def write(temporary):
+            with open(temporary, 'wb') as file:
                 file.write(obj)
                 file.flush()
                 os.fsync(file.fileno())
-            # mkstemp makes files private; give them the usual mode
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, filepath)
+
+        try:
+            write_whole(filepath, write)
         except OSError as error:
             raise OSError(
                 error.errno,
                 f'cannot write {filepath} ({error.strerror}); earlier '
-                f'checkpoints in {folder} are intact. Make '
+                f'checkpoints beside it are intact. Make '
                 f'{len(obj) / 2**20:.0f} MiB of room and continue with '
                 '--resume') from error
-        finally:
-            if osp.exists(temporary):
-                os.remove(temporary)
 
 
 register_backend('genpercept_mm.atomic', AtomicLocalBackend, force=True)

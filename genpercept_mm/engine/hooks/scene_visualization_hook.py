@@ -12,7 +12,8 @@ class SceneVisualizationHook(SegVisualizationHook):
 
     Pictures are named by scene, camera and frame, where the stock hook
     would overwrite one scene's ``frame.0000`` with the next one's, and
-    images may come from ``color.hdf5``. Takes the arguments of mmseg's hook.
+    images may come from ``color.hdf5``. Testing needs no training data. Takes
+    the arguments of mmseg's hook.
     """
 
     def _after_iter(self, runner, batch_idx, data_batch, outputs,
@@ -30,4 +31,6 @@ class SceneVisualizationHook(SegVisualizationHook):
                 data_sample=output,
                 show=self.show,
                 wait_time=self.wait_time,
-                step=runner.iter)
+                # asking a test-only runner for its iteration makes it build
+                # the training data
+                step=0 if mode == 'test' else runner.iter)

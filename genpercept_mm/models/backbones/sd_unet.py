@@ -5,9 +5,14 @@ from mmengine.model import BaseModule
 from torch.utils.checkpoint import checkpoint
 
 from genpercept_mm.registry import MODELS
+
 from ..utils.sd_archs import resolve_arch
-from ..utils.sd_weights import (check_source, embed_prompt,
-                                read_prompt_embeds, read_weights)
+from ..utils.sd_weights import (
+    check_source,
+    embed_prompt,
+    read_prompt_embeds,
+    read_weights,
+)
 
 FEATURE_TYPES = ('post_upsample', 'pre_upsample')
 LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
