@@ -16,7 +16,8 @@ from mmengine.utils import ProgressBar
 
 from genpercept_mm.utils.files import write_whole
 
-from .rooms import FIELD_OF_VIEW, Room, make_room
+from .primitives import FIELD_OF_VIEW, Room
+from .rooms import make_room
 from ..hypersim_layout import (
     SPLIT_COLUMNS,
     SPLIT_CSV,
@@ -36,6 +37,7 @@ FRAME_KINDS = ('color', 'depth_meters', 'normal_cam', 'normal_world',
 #: Raised when the same parameters would give other rooms or pictures.
 RECIPE = 1
 
+# positions are written in metres
 _METERS_PER_ASSET_UNIT = 1.0
 
 PlannedFrame = namedtuple('PlannedFrame', 'scene room view split')
@@ -82,10 +84,9 @@ def plan_frames(num_frames: int, frames_per_room: int) -> List[PlannedFrame]:
     """
     num_rooms = -(-num_frames // frames_per_room)
     splits = split_rooms(num_rooms)
-    return [PlannedFrame(scene_name(k // frames_per_room),
-                         k // frames_per_room, k % frames_per_room,
-                         splits[k // frames_per_room])
-            for k in range(num_frames)]
+    places = [divmod(k, frames_per_room) for k in range(num_frames)]
+    return [PlannedFrame(scene_name(room), room, view, splits[room])
+            for room, view in places]
 
 
 def build_mini_hypersim(out_dir: str,
@@ -142,7 +143,7 @@ def build_mini_hypersim(out_dir: str,
                      [f for f in missing if f.room == number], parameters,
                      progress)
     _write_bytes(osp.join(out_dir, CAMERA_CSV),
-                  _camera_csv(frames, width, height))
+                 _camera_csv(frames, width, height))
     _write_bytes(osp.join(out_dir, SPLIT_CSV), _csv([SPLIT_COLUMNS] + [
         (f.scene, CAMERA_NAME, f.view, True, '', f.split) for f in frames]))
     print_log(f'mini Hypersim: rendered {len(missing)} of {num_frames} '
@@ -171,14 +172,17 @@ def _claim_folder(out_dir: str, parameters: Dict[str, int]) -> None:
             f'got {out_dir}, which has scenes but no {PARAMETERS_JSON}; '
             f'{advice}')
     else:
-        _write_bytes(note, (json.dumps(parameters, indent=2)
-                             + '\n').encode())
+        _write_bytes(note,
+                     (json.dumps(parameters, indent=2) + '\n').encode())
 
 
 def _is_complete(out_dir: str, frame: PlannedFrame) -> bool:
-    return all(osp.isfile(frame_path(out_dir, frame.scene, CAMERA_NAME,
-                                     frame.view, kind))
+    return all(osp.isfile(_path(out_dir, frame, kind))
                for kind in FRAME_KINDS)
+
+
+def _path(out_dir: str, frame: PlannedFrame, kind: str) -> str:
+    return frame_path(out_dir, frame.scene, CAMERA_NAME, frame.view, kind)
 
 
 def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
@@ -193,11 +197,10 @@ def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
         ('parameter_name', 'parameter_value'),
         ('meters_per_asset_unit', _METERS_PER_ASSET_UNIT)]))
     _write_bytes(osp.join(detail, 'metadata_cameras.csv'),
-                  _csv([('camera_name', ), (CAMERA_NAME, )]))
+                 _csv([('camera_name',), (CAMERA_NAME,)]))
     trajectory = osp.join(detail, CAMERA_NAME)
     write_hdf5(osp.join(trajectory, 'camera_keyframe_positions.hdf5'),
-               np.stack([c.position for c in room.cameras])
-               / _METERS_PER_ASSET_UNIT)
+               np.stack([c.position for c in room.cameras]))
     write_hdf5(osp.join(trajectory, 'camera_keyframe_orientations.hdf5'),
                np.stack([c.rotation for c in room.cameras]))
     write_hdf5(osp.join(trajectory, 'camera_keyframe_frame_indices.hdf5'),
@@ -209,14 +212,11 @@ def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
         arrays = renderer.render_frame(
             camera, *size, spp=parameters['spp'],
             seed=int(noise.generate_state(1)[0]))
-        arrays['position'] /= _METERS_PER_ASSET_UNIT
         for kind, array in arrays.items():
-            write_hdf5(frame_path(out_dir, frame.scene, CAMERA_NAME,
-                                  frame.view, kind), array)
+            write_hdf5(_path(out_dir, frame, kind), array)
         preview = tone_map(arrays['color'], arrays['render_entity_id'])
         _write_bytes(
-            frame_path(out_dir, frame.scene, CAMERA_NAME, frame.view,
-                       'tonemap'),
+            _path(out_dir, frame, 'tonemap'),
             cv2.imencode('.jpg', preview[..., ::-1],
                          [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes())
         progress.update()

@@ -5,7 +5,14 @@ from typing import Dict, Optional
 import cv2
 import numpy as np
 
-from .rooms import FIELD_OF_VIEW, Camera, Material, Mesh, Primitive, Room
+from .primitives import (
+    FIELD_OF_VIEW,
+    Camera,
+    Material,
+    Mesh,
+    Primitive,
+    Room,
+)
 
 
 def _import_mitsuba():
@@ -88,18 +95,17 @@ class RoomRenderer:
         scene = dict(type='scene', integrator=dict(
             type='path', max_depth=5, rr_depth=4))
         for number, primitive in enumerate(room.primitives):
+            # rays tell the name of what they hit
             name = f'p{number}'
             scene[name] = self._build_shape(name, primitive)
         self._scene = self._mi.load_dict(scene)
-        self._numbers = {f'p{i}': i for i in range(len(room.primitives))}
 
     def _build_shape(self, name: str, primitive: Primitive):
-        material = primitive.material
         mesh = dict(box=_BOX, mesh=primitive.mesh).get(primitive.shape)
         if mesh is not None:
             return self._build_mesh(name, mesh, primitive)
         shape = dict(
-            type=primitive.shape, bsdf=self._build_bsdf(material),
+            type=primitive.shape, bsdf=self._build_bsdf(primitive.material),
             to_world=self._mi.ScalarTransform4f(primitive.to_world))
         emitter = self._build_emitter(primitive)
         if emitter is not None:
@@ -279,14 +285,15 @@ class RoomRenderer:
                 mi.Ray3f(origin, mi.Vector3f(*ray)))
             if not hit.is_valid():
                 continue
-            index = self._numbers[hit.shape.id()]
-            if self._primitives[index].semantic < 0:
+            index = int(hit.shape.id()[1:])
+            primitive = self._primitives[index]
+            if primitive.semantic < 0:
                 continue
             surface.entity[number] = index + 1
             surface.distance[number] = hit.t
             surface.facet[number] = hit.n
             surface.smooth[number] = hit.sh_frame.n
-            material = self._primitives[index].material
+            material = primitive.material
             if material.emission is None:
                 surface.albedo[number] = (
                     material.color if material.texture is None else

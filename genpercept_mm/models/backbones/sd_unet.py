@@ -315,11 +315,19 @@ class SDUNet(BaseModule):
             raise RuntimeError(
                 f'SDUNet: pretrained={self.pretrained!r} is set but not '
                 'loaded; call init_weights(), or load a checkpoint.')
-        outs = self._run_unet(self.encode(x))
+        outs = self.run_unet(self.encode(x))
         return tuple(outs[index] for index in self.out_indices)
 
-    def _run_unet(self, latent):
-        """Run the U-Net once; {out index: Tensor}."""
+    def run_unet(self, latent):
+        """Run the U-Net once.
+
+        Args:
+            latent (Tensor): (N, 4, h, w), scaled.
+
+        Returns:
+            dict[int, Tensor]: Every output of the class docstring's table
+            that the kept parts give.
+        """
         unet = self.unet
         prompt = self.prompt_embeds.expand(latent.shape[0], -1, -1)
         time = unet.time_embedding(unet.get_time_embed(latent, self.timestep))

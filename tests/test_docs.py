@@ -1,0 +1,103 @@
+"""README, metafiles and layout agree with what is there."""
+import os.path as osp
+import re
+from glob import glob
+
+import pytest
+import yaml
+from conftest import ROOT
+
+READMES = ['README.md', 'configs/README.md']
+
+
+@pytest.mark.parametrize('readme', READMES)
+def test_links_inside_the_repository_exist(readme):
+    with open(readme) as file:
+        targets = re.findall(r'\]\(([^)#]+)\)', file.read())
+    inside = [t for t in targets if not t.startswith('http')]
+    assert inside
+    for target in inside:
+        assert osp.exists(osp.join(osp.dirname(readme), target)), target
+
+
+def test_commands_name_tools_and_configs_that_exist():
+    with open('README.md') as file:
+        text = file.read()
+    paths = set(re.findall(r'\b((?:tools|configs)/[\w./-]+\.(?:py|sh))', text))
+    assert len(paths) >= 6
+    for path in paths:
+        assert osp.isfile(path), path
+
+
+def test_no_placeholder_is_left():
+    for readme in READMES:
+        with open(readme) as file:
+            assert not re.search('@[A-Z_]+@|TODO', file.read())
+
+
+def test_every_config_is_in_exactly_one_metafile():
+    with open('model-index.yml') as file:
+        metafiles = yaml.safe_load(file)['Import']
+    models = []
+    for path in metafiles:
+        with open(path) as file:
+            content = yaml.safe_load(file)
+        collections = {c['Name'] for c in content['Collections']}
+        for collection in content['Collections']:
+            assert osp.isfile(collection['README'])
+        models += content['Models']
+    assert sorted(model['Config'] for model in models) == sorted(
+        glob('configs/*.py') + glob('configs/mini/*.py'))
+    for model in models:
+        assert osp.basename(model['Config']) == model['Name'] + '.py'
+        assert model['In Collection'] in collections
+
+
+def test_metadata_are_those_of_the_configs():
+    from mmengine.config import Config
+    with open('configs/metafile.yml') as file:
+        models = yaml.safe_load(file)['Models']
+    for model in models:
+        cfg = Config.fromfile(model['Config'])
+        accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
+        assert model['Metadata']['Iterations'] * accumulated == (
+            cfg.train_cfg.max_iters)
+        assert model['Metadata']['Batch Size'] == (
+            cfg.train_dataloader.batch_size * accumulated)
+
+
+def test_every_module_has_a_test_module():
+    """genpercept_mm/a/b.py -> tests/test_a/test_b.py"""
+    # helpers that the tests of their users cover
+    covered = {'version', 'registry', 'models/utils/sd_archs',
+               'models/utils/sd_weights', 'datasets/transforms/label_map'}
+    lacking = []
+    for path in glob('genpercept_mm/**/*.py', recursive=True):
+        name = osp.relpath(path, 'genpercept_mm')[:-3]
+        if osp.basename(path) == '__init__.py' or name in covered:
+            continue
+        mirror = '/'.join(f'test_{part}' for part in name.split('/'))
+        if not osp.isfile(f'tests/{mirror}.py'):
+            lacking.append(name)
+    assert lacking == []
+    assert osp.isdir(osp.join(ROOT, 'tests'))
+
+
+@pytest.mark.parametrize('host', ['mmseg', 'mmdet', 'mmpose'])
+def test_scoped_names_resolve_in_a_fresh_process(run_python, host):
+    """From each host's scope, with nothing imported before."""
+    done = run_python('-c', f'''
+from mmengine.registry import *
+init_default_scope({host!r})
+names = dict(
+    MODELS=['SDUNet', 'OneStepDataPreprocessor'],
+    DATASETS=['HypersimDataset', 'ADE20KNYU40Dataset'],
+    TRANSFORMS=['LoadHypersimImage', 'LoadHypersimSemantic', 'LoadSegLabel'],
+    METRICS=['SegIoUMetric'],
+    HOOKS=['SafeCheckpointHook', 'StrictLoadHook', 'SceneVisualizationHook'])
+for registry, types in names.items():
+    for name in types:
+        found = globals()[registry].get('genpercept_mm.' + name)
+        print(found.__name__)
+''')
+    assert len(done.stdout.split()) == 11
