@@ -12,6 +12,9 @@ import sys
 import time
 from glob import glob
 
+from mmengine.config import Config, DictAction
+from mmengine.registry import DATASETS, init_default_scope
+
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 DATA_ROOT = osp.join('data', 'mini_hypersim')
 TASKS = dict(
@@ -117,7 +120,7 @@ def draw_seg(dataset, predictions, path):
     figure.savefig(path, dpi=110)
 
 
-def evaluate(task, cfg, checkpoint, work_dir):
+def evaluate(task, checkpoint, work_dir):
     """Run tools/test.py; returns the metric and the seconds it took."""
     seconds = run('evaluate', 'tools/test.py', task['config'], checkpoint,
                   '--work-dir', work_dir, '--out',
@@ -134,7 +137,7 @@ def main():
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        default=[],
+        action=DictAction,
         help='config values to override in training, as in tools/train.py')
     args = parser.parse_args()
     os.chdir(ROOT)
@@ -143,32 +146,29 @@ def main():
     work_dir = osp.join('work_dirs', f'demo_{args.task}')
     os.makedirs(work_dir, exist_ok=True)
 
-    seconds = run('data', 'tools/dataset_converters/mini_hypersim.py',
-                  '--out-dir', DATA_ROOT)
-    add_seconds(work_dir, data=seconds)
-
-    from mmengine.config import Config, DictAction
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
     cfg = Config.fromfile(task['config'])
     if args.cfg_options:
-        options = parser.parse_args(['--cfg-options', *args.cfg_options])
-        cfg.merge_from_dict(options.cfg_options)
+        cfg.merge_from_dict(args.cfg_options)
     max_iters = cfg.train_cfg.max_iters
-    if finished_checkpoint(work_dir, max_iters):
+    reused = finished_checkpoint(work_dir, max_iters) is not None
+
+    data_seconds = run('data', 'tools/dataset_converters/mini_hypersim.py',
+                       '--out-dir', DATA_ROOT)
+    if reused:
         print(f'\n== train: {work_dir} holds a finished training of '
               f'{max_iters} iterations; using it (make clean starts over)')
     else:
-        options = (['--cfg-options', *args.cfg_options]
-                   if args.cfg_options else [])
-        seconds = run('train', 'tools/train.py', task['config'],
-                      '--work-dir', work_dir, '--resume', *options)
+        add_seconds(work_dir, data=data_seconds)
+        seconds = run(
+            'train', 'tools/train.py', task['config'], '--work-dir', work_dir,
+            '--resume', '--cfg-options',
+            *(f'{key}={value}' for key, value in
+              (args.cfg_options or dict(work_dir=work_dir)).items()))
         add_seconds(work_dir, train=seconds)
     checkpoint = finished_checkpoint(work_dir, max_iters)
-    value, seconds = evaluate(task, cfg, checkpoint, work_dir)
-    seconds = add_seconds(work_dir, test=seconds)
-
-    from mmengine.registry import DATASETS, init_default_scope
+    value, test_seconds = evaluate(task, checkpoint, work_dir)
+    seconds = add_seconds(
+        work_dir, **({} if reused else dict(test=test_seconds)))
 
     import genpercept_mm  # noqa: F401, registers the components
     init_default_scope(cfg.default_scope)

@@ -5,6 +5,7 @@ from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
 
 from genpercept_mm.registry import TRANSFORMS
+
 from .label_map import apply_label_map
 
 

@@ -3,11 +3,7 @@ import sys
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.mini_hypersim.render import (
-    RoomRenderer,
-    _denoise,
-)
-from genpercept_mm.datasets.mini_hypersim.rooms import (
+from genpercept_mm.datasets.mini_hypersim.primitives import (
     NYU40_IDS,
     Camera,
     Material,
@@ -15,8 +11,12 @@ from genpercept_mm.datasets.mini_hypersim.rooms import (
     Primitive,
     Room,
     Texture,
-    make_room,
 )
+from genpercept_mm.datasets.mini_hypersim.render import (
+    RoomRenderer,
+    _denoise,
+)
+from genpercept_mm.datasets.mini_hypersim.rooms import make_room
 
 WIDTH, HEIGHT = 24, 18
 FOCAL = WIDTH / 2 / np.tan(np.pi / 6)

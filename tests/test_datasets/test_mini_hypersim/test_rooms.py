@@ -1,13 +1,8 @@
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.mini_hypersim.rooms import (
-    NYU40_IDS,
-    ROOM_KINDS,
-    Camera,
-    Primitive,
-    make_room,
-)
+from genpercept_mm.datasets.mini_hypersim.primitives import NYU40_IDS
+from genpercept_mm.datasets.mini_hypersim.rooms import ROOM_KINDS, make_room
 
 # one room of every kind, and a second of the first
 INDICES = (0, 1, 2, 3, 4)
@@ -131,33 +126,6 @@ def test_labels_are_nyu40_and_instances_have_one_room(rooms):
             labels.setdefault(part.instance, set()).add(part.semantic)
         # furniture may carry a drawer or bracket of its own class only
         assert sum(len(found) > 1 for found in labels.values()) == 0
-
-
-def test_look_at_puts_the_target_on_the_negative_z_axis():
-    camera = Camera.look_at((1, 2, 1.5), (4, 2, 1.5))
-    # looking along +x: right is -y, up is z, backwards is -x
-    assert np.allclose(camera.rotation,
-                       [[0, 0, -1], [-1, 0, 0], [0, 1, 0]])
-    with pytest.raises(ValueError, match='target must not be straight'):
-        Camera.look_at((0, 0, 0), (0, 0, 1))
-
-
-def test_pixel_rays_follow_the_standard_camera():
-    camera = Camera(np.zeros(3), np.eye(3))
-    rays = camera.pixel_rays(4, 2)
-    focal = 2 / np.tan(np.pi / 6)
-    corner = np.array([-1.5, 0.5, -focal])
-    assert rays.shape == (2, 4, 3)
-    assert np.allclose(rays[0, 0], corner / np.linalg.norm(corner))
-    assert np.allclose(rays[1, 3], rays[0, 0] * (-1, -1, 1))
-
-
-def test_bounds_of_a_moved_box():
-    matrix = np.diag([1.0, 2.0, 3.0, 1.0])
-    matrix[:3, 3] = 10, 20, 30
-    low, high = Primitive('box', matrix, None, 1, 1).bounds()
-    assert np.allclose(low, (9, 18, 27))
-    assert np.allclose(high, (11, 22, 33))
 
 
 @pytest.mark.parametrize('arguments, name', [
