@@ -12,7 +12,7 @@ import sys
 import time
 from glob import glob
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -135,10 +135,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--task', default='seg', choices=sorted(TASKS))
     parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        help='config values to override in training, as in tools/train.py')
+        '--max-iters', type=int, help='train for less or longer')
+    parser.add_argument(
+        '--num-frames', type=int, default=100, help='frames to render')
     args = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, ROOT)
@@ -147,23 +146,22 @@ def main():
     os.makedirs(work_dir, exist_ok=True)
 
     cfg = Config.fromfile(task['config'])
-    if args.cfg_options:
-        cfg.merge_from_dict(args.cfg_options)
+    if args.max_iters is not None:
+        cfg.train_cfg.max_iters = args.max_iters
     max_iters = cfg.train_cfg.max_iters
     reused = finished_checkpoint(work_dir, max_iters) is not None
 
     data_seconds = run('data', 'tools/dataset_converters/mini_hypersim.py',
-                       '--out-dir', DATA_ROOT)
+                       '--out-dir', DATA_ROOT, '--num-frames',
+                       str(args.num_frames))
     if reused:
         print(f'\n== train: {work_dir} holds a finished training of '
               f'{max_iters} iterations; using it (make clean starts over)')
     else:
         add_seconds(work_dir, data=data_seconds)
-        seconds = run(
-            'train', 'tools/train.py', task['config'], '--work-dir', work_dir,
-            '--resume', '--cfg-options',
-            *(f'{key}={value}' for key, value in
-              (args.cfg_options or dict(work_dir=work_dir)).items()))
+        seconds = run('train', 'tools/train.py', task['config'],
+                      '--work-dir', work_dir, '--resume', '--cfg-options',
+                      f'train_cfg.max_iters={max_iters}')
         add_seconds(work_dir, train=seconds)
     checkpoint = finished_checkpoint(work_dir, max_iters)
     value, test_seconds = evaluate(task, checkpoint, work_dir)
