@@ -72,6 +72,7 @@ def test_prediction_comes_back_at_the_original_size():
     """Through mmseg's own segmentor: the logits of every pixel must be
     those of the same image without padding."""
     from mmengine.config import ConfigDict
+    from mmengine.registry import DefaultScope
     from mmseg.registry import MODELS
     from torch import nn
 
@@ -80,7 +81,7 @@ def test_prediction_comes_back_at_the_original_size():
         def forward(self, x):
             return (x, )
 
-    model = MODELS.build(dict(
+    cfg = dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
             type='genpercept_mm.OneStepDataPreprocessor', size_divisor=16),
@@ -89,7 +90,9 @@ def test_prediction_comes_back_at_the_original_size():
             type='FCNHead', in_channels=3, channels=3, in_index=0,
             num_convs=0, concat_input=False, dropout_ratio=0,
             num_classes=3),
-        test_cfg=ConfigDict(mode='whole')))
+        test_cfg=ConfigDict(mode='whole'))
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg)
     model.backbone = Identity()
     model.decode_head.conv_seg.weight.data = torch.eye(3).view(3, 3, 1, 1)
     model.decode_head.conv_seg.bias.data.zero_()
