@@ -40,8 +40,13 @@ def fill_mim(folder, link):
                 continue
             except OSError:
                 pass  # links need a privilege on Windows; copy instead
-        copy = shutil.copytree if osp.isdir(source) else shutil.copyfile
-        copy(source, osp.join(target, part))
+        if osp.isdir(source):
+            shutil.copytree(
+                source,
+                osp.join(target, part),
+                ignore=shutil.ignore_patterns('__pycache__'))
+        else:
+            shutil.copyfile(source, osp.join(target, part))
 
 
 class BuildPy(build_py):
@@ -72,7 +77,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
-    python_requires='>=3.9',
+    python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require=dict(
         lite=['mmcv-lite==2.1.0'],

@@ -11,14 +11,19 @@ torch versions. `apply` changes exactly this, each only where it is needed:
     Where torchvision does not load, a stand-in for this one module, which
     imports it. A working torchvision is left alone.
 ``CheckpointLoader.load_checkpoint`` (mmengine)
-    Loads with ``weights_only``, so no code in a downloaded file runs. The
-    training history that mmengine writes is allowed by name.
+    Loads with ``weights_only``, so no code in a downloaded file runs,
+    whatever torch's environment variables say. Training history and NumPy
+    arrays of numbers, which mmengine's files hold, are read too.
 ``MessageHub.state_dict`` and ``load_state_dict`` (mmengine)
-    Store that history as plain lists, so that ``torch.load(path,
-    weights_only=True)`` reads our checkpoints without this package.
+    Store that history as plain lists, and NumPy or torch scalars as numbers,
+    so that ``torch.load(path, weights_only=True)`` reads our checkpoints
+    without this package. mmengine alone resumes from them without the
+    history of logged values.
+``_ParamScheduler.state_dict`` (mmengine)
+    Leaves functions out, which OneCycleLR would store.
 
-Nothing is imported for the first three until the host imports the module in
-question.
+Nothing of the hosts but mmengine's logging is imported for it before they
+import it themselves.
 """
 import contextlib
 import importlib
@@ -27,8 +32,10 @@ import importlib.machinery
 import importlib.util
 import os
 import pickle
+import re
 import sys
 import types
+from collections import OrderedDict
 from functools import lru_cache, wraps
 
 FULL_MMCV = ('pip install "setuptools<81" wheel ninja && '
@@ -36,6 +43,7 @@ FULL_MMCV = ('pip install "setuptools<81" wheel ninja && '
 MMCV_EXT = 'mmcv._ext'
 SIMCC_VIS = 'mmpose.visualization.simcc_vis'
 CHECKPOINT = 'mmengine.runner.checkpoint'
+SCHEDULERS = 'mmengine.optim.scheduler.param_scheduler'
 
 
 def apply():
@@ -43,10 +51,11 @@ def apply():
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
     sys.meta_path.insert(0, _Finder())
-    if CHECKPOINT in sys.modules:
-        _load_weights_only(sys.modules[CHECKPOINT])
+    for name, patch in _PATCHES.items():
+        if name in sys.modules:
+            patch(sys.modules[name])
     if find_without_import('mmengine'):
-        _store_plain_history()
+        _store_plain_state()
 
 
 def find_without_import(name):
@@ -88,11 +97,10 @@ class _Finder(importlib.abc.MetaPathFinder):
             return importlib.machinery.ModuleSpec(name, _ExtLoader(spec))
         if name == SIMCC_VIS and torchvision_problem():
             return importlib.machinery.ModuleSpec(name, _SimCCLoader())
-        if name == CHECKPOINT:
+        if name in _PATCHES:
             spec = importlib.machinery.PathFinder.find_spec(name, path)
             if spec is not None:
-                spec.loader = _PatchingLoader(spec.loader,
-                                              _load_weights_only)
+                spec.loader = _PatchingLoader(spec.loader, _PATCHES[name])
             return spec
         return None
 
@@ -197,70 +205,123 @@ class _SimCCLoader(importlib.abc.Loader):
 # -- checkpoints --------------------------------------------------------------
 
 
-def _history_buffer_method(owner, name):
-    """Stand in for the ``getattr`` that mmengine's files name.
+class _Inert:
+    """Stand in for a class that a checkpoint names.
 
-    They only use it for the statistics of a `HistoryBuffer`; anything else
-    is refused, as an unrestricted ``getattr`` reaches arbitrary code.
+    It runs nothing: arguments and state are kept until `_revive` has checked
+    them.
     """
-    from mmengine.logging import HistoryBuffer
-    if owner is HistoryBuffer and name in ('min', 'max', 'mean', 'current'):
-        return getattr(owner, name)
-    raise pickle.UnpicklingError(f'getattr on {owner!r} is not allowed')
+
+    def __init__(self, *args):
+        self.args, self.state = args, None
+
+    def __setstate__(self, state):
+        self.state = state
+
+
+def _inert(module, name):
+    """Make a stand-in that torch's unpickler finds under a name."""
+    return type(name, (_Inert, ), dict(__module__=module, __qualname__=name))
+
+
+def _encode_latin1(text, encoding):
+    """Stand in for ``_codecs.encode``, by which NumPy's bytes are pickled."""
+    if encoding != 'latin1':
+        raise pickle.UnpicklingError(f'encoding {encoding!r} is not allowed')
+    return text.encode('latin1')
 
 
 def _named(function, module, name):
-    # Old torch looks allowed globals up by these two attributes.
+    # Old torch looks allowed globals up by these attributes.
     function.__module__, function.__name__ = module, name
     function.__qualname__ = name
     return function
 
 
-@lru_cache
-def safe_globals():
-    """List what an OpenMMLab checkpoint may contain besides tensors.
+_ARRAY = _inert('numpy', 'ndarray')
+_DTYPE = _inert('numpy', 'dtype')
+_HISTORY = _inert('mmengine.logging.history_buffer', 'HistoryBuffer')
+_SCALARS = []
+_STAND_INS = [
+    _ARRAY, _DTYPE, _HISTORY,
+    # mmengine's history names its own methods by getattr
+    _named(lambda *args: None, 'builtins', 'getattr'),
+    _named(_encode_latin1, '_codecs', 'encode'),
+    # how no bytes at all are pickled
+    _named(lambda: b'', 'builtins', 'bytes')
+]
+for _package in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+    _SCALARS.append(_inert(_package, 'scalar'))
+    _STAND_INS += [
+        _SCALARS[-1],
+        # the array is whole once its state is set
+        _named(lambda *args: _ARRAY(), _package, '_reconstruct')
+    ]
 
-    Returns:
-        list: For `torch.serialization.add_safe_globals`: mmengine's
-        history, and NumPy arrays and scalars under the names of NumPy 1
-        and NumPy 2. None of them can run code from the file.
-    """
+
+def _plain_dtype(inert):
     import numpy as np
-    from mmengine.logging import HistoryBuffer
-    try:
-        from numpy._core import multiarray
-    except ImportError:
-        from numpy.core import multiarray
+    if type(inert) is not _DTYPE or not re.fullmatch(
+            r'[biuf]\d{1,2}', str(inert.args[0])):
+        raise pickle.UnpicklingError('only arrays of numbers are allowed, '
+                                     f'got {getattr(inert, "args", inert)}')
+    order = inert.state[1] if inert.state else '='
+    return np.dtype(inert.args[0]).newbyteorder(
+        order if order in ('<', '>') else '=')
 
-    def alias(target, module, name):
-        return _named(
-            wraps(target, assigned=())(lambda *args: target(*args)), module,
-            name)
 
-    allowed = [HistoryBuffer, np.ndarray, np.dtype,
-               _named(_history_buffer_method, 'builtins', 'getattr')]
-    for package in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        allowed += [alias(multiarray._reconstruct, package, '_reconstruct'),
-                    alias(multiarray.scalar, package, 'scalar')]
-    allowed += [type(np.dtype(code)) for code in '?bBhHiIlLqQefd']
-    return allowed
+def _revive(value):
+    """Replace stand-ins in what was loaded by what they stand for."""
+    import numpy as np
+    kind = type(value)
+    if kind in (dict, OrderedDict):
+        for key in value:
+            value[key] = _revive(value[key])
+        return value
+    if kind in (list, tuple):
+        return kind(_revive(item) for item in value)
+    if kind in _SCALARS:
+        dtype, content = value.args
+        return np.frombuffer(content, _plain_dtype(dtype))[0]
+    if kind is _ARRAY:
+        _, shape, dtype, fortran, content = value.state
+        array = np.frombuffer(content, _plain_dtype(dtype))
+        return array.reshape(shape, order='F' if fortran else 'C').copy()
+    if kind is _HISTORY:
+        from mmengine.logging import HistoryBuffer
+        return HistoryBuffer(
+            _revive(value.state['_log_history']).tolist(),
+            _revive(value.state['_count_history']).tolist(),
+            int(value.state['max_length']))
+    if isinstance(value, _Inert):
+        raise pickle.UnpicklingError(f'{kind.__name__} is not allowed here')
+    return value
 
 
 @contextlib.contextmanager
 def weights_only():
-    """Make every `torch.load` inside refuse to run code from the file."""
-    import torch.serialization
-    variable = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-    before = os.environ.get(variable)
-    os.environ[variable] = '1'
-    torch.serialization.add_safe_globals(safe_globals())
+    """Make every `torch.load` inside refuse to run code from the file.
+
+    What an OpenMMLab checkpoint holds besides tensors, mmengine's history
+    and NumPy's arrays of numbers, comes as stand-ins meanwhile.
+    """
+    from torch import serialization
+    force, forbid = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD',
+                     'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
+    environment = {name: os.environ.pop(name, None)
+                   for name in (force, forbid)}
+    allowed = list(serialization.get_safe_globals())
+    os.environ[force] = '1'
+    serialization.clear_safe_globals()
+    serialization.add_safe_globals(_STAND_INS)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[variable]
-        else:
-            os.environ[variable] = before
+        serialization.clear_safe_globals()
+        serialization.add_safe_globals(allowed)
+        del os.environ[force]
+        os.environ.update(
+            {k: v for k, v in environment.items() if v is not None})
 
 
 def _load_weights_only(module):
@@ -271,7 +332,8 @@ def _load_weights_only(module):
     def load_checkpoint(cls, filename, *args, **kwargs):
         try:
             with weights_only():
-                return stock(cls, filename, *args, **kwargs)
+                checkpoint = stock(cls, filename, *args, **kwargs)
+            return _revive(checkpoint)
         except pickle.UnpicklingError as error:
             raise pickle.UnpicklingError(
                 f'{filename} is not loaded: it holds objects that would run '
@@ -292,7 +354,7 @@ def _load_weights_only(module):
     loader.load_checkpoint = classmethod(load_checkpoint)
 
 
-def _store_plain_history():
+def _store_plain_state():
     from mmengine.logging import HistoryBuffer, MessageHub
     stock_save, stock_load = MessageHub.state_dict, MessageHub.load_state_dict
 
@@ -324,3 +386,19 @@ def _store_plain_history():
 
     MessageHub.state_dict = state_dict
     MessageHub.load_state_dict = load_state_dict
+
+
+def _store_no_functions(module):
+    scheduler = module._ParamScheduler
+    stock = scheduler.state_dict
+
+    @wraps(stock)
+    def state_dict(self):
+        # the constructor sets them again
+        return {key: value for key, value in stock(self).items()
+                if not callable(value)}
+
+    scheduler.state_dict = state_dict
+
+
+_PATCHES = {CHECKPOINT: _load_weights_only, SCHEDULERS: _store_no_functions}

@@ -65,7 +65,8 @@ def report():
                         ('torchvision', _torchvision),
                         ('mmcv ops', _mmcv_ops),
                         ('mmpose SimCC drawing', _simcc),
-                        ('checkpoints', _checkpoints)):
+                        ('checkpoints', _checkpoints),
+                        ('hosts', _hosts)):
         try:
             state, note = check()
         except ImportError as error:
@@ -110,8 +111,24 @@ def _simcc():
 
 
 def _checkpoints():
-    importlib.import_module('mmengine.runner.checkpoint')
-    return 'weights only', 'no code from a checkpoint file runs'
+    module = importlib.import_module('mmengine.runner.checkpoint')
+    if hasattr(module.CheckpointLoader.load_checkpoint, '__wrapped__'):
+        return 'weights only', 'no code from a checkpoint file runs'
+    return 'UNSAFE', 'mmengine was imported in a way compat does not know'
+
+
+def _hosts():
+    """Import the hosts' models: they check versions and need their ops."""
+    found = [name for name in ('mmseg', 'mmdet', 'mmpose')
+             if compat.find_without_import(name)]
+    for name in found:
+        try:
+            importlib.import_module(f'{name}.models')
+        except Exception as error:  # a version check raises AssertionError
+            raise ImportError(f'import {name}.models fails: {error}; '
+                              'constraints.txt lists versions that work '
+                              'together') from error
+    return 'import', ', '.join(found)
 
 
 def main():

@@ -13,6 +13,7 @@ import tempfile
 from importlib import metadata
 
 HERE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+PYTHONS = ((3, 11), (3, 12))
 REQUIREMENTS = osp.join(HERE, 'requirements')
 
 
@@ -58,6 +59,11 @@ def main():
     parser.add_argument(
         '--pip-args', default='', help='further arguments of pip install')
     args = parser.parse_args()
+    if sys.version_info[:2] not in PYTHONS:
+        sys.exit(
+            f'This is Python {sys.version.split()[0]}; the pinned versions '
+            'exist for 3.11 and, without mmpose, for 3.12. Name one of them: '
+            'make demo PYTHON=python3.11 (after make clean).')
     extra = args.pip_args.split()
     with tempfile.TemporaryDirectory() as folder:
         constraints = osp.join(folder, 'constraints.txt')
@@ -70,7 +76,8 @@ def main():
         for group in ['runtime', *args.groups]:
             wanted += ['-r', osp.join('requirements', f'{group}.txt')]
         pip(*wanted, *extra)
-        if 'hosts' in args.groups and not installed_version('mmpose'):
+        if ('hosts' in args.groups and sys.version_info < (3, 12)
+                and not installed_version('mmpose')):
             pip('--no-deps', 'mmpose', *extra)
     pip('--no-deps', '--no-build-isolation', '-q', '-e', '.')
 

@@ -49,7 +49,6 @@ def set_output(cfg, out):
     elif cfg.get('default_scope') == 'mmseg':
         for evaluator in evaluators:
             evaluator.output_dir = out
-            evaluator.keep_results = True
     else:
         raise ValueError('--out must be a .pkl file for configs of '
                          f'{cfg.get("default_scope")}, got {out!r}.')

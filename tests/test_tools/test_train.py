@@ -283,4 +283,3 @@ def test_auto_scale_lr_without_a_base_is_refused():
     done = run_python('tools/train.py', MINI_CONFIG, '--auto-scale-lr',
                       check=False)
     assert 'base_batch_size' in done.stderr and done.returncode
-    assert not osp.isdir(osp.join(ROOT, 'work_dirs/x'))

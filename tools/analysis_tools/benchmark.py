@@ -3,8 +3,9 @@
 The peer is the same weights called through diffusers' own classes in the same
 process: AutoencoderKL.encode and UNet2DConditionModel for the stem and the
 U-Net, and, with --train, a hand-written loop with the same heads and losses
-on features that forward hooks collect. Weights are random: speed does not
-depend on them, so nothing is downloaded.
+on features that forward hooks collect. It also runs the U-Net's two output
+layers, which ours leaves out where no latent is asked for. Weights are random:
+speed does not depend on them, so nothing is downloaded.
 """
 import argparse
 import gc
@@ -126,6 +127,9 @@ class PlainDiffusers(torch.nn.Module):
             layer = getattr(self.unet, name)
             if layer.weight.is_meta:
                 layer.to_empty(device=device).requires_grad_(False)
+        if backbone.with_cp:
+            self.unet.enable_gradient_checkpointing()
+            self.vae.enable_gradient_checkpointing()
         self.prompt_embeds = backbone.prompt_embeds
         self.timestep = backbone.timestep
         self.scaling_factor = backbone.scaling_factor
@@ -154,6 +158,15 @@ class PlainDiffusers(torch.nn.Module):
 def build(cfg, device):
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.model.backbone.pretrained = None
+    backbone = cfg.model.backbone
+    if (tuple(backbone.get('out_indices', (0, 1, 2, 3))) != (0, 1, 2, 3)
+            or backbone.get('feature_type', 'post_upsample') !=
+            'post_upsample' or backbone.get('lora_rank', 0)):
+        raise ValueError(
+            'benchmark.py compares with plain diffusers, which has no LoRA '
+            'and gives all four up blocks after their up-samplers; set '
+            "out_indices=(0, 1, 2, 3), feature_type='post_upsample' and "
+            'lora_rank=0.')
     return MODELS.build(cfg.model).to(device)
 
 

@@ -3,10 +3,14 @@ import mmcv
 import numpy as np
 from mmengine import fileio
 from mmseg.datasets.transforms import LoadAnnotations
+from PIL import Image
 
 from genpercept_mm.registry import TRANSFORMS
 
 from .label_map import apply_label_map
+
+EXIF_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp')
+ORIENTATION = 0x0112
 
 
 @TRANSFORMS.register_module()
@@ -33,7 +37,8 @@ class LoadSegLabel(LoadAnnotations):
     Raises:
         OSError: If the file cannot be decoded.
         ValueError: If it has several channels, an id out of range, or
-            another size than the image.
+            another size than the image; or if the image has an EXIF
+            rotation that may not be the label's.
     """
 
     def __init__(self, num_ids, **kwargs):
@@ -69,6 +74,7 @@ class LoadSegLabel(LoadAnnotations):
                 f'{results["ori_shape"]} (after the rotation that its EXIF '
                 f'tag asks for) and label {path} is {raw.shape} (H, W); '
                 'they must be equal.')
+        self._check_orientation(results)
         # From here on as in the stock transform, whose squeeze would lose an
         # axis of labels one pixel wide
         label = raw.astype(np.uint8)
@@ -78,3 +84,21 @@ class LoadSegLabel(LoadAnnotations):
         results['gt_seg_map'] = apply_label_map(label,
                                                 results.get('label_map'))
         results['seg_fields'].append('gt_seg_map')
+
+    @staticmethod
+    def _check_orientation(results):
+        """Refuse an EXIF rotation that the sizes do not prove right: whether
+        the label was made before or after it cannot be told."""
+        path = results.get('img_path')
+        if path is None or not path.lower().endswith(EXIF_SUFFIXES):
+            return
+        with Image.open(path) as image:
+            orientation = image.getexif().get(ORIENTATION, 1)
+            square = image.size[0] == image.size[1]
+        if orientation in (2, 3, 4) or (orientation != 1 and square):
+            raise ValueError(
+                f'LoadSegLabel: the EXIF tag of {path} asks to turn or '
+                f'mirror the image (orientation {orientation}), and its '
+                'size does not tell whether the label belongs to the image '
+                'before or after that. Save the image without the tag, '
+                'turned as the label is.')

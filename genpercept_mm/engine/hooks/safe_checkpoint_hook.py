@@ -1,8 +1,11 @@
 """Checkpoints that survive a full disk."""
+import inspect
 import os
+import os.path as osp
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.files import write_whole
@@ -57,9 +60,11 @@ class _LateRemoval:
     def rmtree(self, path):
         self.removals.append((self.backend.rmtree, path))
 
-    def flush(self):
+    def flush(self, keep):
         for remove, path in self.removals:
-            remove(path)
+            # with a constant file name, the outdated file is the new one
+            if path not in keep:
+                remove(path)
 
 
 @HOOKS.register_module()
@@ -71,7 +76,23 @@ class SafeCheckpointHook(CheckpointHook):
     else. Here files are written aside and renamed, and outdated ones go
     last. Takes the arguments of mmengine's ``CheckpointHook``; files on
     other back ends (``backend_args``) are written as there.
+
+    Raises:
+        TypeError: If an argument is none of these.
     """
+
+    def __init__(self, *args, **kwargs):
+        known = {
+            *inspect.signature(CheckpointHook.__init__).parameters,
+            *inspect.signature(Runner.save_checkpoint).parameters
+        }
+        unknown = sorted(set(kwargs) - known)
+        if unknown:
+            # the stock hook would hand them on and fail at the first save
+            raise TypeError('SafeCheckpointHook: unexpected argument(s) '
+                            f'{unknown}; it takes those of mmengine\'s '
+                            'CheckpointHook.')
+        super().__init__(*args, **kwargs)
 
     def before_train(self, runner):
         """Set up the output folder.
@@ -85,8 +106,20 @@ class SafeCheckpointHook(CheckpointHook):
             self.backend_args = dict(backend='genpercept_mm.atomic')
 
     def _save_checkpoint_with_step(self, runner, step, meta):
-        self._save_then_remove(super()._save_checkpoint_with_step, runner,
-                               step, meta)
+        pointer = osp.join(runner.work_dir, 'last_checkpoint')
+        before = None
+        if osp.isfile(pointer):
+            with open(pointer) as file:
+                before = file.read()
+        try:
+            self._save_then_remove(super()._save_checkpoint_with_step,
+                                   runner, step, meta)
+        except OSError:
+            # mmengine writes the name that --resume reads in place
+            if before and osp.getsize(pointer) == 0:
+                with open(pointer, 'w') as file:
+                    file.write(before)
+            raise
 
     def _save_best_checkpoint(self, runner, metrics):
         self._save_then_remove(super()._save_best_checkpoint, runner, metrics)
@@ -96,6 +129,10 @@ class SafeCheckpointHook(CheckpointHook):
         self.file_backend = _LateRemoval(backend)
         try:
             save(*args)
-            self.file_backend.flush()
+            self.file_backend.flush({
+                self.last_ckpt,
+                getattr(self, 'best_ckpt_path', None),
+                *getattr(self, 'best_ckpt_path_dict', {}).values()
+            })
         finally:
             self.file_backend = backend

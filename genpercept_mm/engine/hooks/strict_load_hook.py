@@ -1,4 +1,6 @@
 """Refuse to evaluate a checkpoint that does not fit."""
+import re
+
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
@@ -25,7 +27,9 @@ class StrictLoadHook(Hook):
         Raises:
             RuntimeError: If tensors are missing or differ in shape.
         """
-        given = checkpoint.get('state_dict', checkpoint)
+        # mmengine strips the wrapper's prefix too, after this hook
+        given = {re.sub(r'^module\.', '', key): value for key, value in
+                 checkpoint.get('state_dict', checkpoint).items()}
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module

@@ -1,4 +1,5 @@
 """IoU over a subset of classes."""
+import inspect
 import os.path as osp
 
 from mmseg.evaluation import IoUMetric
@@ -19,10 +20,22 @@ class SegIoUMetric(IoUMetric):
     Args:
         class_indices (Sequence[int], optional): 0-based classes to average.
             Defaults to None (all).
+        keep_results (bool): Changes nothing; mmseg's test tool passes it.
+            Defaults to False.
         **kwargs: Arguments of mmseg's ``IoUMetric``.
+
+    Raises:
+        TypeError: If an argument is none of these.
     """
 
-    def __init__(self, class_indices=None, **kwargs):
+    def __init__(self, class_indices=None, keep_results=False, **kwargs):
+        known = inspect.signature(IoUMetric.__init__).parameters
+        unknown = sorted(set(kwargs) - set(known))
+        if unknown:
+            # the stock metric would ignore them
+            raise TypeError('SegIoUMetric: unexpected argument(s) '
+                            f'{unknown}; it takes class_indices and those '
+                            "of mmseg's IoUMetric.")
         super().__init__(**kwargs)
         self.class_indices = class_indices
 

@@ -81,8 +81,8 @@ class SDUNet(BaseModule):
             loses the rest at the right and bottom edge.
 
     Raises:
-        ValueError: If an argument is outside its set.
-        FileNotFoundError: If ``pretrained`` is no folder of that layout.
+        ValueError: If an argument is outside its set, or ``arch`` has parts
+            that Stable Diffusion's U-Nets do not have.
 
     Examples:
         >>> backbone = SDUNet(arch='mini')
@@ -126,8 +126,6 @@ class SDUNet(BaseModule):
         if pretrained is not None and init_cfg is not None:
             raise ValueError('SDUNet: pretrained and init_cfg both say where'
                              ' the weights are; set one.')
-        if pretrained is not None:
-            check_source(pretrained)
 
         self.pretrained = pretrained
         self.prompt = prompt
@@ -230,7 +228,8 @@ class SDUNet(BaseModule):
         Raises:
             ValueError: If the weights are of another architecture.
             RuntimeError: If a tensor is missing in the files.
-            OSError: If a file cannot be found or read.
+            OSError: If a file cannot be found or read; FileNotFoundError if
+                ``pretrained`` is no folder of that layout.
         """
         if self.pretrained is None:
             if self.init_cfg is None:
@@ -245,6 +244,7 @@ class SDUNet(BaseModule):
             self._set_prompt(read_prompt_embeds(self.prompt_embeds_file))
 
     def _load_pretrained(self):
+        check_source(self.pretrained)
         prompt_embeds = None
         if self.prompt_embeds_file is None:
             prompt_embeds = embed_prompt(self.pretrained, self.prompt)
@@ -275,7 +275,8 @@ class SDUNet(BaseModule):
                 f'SDUNet: the embedded prompt is {prompt_embeds.shape[-1]} '
                 f'wide, but the U-Net of this arch takes {width}; use the '
                 'text encoder that belongs to it.')
-        self.prompt_embeds = prompt_embeds.to(self.prompt_embeds)
+        self.prompt_embeds = prompt_embeds.detach().to(
+            self.prompt_embeds, copy=True)
 
     def encode(self, x):
         """Encode images into scaled latents (posterior mean, no sampling).
@@ -401,13 +402,13 @@ def _adapt_state_dict(module, state_dict, prefix, *args):
     weights.
 
     Raises:
-        RuntimeError: If the checkpoint holds this backbone, but of another
-            architecture.
+        RuntimeError: If the checkpoint holds a backbone under this name,
+            but another one.
     """
     own = module.state_dict()
     given = {key[len(prefix):]: value for key, value in state_dict.items()
              if key.startswith(prefix)}
-    if not any(key.startswith(('unet.', 'vae.')) for key in given):
+    if not given:
         return
     _to_lora_names(given, own)
     for key in [key for key in state_dict if key.startswith(prefix)]:

@@ -13,8 +13,8 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
     are padded at the right and bottom to a common multiple of
     ``size_divisor``: images with mid-grey, labels with the ignored value.
     Nothing is random (GenPercept, section 3: no noise). In training and in
-    testing alike; mmseg's segmentors cut the padding off the prediction
-    and resize it to the original image.
+    testing alike; given data samples, mmseg's segmentors cut the padding off
+    the prediction and resize it to the original image.
 
     Args:
         size_divisor (int): Sizes become multiples of it. Defaults to 8, the

@@ -64,6 +64,21 @@ ARCHS = {
 }
 
 
+# What SDUNet's forward pass knows; the first value is diffusers' default
+_UNET_PARTS = dict(
+    center_input_sample=(False, ),
+    mid_block_type=('UNetMidBlock2DCrossAttn', ),
+    down_block_types=('CrossAttnDownBlock2D', 'DownBlock2D'),
+    up_block_types=('CrossAttnUpBlock2D', 'UpBlock2D'),
+    dual_cross_attention=(False, ),
+    encoder_hid_dim=(None, ),
+    encoder_hid_dim_type=(None, ),
+    class_embed_type=(None, ),
+    num_class_embeds=(None, ),
+    addition_embed_type=(None, ),
+    time_embedding_act_fn=(None, ))
+
+
 def resolve_arch(arch, owner='SDUNet'):
     """Look an architecture up.
 
@@ -76,7 +91,8 @@ def resolve_arch(arch, owner='SDUNet'):
         tuple[dict, dict]: Fresh copies of the U-Net and the VAE config.
 
     Raises:
-        ValueError: If the name is unknown, or a dict lacks a part.
+        ValueError: If the name is unknown, or a dict lacks a part or has one
+            that `SDUNet` does not run.
     """
     if isinstance(arch, str):
         if arch not in ARCHS:
@@ -89,7 +105,15 @@ def resolve_arch(arch, owner='SDUNet'):
             f"'vae', got {sorted(arch)}; each holds the fields of the "
             'diffusers config.json.')
     # Tuples, as diffusers stores lists and configs bring either.
-    return tuple({
+    unet, vae = ({
         key: tuple(value) if isinstance(value, list) else value
         for key, value in arch[part].items() if not key.startswith('_')
     } for part in ('unet', 'vae'))
+    for key, allowed in _UNET_PARTS.items():
+        given = unet.get(key, allowed[0])
+        for value in given if isinstance(given, tuple) else (given, ):
+            if value not in allowed:
+                raise ValueError(
+                    f'{owner}: arch.unet.{key}={value!r} is no part of a '
+                    f'Stable Diffusion U-Net; it must be one of {allowed}.')
+    return unet, vae

@@ -77,6 +77,17 @@ def test_exif_rotation_is_applied_to_the_image_and_then_checked(tmp_path):
              exif=exif)
 
 
+@pytest.mark.parametrize('orientation, size', [
+    (2, (3, 2)), (3, (3, 2)), (4, (3, 2)), (6, (3, 3))])
+def test_exif_rotation_that_sizes_cannot_judge_is_refused(
+        tmp_path, orientation, size):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with pytest.raises(ValueError, match=f'orientation {orientation}'):
+        load(tmp_path, Image.new('L', size), Image.new('RGB', size),
+             exif=exif)
+
+
 @pytest.mark.parametrize('kind', ['grey', 'rgba', '16 bit', 'palette'])
 def test_unusual_images_have_the_same_pixels_as_plain_ones(tmp_path, kind):
     rgb = np.random.default_rng(0).integers(0, 256, (2, 3, 3), np.uint8)

@@ -7,7 +7,10 @@ from mmengine.fileio import LocalBackend
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from genpercept_mm.engine.hooks.safe_checkpoint_hook import AtomicLocalBackend
+from genpercept_mm.engine.hooks.safe_checkpoint_hook import (
+    AtomicLocalBackend,
+    SafeCheckpointHook,
+)
 
 
 class Toy(BaseModel):
@@ -70,6 +73,24 @@ def test_full_disk_leaves_the_old_checkpoint_and_no_torn_file(
     resumed.train()
     assert resumed.iter == 5
     assert checkpoints(tmp_path) == ['iter_5.pth']
+
+
+@pytest.mark.parametrize('iters', [3, 4])
+def test_a_constant_file_name_keeps_its_file(tmp_path, iters):
+    run = runner(tmp_path, iters=iters)
+    run._hooks[[type(h).__name__ for h in run._hooks].index(
+        'SafeCheckpointHook')].filename_tmpl = 'latest.pth'
+    run.train()
+    assert checkpoints(tmp_path) == ['latest.pth']
+    assert torch.load(tmp_path / 'latest.pth', weights_only=True)['meta'][
+        'iter'] == iters
+
+
+def test_unknown_arguments_are_refused_at_once():
+    with pytest.raises(TypeError, match=r"unexpected argument\(s\) "
+                       r"\['max_keep_ckpt'\]"):
+        SafeCheckpointHook(max_keep_ckpt=2)
+    SafeCheckpointHook(interval=2, max_keep_ckpts=2)
 
 
 def test_file_mode_is_that_of_the_stock_backend(tmp_path):

@@ -22,6 +22,11 @@ def test_a_fitting_checkpoint_passes():
     check(net(), dict(state, extra=torch.zeros(1)))
 
 
+def test_the_prefix_of_a_wrapper_is_ignored_as_mmengine_does():
+    check(net(), {f'module.{key}': value
+                  for key, value in net().state_dict().items()})
+
+
 def test_missing_and_misshapen_tensors_are_named():
     state = net().state_dict()
     del state['1.running_mean']

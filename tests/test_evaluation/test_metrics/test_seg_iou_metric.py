@@ -68,6 +68,12 @@ def test_index_out_of_range():
         evaluate(SegIoUMetric, samples(), class_indices=[4])
 
 
+def test_misspelt_arguments_are_refused():
+    with pytest.raises(TypeError, match='class_indicies'):
+        SegIoUMetric(class_indicies=[0])
+    SegIoUMetric(iou_metrics=['mIoU'], prefix='x', keep_results=True)
+
+
 def test_files_of_different_scenes_do_not_overwrite_each_other(tmp_path):
     data = samples()
     evaluate(SegIoUMetric, data, output_dir=str(tmp_path))

@@ -212,9 +212,9 @@ def test_prompt_embeds_come_from_a_file(folder, tmp_path, suffix):
 def test_a_folder_without_the_unet_is_refused(folder, tmp_path):
     shutil.copytree(f'{folder}/vae', tmp_path / 'vae')
     with pytest.raises(FileNotFoundError, match='no unet/config.json'):
-        SDUNet(arch='mini', pretrained=str(tmp_path))
+        SDUNet(arch='mini', pretrained=str(tmp_path)).init_weights()
     with pytest.raises(FileNotFoundError, match='no folder here'):
-        SDUNet(arch='mini', pretrained='./nowhere/sd21')
+        SDUNet(arch='mini', pretrained='./nowhere/sd21').init_weights()
 
 
 def test_weights_of_another_architecture_are_refused(folder):
@@ -263,6 +263,15 @@ def test_checkpoint_of_another_architecture_is_refused(wrap):
         load_state_dict(net, state, strict=False)
 
 
+def test_checkpoint_of_another_backbone_is_refused():
+    net = torch.nn.ModuleDict(dict(backbone=SDUNet(arch='mini')))
+    with pytest.raises(RuntimeError, match='tensors are missing'):
+        net.load_state_dict({'backbone.conv1.weight': torch.zeros(1)},
+                            strict=False)
+    # a checkpoint of the head alone leaves the backbone as it is
+    net.load_state_dict({'head.weight': torch.zeros(1)}, strict=False)
+
+
 def test_checkpoint_without_the_latent_does_not_fit_one_with_it():
     state = SDUNet(arch='mini').state_dict()
     with pytest.raises(RuntimeError, match='unet.conv_norm_out.weight'):
@@ -276,6 +285,8 @@ def test_checkpoint_brings_its_prompt():
     net = SDUNet(arch='mini')
     net.load_state_dict(state)
     torch.testing.assert_close(net.prompt_embeds, state['prompt_embeds'])
+    state['prompt_embeds'].zero_()  # a copy, as of every other tensor
+    assert net.prompt_embeds.abs().sum() > 0
     assert net(torch.zeros(1, 3, 32, 32))[0].shape == (1, 32, 4, 4)
 
 
@@ -303,6 +314,10 @@ def test_runs_in_bfloat16_autocast():
 @pytest.mark.parametrize('changes, message', [
     (dict(arch='sd3'), "arch must be one of .* got 'sd3'"),
     (dict(arch=dict(unet={})), "exactly the keys 'unet' and 'vae'"),
+    (dict(arch=dict(unet=dict(ARCHS['mini']['unet'],
+                              center_input_sample=True),
+                    vae=ARCHS['mini']['vae'])),
+     'arch.unet.center_input_sample=True is no part'),
     (dict(out_indices=(5, )), r'out_indices must be of 0..3 .* got \(5,\)'),
     (dict(out_indices=()), 'out_indices'),
     (dict(feature_type='upsampled'), 'feature_type must be one of'),
