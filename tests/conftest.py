@@ -13,6 +13,13 @@ import pytest
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 SHARED = osp.join(osp.dirname(ROOT), 'shared')
 MINI_CONFIG = 'configs/mini/genpercept_upernet_mini-hypersim.py'
+# for python -c: the training tool that a host ships
+HOST_TOOL = '''
+import os, runpy, sys, {host}
+sys.argv[0] = os.path.join(os.path.dirname({host}.__file__), '.mim', 'tools',
+                           'train.py')
+runpy.run_path(sys.argv[0], run_name='__main__')
+'''
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import pickle
 import re
 import shutil
 import zipfile
+from importlib import metadata
 
 import numpy as np
 import pytest
@@ -53,6 +54,8 @@ class ForgedHistory:
 
 
 def test_hosts_import_without_compiled_ops_and_ops_say_what_to_do(run_python):
+    if not any(d.name == 'mmcv-lite' for d in metadata.distributions()):
+        pytest.skip('compiled mmcv is installed here')
     done = run_python(
         '-c', IMPORT_HOSTS + 'from mmcv.ops import carafe, nms; import torch;'
         'print(type(sys.modules["mmcv._ext"]).__name__);'

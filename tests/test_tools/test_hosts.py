@@ -3,7 +3,9 @@ import os.path as osp
 import re
 
 import pytest
-from conftest import run_python
+from conftest import HOST_TOOL, run_python
+
+from genpercept_mm.compat import torchvision_problem
 
 BACKBONE = "dict(_delete_=True, type='genpercept_mm.SDUNet', arch='mini')"
 LOADER = ('batch_size=2, num_workers=0, persistent_workers=False, '
@@ -54,16 +56,21 @@ train_cfg = dict(max_epochs=1, val_interval=1)
 '''
 
 
+def write_config(host, template, samples, folder):
+    path = folder / 'config.py'
+    path.write_text(template.format(
+        backbone=BACKBONE, loader=LOADER.replace('batch_sampler=None, ', '')
+        if host == 'mmpose' else LOADER, root=osp.join(samples, 'coco'),
+        ann='annotations/person_keypoints_val2017.json'))
+    return path
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('host, template', [
     ('mmpose', MMPOSE), ('mmdet', MMDET)])
 def test_trains_and_tests(samples, tmp_path, host, template):
     pytest.importorskip(host)
-    config = tmp_path / 'config.py'
-    config.write_text(template.format(
-        backbone=BACKBONE, loader=LOADER.replace('batch_sampler=None, ', '')
-        if host == 'mmpose' else LOADER, root=osp.join(samples, 'coco'),
-        ann='annotations/person_keypoints_val2017.json'))
+    config = write_config(host, template, samples, tmp_path)
     work_dir = str(tmp_path / 'work')
     done = run_python('tools/train.py', config, '--work-dir', work_dir)
     log = done.stdout + done.stderr
@@ -74,3 +81,21 @@ def test_trains_and_tests(samples, tmp_path, host, template):
         'tools/test.py', config, osp.join(work_dir, 'epoch_1.pth'),
         '--work-dir', work_dir, '--show-dir', str(tmp_path / 'show'))
     assert re.search(r'Epoch\(test\).*' + score, done.stdout + done.stderr)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('host, template', [
+    ('mmpose', MMPOSE), ('mmdet', MMDET)])
+def test_the_hosts_own_tool_needs_no_import_with_compiled_mmcv(
+        samples, full_mmcv, tmp_path, host, template):
+    """The config names the type and nothing else of ours."""
+    pytest.importorskip(host)
+    if host == 'mmpose' and torchvision_problem():
+        pytest.skip('mmpose by itself needs torchvision')
+    config = write_config(host, template, samples, tmp_path)
+    assert 'custom_imports' not in config.read_text()
+    done = run_python('-c', HOST_TOOL.format(host=host), config, '--work-dir',
+                      tmp_path / 'work', python_path=[full_mmcv])
+    log = done.stdout + done.stderr
+    assert re.search(r'Epoch\(train\).*loss: ', log)
+    assert osp.isfile(tmp_path / 'work/epoch_1.pth')

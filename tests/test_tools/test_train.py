@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from conftest import MINI_CONFIG, ROOT, mini_options, run_python
+from conftest import HOST_TOOL, MINI_CONFIG, ROOT, mini_options, run_python
 
 from genpercept_mm.datasets.hypersim_layout import frame_path
 
@@ -116,14 +116,6 @@ def test_full_mmcv_gives_the_same_losses(hypersim_root, tmp_path, full_mmcv):
         losses.append(final_losses(work_dir))
     assert sorted(losses[0]) == [1, 2]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
-
-
-HOST_TOOL = '''
-import os, runpy, sys, {host}
-sys.argv[0] = os.path.join(os.path.dirname({host}.__file__), '.mim', 'tools',
-                           'train.py')
-runpy.run_path(sys.argv[0], run_name='__main__')
-'''
 
 
 @pytest.mark.slow
