@@ -52,11 +52,10 @@ def add_seconds(work_dir, **seconds):
 
 
 def finished_checkpoint(work_dir, max_iters):
-    """Find the best checkpoint of a training that ran to its end."""
-    if not osp.isfile(osp.join(work_dir, f'iter_{max_iters}.pth')):
-        return None
-    best = sorted(glob(osp.join(work_dir, 'best_*.pth')))
-    return best[-1] if best else osp.join(work_dir, f'iter_{max_iters}.pth')
+    """Find the last checkpoint of a training that ran to its end: the best
+    one would have been chosen on the frames it is scored on."""
+    path = osp.join(work_dir, f'iter_{max_iters}.pth')
+    return path if osp.isfile(path) else None
 
 
 def seg_baseline(dataset):
