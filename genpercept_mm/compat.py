@@ -298,6 +298,12 @@ def _revive(value):
     return value
 
 
+def _full_name(entry):
+    if isinstance(entry, tuple):  # (object, name)
+        return entry[1]
+    return f'{entry.__module__}.{entry.__qualname__}'
+
+
 @contextlib.contextmanager
 def weights_only():
     """Make every `torch.load` inside refuse to run code from the file.
@@ -312,8 +318,12 @@ def weights_only():
                    for name in (force, forbid)}
     allowed = list(serialization.get_safe_globals())
     os.environ[force] = '1'
+    # What the user allowed stays allowed, but for what has a stand-in
+    stood_for = {_full_name(stand_in) for stand_in in _STAND_INS}
     serialization.clear_safe_globals()
-    serialization.add_safe_globals(_STAND_INS)
+    serialization.add_safe_globals(
+        [entry for entry in allowed if _full_name(entry) not in stood_for]
+        + _STAND_INS)
     try:
         yield
     finally:

@@ -29,6 +29,10 @@ class Evil:
         return os.mkdir, (self.path, )
 
 
+class Allowed:
+    """A class that a user trusts."""
+
+
 class GetattrAttack:
     """A pickle that uses mmengine's getattr for a method that runs."""
 
@@ -178,6 +182,16 @@ def test_what_is_allowed_inside_is_not_allowed_outside(tmp_path):
     CheckpointLoader.load_checkpoint(path)
     with pytest.raises(pickle.UnpicklingError):
         torch.load(path, weights_only=True)
+
+
+def test_what_the_user_allowed_stays_allowed(tmp_path):
+    path = str(tmp_path / 'x.pth')
+    torch.save(dict(x=Allowed(), y=np.zeros(2)), path)
+    with torch.serialization.safe_globals([Allowed, np.ndarray]):
+        loaded = CheckpointLoader.load_checkpoint(path)
+        assert set(torch.serialization.get_safe_globals()) == {
+            Allowed, np.ndarray}
+    assert isinstance(loaded['x'], Allowed) and loaded['y'].tolist() == [0, 0]
 
 
 def test_torchs_escape_hatch_does_not_open_it(tmp_path, monkeypatch):
