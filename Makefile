@@ -26,7 +26,7 @@ lint: $(VENV)/.genpercept_test
 
 clean:
 	rm -rf .venv build dist *.egg-info genpercept_mm/.mim work_dirs
-	rm -rf data/mini_hypersim
+	rm -rf data/mini_hypersim .dist_test .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
