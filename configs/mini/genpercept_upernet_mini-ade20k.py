@@ -1,8 +1,8 @@
 # ADE20K with the mini network: to try the ADE20K path on a CPU
-_base_ = ['../genpercept_upernet_ade20k.py']
-norm_cfg = dict(type='BN', requires_grad=True)
+_base_ = [
+    '../_base_/models/genpercept_upernet_mini.py',
+    '../_base_/datasets/ade20k.py', '../_base_/schedules/genpercept_30k.py',
+    '../_base_/default_runtime.py'
+]
 model = dict(
-    backbone=dict(arch='mini', pretrained=None, freeze_vae=False),
-    decode_head=dict(
-        in_channels=[32, 64, 96, 128], channels=64, norm_cfg=norm_cfg),
-    auxiliary_head=dict(in_channels=96, channels=32, norm_cfg=norm_cfg))
+    decode_head=dict(num_classes=150), auxiliary_head=dict(num_classes=150))

@@ -250,12 +250,11 @@ class SDUNet(BaseModule):
             prompt_embeds = embed_prompt(self.pretrained, self.prompt)
         for part in ('unet', 'vae'):
             model = getattr(self, part)
-            state, absent = read_weights(
-                type(model), model, self.pretrained, part)
+            state = read_weights(type(model), model, self.pretrained, part)
             own = model.state_dict()
             _to_lora_names(state, own)
             missing = [key for key in own if '.lora_' not in key
-                       and (key not in state or key in absent)]
+                       and key not in state]
             if missing:
                 raise RuntimeError(
                     f'SDUNet: {part} of pretrained={self.pretrained!r} lacks '
@@ -285,7 +284,7 @@ class SDUNet(BaseModule):
             x (Tensor): (N, 3, H, W) RGB in [-1, 1].
 
         Returns:
-            Tensor: (N, 4, h, w), times 0.18215.
+            Tensor: (N, 4, h, w), times the VAE's scaling factor (0.18215).
         """
         with torch.set_grad_enabled(torch.is_grad_enabled()
                                     and not self.freeze_vae):

@@ -82,8 +82,8 @@ def read_weights(cls, model, source, part, owner='SDUNet'):
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
 
     Returns:
-        tuple[dict, list[str]]: State dict in fp32 with current diffusers
-        names, and the names that the files do not hold.
+        dict[str, Tensor]: What the files hold, in fp32, with current
+        diffusers names.
 
     Raises:
         ValueError: If the architecture differs.
@@ -101,7 +101,9 @@ def read_weights(cls, model, source, part, owner='SDUNet'):
     except OSError as error:
         raise OSError(f'{owner}: cannot read {part} of pretrained='
                       f'{source!r}: {error}. {MIRROR}.') from error
-    return loaded.state_dict(), info['missing_keys']
+    # diffusers fills what the files lack with random values
+    return {key: value for key, value in loaded.state_dict().items()
+            if key not in info['missing_keys']}
 
 
 def embed_prompt(source, prompt, owner='SDUNet'):

@@ -227,16 +227,21 @@ def test_weights_of_another_architecture_are_refused(folder):
         net.init_weights()
 
 
-def test_missing_tensors_are_named(folder, tmp_path):
+@pytest.mark.parametrize('lora_rank', [0, 2])
+def test_missing_tensors_are_named(folder, tmp_path, lora_rank):
+    """One that peft leaves alone, and one that it wraps and renames."""
     shutil.copytree(folder, tmp_path / 'sd')
     path = tmp_path / 'sd/unet/diffusion_pytorch_model.safetensors'
     state = load_file(path)
-    del state['mid_block.resnets.0.conv1.weight']
+    attention = 'mid_block.attentions.0.transformer_blocks.0.attn1.to_q'
+    del state['mid_block.resnets.0.conv1.weight'], state[attention + '.weight']
     save_file(state, path, metadata=dict(format='pt'))
-    net = SDUNet(arch='mini', pretrained=str(tmp_path / 'sd'))
-    with pytest.raises(RuntimeError, match='lacks 1 tensors: '
-                       'mid_block.resnets.0.conv1.weight'):
+    net = SDUNet(arch='mini', pretrained=str(tmp_path / 'sd'),
+                 lora_rank=lora_rank)
+    with pytest.raises(RuntimeError, match='lacks 2 tensors: ') as error:
         net.init_weights()
+    assert 'mid_block.resnets.0.conv1.weight' in str(error.value)
+    assert attention in str(error.value)
 
 
 def test_nothing_random_runs_where_pretrained_was_asked_for(folder):
