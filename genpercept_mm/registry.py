@@ -4,11 +4,13 @@ mmengine imports this module by itself when a config names a type such as
 ``genpercept_mm.SDUNet``, so an installed package needs no
 ``custom_imports``.
 """
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
 
 
@@ -20,12 +22,19 @@ def _child(name, parent, *locations):
         locations=[f'genpercept_mm.{location}' for location in locations])
 
 
+# A dense task: raw label -> network target -> quantity -> picture
+CODECS = Registry(
+    'codec', scope='genpercept_mm', locations=['genpercept_mm.codecs'])
 # Backbones, heads, data preprocessors, losses, estimators
 MODELS = _child('model', MMENGINE_MODELS, 'models')
 # Data sets and their transforms
 DATASETS = _child('dataset', MMENGINE_DATASETS, 'datasets')
 TRANSFORMS = _child('transform', MMENGINE_TRANSFORMS, 'datasets.transforms')
+DATA_SAMPLERS = _child('data sampler', MMENGINE_DATA_SAMPLERS,
+                       'datasets.samplers')
 # Evaluation
 METRICS = _child('metric', MMENGINE_METRICS, 'evaluation')
+# Pictures of predictions beside labels
+VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, 'visualization')
 # What happens around the training loop
 HOOKS = _child('hook', MMENGINE_HOOKS, 'engine')

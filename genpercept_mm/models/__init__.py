@@ -1,4 +1,10 @@
 from .backbones import SDUNet
 from .data_preprocessors import OneStepDataPreprocessor
+from .estimators import DenseEstimator, DenseTTAModel
+from .heads import BaseDenseHead, DPTDecodeHead, VAEDecodeHead
+from .losses import *  # noqa: F401, F403
 
-__all__ = ['OneStepDataPreprocessor', 'SDUNet']
+__all__ = [
+    'BaseDenseHead', 'DPTDecodeHead', 'DenseEstimator', 'DenseTTAModel',
+    'OneStepDataPreprocessor', 'SDUNet', 'VAEDecodeHead'
+]

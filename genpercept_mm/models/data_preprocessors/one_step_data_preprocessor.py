@@ -1,8 +1,13 @@
 """Images for one deterministic step."""
+import torch.nn.functional as F
+from mmengine.structures import PixelData
 from mmseg.models.data_preprocessor import SegDataPreProcessor
 from mmseg.utils import stack_batch
 
 from genpercept_mm.registry import MODELS
+
+# Labels that a loss compares with the whole, padded image
+TARGETS = ('gt_sem_seg', 'gt_target', 'gt_target_mask')
 
 
 @MODELS.register_module()
@@ -11,7 +16,8 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
 
     RGB in 0..255 becomes [-1, 1]; images of one batch, of one size or not,
     are padded at the right and bottom to a common multiple of
-    ``size_divisor``: images with mid-grey, labels with the ignored value.
+    ``size_divisor``: images with mid-grey, labels with the ignored value,
+    dense targets (``gt_target``) with pixels that do not count.
     Nothing is random (GenPercept, section 3: no noise). In training and in
     testing alike; given data samples, mmseg's segmentors cut the padding off
     the prediction and resize it to the original image.
@@ -70,6 +76,7 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
         if training:
             self._check_labels(inputs, samples)
             inputs, samples = self._stack(inputs, samples)
+            _pad_targets(samples, inputs.shape[2:])
             if self.batch_augments is not None:
                 inputs, samples = self.batch_augments(inputs, samples)
         else:
@@ -102,13 +109,28 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
             raise ValueError('OneStepDataPreprocessor: training needs '
                              'data_samples beside inputs.')
         for index, (image, sample) in enumerate(zip(inputs, samples)):
-            label = sample.get('gt_sem_seg')
-            if label is not None and label.shape != image.shape[1:]:
+            for field in TARGETS:
+                label = sample.get(field)
+                if label is None or label.shape == image.shape[1:]:
+                    continue
                 raise ValueError(
                     'OneStepDataPreprocessor: image and label differ in '
                     f'size, {tuple(image.shape[1:])} and '
                     f'{tuple(label.shape)} (H, W), for '
                     f'{_name(samples, index)}.')
+
+
+def _pad_targets(samples, size):
+    """Pad dense targets in place, with zeros and an empty mask."""
+    for sample in samples:
+        for field in ('gt_target', 'gt_target_mask'):
+            if field in sample:
+                maps = sample.get(field).data
+                padding = (0, size[1] - maps.shape[-1], 0,
+                           size[0] - maps.shape[-2])
+                # PixelData refuses data of another size
+                sample.set_data(
+                    {field: PixelData(data=F.pad(maps, padding))})
 
 
 def _name(samples, index):

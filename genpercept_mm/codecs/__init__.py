@@ -1,0 +1,10 @@
+from .affine_depth_codec import AffineDepthCodec
+from .base_codec import BaseDenseCodec
+from .colormap_codec import ColormapCodec
+from .matte_codec import MatteCodec
+from .normal_codec import NormalCodec
+
+__all__ = [
+    'AffineDepthCodec', 'BaseDenseCodec', 'ColormapCodec', 'MatteCodec',
+    'NormalCodec'
+]

@@ -1,0 +1,151 @@
+"""Classes as colours."""
+import numpy as np
+
+from genpercept_mm.registry import CODECS
+from genpercept_mm.utils.nyu40 import NYU40
+
+from .base_codec import BaseDenseCodec
+
+PALETTES = dict(nyu40=[color for _, color in NYU40])
+
+
+@CODECS.register_module()
+class ColormapCodec(BaseDenseCodec):
+    """Semantic classes, each drawn in its colour (paper, section 4).
+
+    A colour c in 0..255 becomes ``y = c / 127.5 - 1``; decoding takes the
+    class of the nearest colour, which the paper does not specify. Labels and
+    predictions are mmseg's ``gt_sem_seg`` and ``pred_sem_seg``, so that its
+    metrics apply.
+
+    Args:
+        palette (str | Sequence[Sequence[int]]): ``'nyu40'``, or one RGB
+            triple for each class. Defaults to 'nyu40'.
+        ignore_index (int): Label of unlabelled pixels. Defaults to 255.
+        stretch (bool): Encode as the official code does: unlabelled pixels
+            are black and count, and the colours of an image are stretched
+            from their smallest to their largest value, over all channels.
+            Defaults to False.
+
+    Raises:
+        ValueError: If the palette is unknown or not (K, 3) in 0..255.
+    """
+
+    label = 'seg'
+    quantity = 'sem_seg'
+    channels = 3
+
+    def __init__(self, palette='nyu40', ignore_index=255, stretch=False):
+        if isinstance(palette, str):
+            if palette not in PALETTES:
+                raise ValueError(f'ColormapCodec: palette must be one of '
+                                 f'{sorted(PALETTES)} or a list of colours, '
+                                 f'got {palette!r}.')
+            palette = PALETTES[palette]
+        colors = np.array(palette)
+        if colors.ndim != 2 or colors.shape[1] != 3 or (
+                colors.min() < 0 or colors.max() > 255):
+            raise ValueError('ColormapCodec: a palette is one RGB triple in '
+                             f'0..255 for each class, got {palette!r}.')
+        if len(np.unique(colors, axis=0)) < len(colors):
+            raise ValueError('ColormapCodec: two classes have the same '
+                             'colour; predictions could not be decoded.')
+        self.palette = colors.astype(np.uint8)
+        self.ignore_index = ignore_index
+        self.stretch = stretch
+
+    @property
+    def gt_field(self):
+        """str: mmseg's field."""
+        return 'gt_sem_seg'
+
+    @property
+    def pred_field(self):
+        """str: mmseg's field."""
+        return 'pred_sem_seg'
+
+    def _paint(self, ids):
+        table = np.zeros((256, 3), np.uint8)
+        table[:len(self.palette)] = self.palette
+        known = (ids >= 0) & (ids < len(self.palette))
+        return table[np.where(known, ids, 255)]
+
+    def encode(self, label, mask=None):
+        """Paint a label.
+
+        Args:
+            label (np.ndarray): (H, W) class ids.
+            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: (H, W, 3) float32 and (H, W) bool;
+            unlabelled pixels are black and do not count, unless ``stretch``.
+
+        Raises:
+            ValueError: If an id has no colour.
+        """
+        ids = np.asarray(label)
+        labelled = ids != self.ignore_index
+        if ids.ndim != 2 or not np.issubdtype(ids.dtype, np.integer):
+            raise ValueError('ColormapCodec: a label must be (H, W) class '
+                             f'ids, got {ids.dtype} {ids.shape}.')
+        if labelled.any() and not 0 <= ids[labelled].min() <= ids[
+                labelled].max() < len(self.palette):
+            raise ValueError(
+                f'ColormapCodec: class ids must be 0..{len(self.palette) - 1}'
+                f' or {self.ignore_index}, got {ids[labelled].min()} to '
+                f'{ids[labelled].max()}; set palette to the one of the data '
+                'set.')
+        colors = self._paint(np.where(labelled, ids, 255)).astype(np.float32)
+        valid = labelled if mask is None else labelled & mask.astype(bool)
+        low, high = 0., 255.
+        if self.stretch:
+            low, high = colors.min(), colors.max()
+            valid = np.ones_like(valid)
+        span = max(high - low, 1e-8)
+        return ((colors - low) / span * 2 - 1).astype(np.float32), valid
+
+    def decode(self, output):
+        """Take the class of the nearest colour.
+
+        Args:
+            output (Tensor): (N, 3, H, W).
+
+        Returns:
+            Tensor: (N, 1, H, W) int64 class ids.
+        """
+        import torch
+        colors = torch.as_tensor(
+            self.palette, dtype=torch.float32,
+            device=output.device) / 127.5 - 1
+        norms = colors.square().sum(1).view(1, -1, 1, 1)
+        ids = []
+        # in strips, as there is one score for each class and pixel
+        for strip in output.float().clamp(-1, 1).split(128, dim=2):
+            # |y - c|^2 without |y|^2, which all classes share
+            score = torch.einsum('nchw,kc->nkhw', strip, colors * -2) + norms
+            ids.append(score.argmin(dim=1, keepdim=True))
+        return torch.cat(ids, dim=2)
+
+    def colorize(self, quantity):
+        """Draw classes in their colours, others in black.
+
+        Args:
+            quantity (np.ndarray): (H, W) class ids.
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8 RGB.
+        """
+        return self._paint(np.asarray(quantity))
+
+    def show_label(self, label, mask=None):
+        """A label is the quantity already.
+
+        Args:
+            label (np.ndarray): (H, W) class ids.
+            mask (np.ndarray, optional): Not used. Defaults to None.
+
+        Returns:
+            np.ndarray: The label.
+        """
+        return label

@@ -1,0 +1,81 @@
+"""Mattes and object masks."""
+import numpy as np
+
+from genpercept_mm.registry import CODECS
+
+from .base_codec import BaseDenseCodec
+
+
+@CODECS.register_module()
+class MatteCodec(BaseDenseCodec):
+    """Opacity in [0, 1]: mattes, and masks for dichotomous segmentation.
+
+    ``y = 2 * alpha - 1``, background is -1.
+
+    Args:
+        stretch (bool): Stretch each label from its minimum to its maximum
+            first, as the official code does; a constant label then becomes
+            background whatever its value is. Defaults to False.
+    """
+
+    label = 'alpha'
+    quantity = 'alpha'
+    channels = 1
+    interpolation = 'bilinear'
+
+    def __init__(self, stretch=False):
+        self.stretch = stretch
+
+    def encode(self, label, mask=None):
+        """Bring opacities to [-1, 1].
+
+        Args:
+            label (np.ndarray): (H, W) in [0, 1].
+            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: (H, W, 1) float32 and (H, W) bool.
+
+        Raises:
+            ValueError: If ``label`` has another shape or other values.
+        """
+        alpha = np.asarray(label, np.float32)
+        if alpha.ndim != 2:
+            raise ValueError('MatteCodec: a matte must be (H, W), got '
+                             f'{alpha.shape}.')
+        valid = np.isfinite(alpha)
+        if mask is not None:
+            valid &= mask.astype(bool)
+        alpha = np.where(valid, alpha, 0)
+        if alpha.min(initial=0) < 0 or alpha.max(initial=0) > 1:
+            raise ValueError(
+                'MatteCodec: opacities must be in [0, 1], got '
+                f'{alpha.min():g} to {alpha.max():g}; is this the label of '
+                'another task?')
+        if self.stretch:
+            low, high = alpha.min(), alpha.max()
+            alpha = (alpha - low) / max(high - low, 1e-8)
+        return (alpha * 2 - 1)[..., None].astype(np.float32), valid
+
+    def decode(self, output):
+        """Bring an output to [0, 1].
+
+        Args:
+            output (Tensor): (N, 1, H, W).
+
+        Returns:
+            Tensor: (N, 1, H, W).
+        """
+        return (output.clamp(-1, 1) + 1) / 2
+
+    def colorize(self, quantity):
+        """Draw in grey; object is white.
+
+        Args:
+            quantity (np.ndarray): (H, W) in [0, 1].
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8 RGB.
+        """
+        grey = np.round(np.clip(quantity, 0, 1) * 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)

@@ -1,0 +1,101 @@
+"""Surface normals."""
+import numpy as np
+
+from genpercept_mm.registry import CODECS
+
+from .base_codec import BaseDenseCodec
+
+
+@CODECS.register_module()
+class NormalCodec(BaseDenseCodec):
+    """Unit normals in one frame: x right, y up, z towards the viewer.
+
+    This is Hypersim's camera frame, and the released weights'; normals point
+    to the camera's side. A facing wall is (0, 0, 1), a floor (0, 1, 0).
+    Loaders bring other data here, ``genpercept_mm.utils.normal_axes`` brings
+    results to OpenCV's and DSINE's axes.
+
+    Args:
+        normalize (bool): Give predictions unit length; the official code
+            does not. Defaults to True.
+
+    Examples:
+        >>> NormalCodec().decode(torch.tensor([0., 0., .5]).view(1, 3, 1, 1))
+        tensor([[[[0.]], [[0.]], [[1.]]]])
+    """
+
+    label = 'normal'
+    quantity = 'normal'
+    channels = 3
+
+    def __init__(self, normalize=True):
+        self.normalize = normalize
+
+    def encode(self, label, mask=None):
+        """Give every normal unit length.
+
+        Args:
+            label (np.ndarray): (H, W, 3); zero vectors are invalid.
+            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
+
+        Returns:
+            tuple[np.ndarray, np.ndarray]: (H, W, 3) float32, zero where
+            invalid, and (H, W) bool.
+
+        Raises:
+            ValueError: If ``label`` has another shape.
+        """
+        normals = np.asarray(label, np.float32)
+        if normals.ndim != 3 or normals.shape[2] != 3:
+            raise ValueError('NormalCodec: a normal map must be (H, W, 3), '
+                             f'got {normals.shape}.')
+        length = np.linalg.norm(normals, axis=2)
+        valid = np.isfinite(length) & (length > 1e-8)
+        if mask is not None:
+            valid &= mask.astype(bool)
+        safe = np.where(valid, length, 1)[..., None]
+        return np.where(valid[..., None], normals / safe,
+                        0).astype(np.float32), valid
+
+    def decode(self, output):
+        """Clip an output, and give it unit length.
+
+        Args:
+            output (Tensor): (N, 3, H, W).
+
+        Returns:
+            Tensor: (N, 3, H, W).
+        """
+        output = output.clamp(-1, 1)
+        if not self.normalize:
+            return output
+        return output / output.norm(dim=1, keepdim=True).clamp(min=1e-8)
+
+    def colorize(self, quantity):
+        """Draw ``(n + 1) / 2``: a facing wall is light blue, a floor green,
+        a left wall red.
+
+        Args:
+            quantity (np.ndarray): (H, W, 3).
+
+        Returns:
+            np.ndarray: (H, W, 3) uint8 RGB.
+        """
+        return (np.clip((quantity + 1) / 2, 0, 1) * 255).astype(np.uint8)
+
+    def mirror(self, values, channel_axis):
+        """Turn the x component round after a flip left to right.
+
+        Args:
+            values (np.ndarray | Tensor): Flipped normals.
+            channel_axis (int): Where x, y and z are.
+
+        Returns:
+            np.ndarray | Tensor: The normals of the mirrored scene.
+        """
+        shape = [1] * values.ndim
+        shape[channel_axis] = 3
+        sign = np.array([-1, 1, 1], np.float32).reshape(shape)
+        if not isinstance(values, np.ndarray):
+            sign = values.new_tensor(sign)
+        return values * sign

@@ -1,0 +1,30 @@
+"""Flips of images and dense targets."""
+from mmseg.datasets.transforms import RandomFlip
+
+from genpercept_mm.codecs import NormalCodec
+from genpercept_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class DenseRandomFlip(RandomFlip):
+    """mmseg's ``RandomFlip`` for targets whose values are directions.
+
+    A mirrored scene has mirrored normals: their x component changes its
+    sign. Only left-right flips, as in the paper.
+
+    Args:
+        prob (float): Defaults to 0.5.
+    """
+
+    def __init__(self, prob=0.5):
+        super().__init__(prob=prob, direction='horizontal')
+
+    def _flip(self, results):
+        super()._flip(results)
+        if 'gt_target' in results:
+            results['gt_target'] = results['codec'].mirror(
+                results['gt_target'], channel_axis=-1)
+        if 'gt_normal_map' in results.get('seg_fields', ()):
+            results['gt_normal_map'] = NormalCodec().mirror(
+                results['gt_normal_map'], channel_axis=-1)
+        results['mirrored'] = True

@@ -1,0 +1,102 @@
+"""Resizing of images and dense targets."""
+import numpy as np
+import torch
+import torch.nn.functional as F
+from mmcv.transforms import BaseTransform
+
+from genpercept_mm.registry import TRANSFORMS
+
+MODES = ('bilinear', 'bicubic', 'nearest-exact')
+
+
+def resize_map(array, size, mode):
+    """Resize an array as the official pipelines resize tensors.
+
+    Args:
+        array (np.ndarray): (H, W) or (H, W, C); integers are rounded after
+            interpolation.
+        size (tuple[int]): New (height, width).
+        mode (str): ``'bilinear'`` or ``'bicubic'``, both antialiased, or
+            ``'nearest-exact'``.
+
+    Returns:
+        np.ndarray: The same type, resized.
+    """
+    if array.shape[:2] == tuple(size):
+        return array
+    maps = array[..., None] if array.ndim == 2 else array
+    tensor = torch.from_numpy(np.ascontiguousarray(maps, np.float32))
+    tensor = tensor.permute(2, 0, 1)[None]
+    tensor = F.interpolate(
+        tensor, size=tuple(size), mode=mode, antialias=mode != 'nearest-exact')
+    maps = tensor[0].permute(1, 2, 0).numpy()
+    if array.dtype != bool and np.issubdtype(array.dtype, np.integer):
+        limits = np.iinfo(array.dtype)
+        maps = np.clip(np.round(maps), limits.min, limits.max)
+    maps = np.ascontiguousarray(maps.astype(array.dtype))
+    return maps[..., 0] if array.ndim == 2 else maps
+
+
+@TRANSFORMS.register_module()
+class DenseResize(BaseTransform):
+    """Resize an image, antialiased, and what is labelled on it.
+
+    Either to ``scale``, or so that the image fits into a square of
+    ``long_edge`` with its aspect kept and sizes rounded down, as the
+    official pipeline's processing resolution (small images are enlarged).
+    Targets take the interpolation that their codec names, labels the nearest
+    pixel. In a test pipeline, load labels afterwards: they keep the original
+    size, at which predictions are returned.
+
+    Required keys: ``img``, ``seg_fields``. Modified keys: those, and
+    ``img_shape``. Added keys: ``scale_factor``.
+
+    Args:
+        scale (tuple[int], optional): (width, height). Defaults to None.
+        long_edge (int, optional): Pixels. Defaults to None.
+        interpolation (str): Of the image: ``'bilinear'``, ``'bicubic'`` or
+            ``'nearest-exact'``, which the official training code uses.
+            Defaults to 'bilinear'.
+
+    Raises:
+        ValueError: If not exactly one size is given, or an argument is
+            outside its set.
+    """
+
+    def __init__(self, scale=None, long_edge=None, interpolation='bilinear'):
+        if (scale is None) == (long_edge is None):
+            raise ValueError('DenseResize: set either scale=(width, height) '
+                             f'or long_edge, got {scale} and {long_edge}.')
+        if interpolation not in MODES:
+            raise ValueError('DenseResize: interpolation must be one of '
+                             f'{MODES}, got {interpolation!r}.')
+        self.scale = scale
+        self.long_edge = long_edge
+        self.interpolation = interpolation
+
+    def transform(self, results):
+        """Resize one sample.
+
+        Args:
+            results (dict): See the class.
+
+        Returns:
+            dict: The same, resized.
+        """
+        height, width = results['img'].shape[:2]
+        if self.scale is not None:
+            size = self.scale[1], self.scale[0]
+        else:
+            factor = min(self.long_edge / width, self.long_edge / height)
+            size = int(height * factor), int(width * factor)
+        results['img'] = resize_map(results['img'], size, self.interpolation)
+        for key in results.get('seg_fields', ()):
+            mode = 'nearest'
+            if key == 'gt_target':
+                mode = results['codec'].interpolation
+            results[key] = resize_map(
+                results[key], size,
+                'nearest-exact' if mode == 'nearest' else mode)
+        results['img_shape'] = size
+        results['scale_factor'] = (size[1] / width, size[0] / height)
+        return results

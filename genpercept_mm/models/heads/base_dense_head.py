@@ -1,0 +1,145 @@
+"""What heads that predict a dense map share."""
+from abc import ABCMeta, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import nn
+
+from genpercept_mm.registry import CODECS, MODELS
+
+
+class BaseDenseHead(BaseModule, metaclass=ABCMeta):
+    """A head whose output a codec decodes.
+
+    Note:
+        - N: images in a batch; H, W: height and width of the input images
+        - C: channels of the codec's target
+
+    Args:
+        codec (dict): The task, see `genpercept_mm.codecs`.
+        loss_decode (dict | list[dict], optional): Losses between output and
+            target, called with ``(pred, target, mask)``; from this package
+            or any other that takes those. Defaults to None.
+        init_cfg (dict, optional): mmengine initialization. Defaults to
+            None.
+    """
+
+    def __init__(self, codec, loss_decode=None, init_cfg=None):
+        super().__init__(init_cfg=init_cfg)
+        self.codec = CODECS.build(codec)
+        self.out_channels = self.codec.channels
+        if loss_decode is None:
+            loss_decode = []
+        elif isinstance(loss_decode, dict):
+            loss_decode = [loss_decode]
+        self.loss_decode = nn.ModuleList(
+            MODELS.build(loss) for loss in loss_decode)
+
+    @abstractmethod
+    def forward(self, inputs):
+        """Compute the output.
+
+        Args:
+            inputs (Sequence[Tensor]): Features of the backbone.
+
+        Returns:
+            Tensor: (N, C, about H, about W), not clipped.
+        """
+
+    @abstractmethod
+    def bound(self, output):
+        """Bring an output into the codec's range.
+
+        Args:
+            output (Tensor): (N, C, H', W') from `forward`.
+
+        Returns:
+            Tensor: The same shape, in [-1, 1].
+        """
+
+    def predict(self, inputs, batch_img_metas=None, test_cfg=None):
+        """Compute the output, as mmseg's segmentors call it.
+
+        Args:
+            inputs (Sequence[Tensor]): Features of the backbone.
+            batch_img_metas (list[dict], optional): Not used. Defaults to
+                None.
+            test_cfg (dict, optional): Not used. Defaults to None.
+
+        Returns:
+            Tensor: As `forward`.
+        """
+        return self.forward(inputs)
+
+    def loss(self, inputs, data_samples, train_cfg=None, encoder=None):
+        """Compute the losses of a batch.
+
+        Args:
+            inputs (Sequence[Tensor]): Features of the backbone.
+            data_samples (list[SegDataSample]): With ``gt_target`` and
+                ``gt_target_mask``.
+            train_cfg (dict, optional): Not used. Defaults to None.
+            encoder (callable, optional): Encodes (N, 3, H, W) maps into
+                scaled latents. Defaults to None.
+
+        Returns:
+            dict[str, Tensor]: Losses by name.
+
+        Raises:
+            ValueError: If there is no loss, or no target.
+        """
+        if not self.loss_decode:
+            raise ValueError(f'{type(self).__name__}: set loss_decode to '
+                             'train this head.')
+        target, mask = self.stack_targets(data_samples)
+        return self.loss_by_output(self.forward(inputs), target, mask)
+
+    def stack_targets(self, data_samples):
+        """Collect the targets of a batch.
+
+        Args:
+            data_samples (list[SegDataSample]): Of one size.
+
+        Returns:
+            tuple[Tensor, Tensor]: (N, C, H, W) float and (N, 1, H, W) bool.
+
+        Raises:
+            ValueError: If a sample has no target, or that of another codec.
+        """
+        for sample in data_samples:
+            if 'gt_target' not in sample:
+                raise ValueError(
+                    f'{type(self).__name__}: {sample.get("img_path", "a")} '
+                    'sample has no gt_target; put genpercept_mm.EncodeTarget '
+                    'and genpercept_mm.PackDenseInputs into the training '
+                    'pipeline.')
+        target = torch.stack([s.gt_target.data for s in data_samples])
+        mask = torch.stack([s.gt_target_mask.data for s in data_samples])
+        if target.shape[1] != self.out_channels:
+            raise ValueError(
+                f'{type(self).__name__}: the targets have {target.shape[1]} '
+                f'channels, those of {type(self.codec).__name__} '
+                f'{self.out_channels}; give EncodeTarget and the head the '
+                'same codec.')
+        return target, mask.bool()
+
+    def loss_by_output(self, output, target, mask):
+        """Compare an output with its target.
+
+        Args:
+            output (Tensor): (N, C, H', W'), resized to the target's size.
+            target (Tensor): (N, C, H, W).
+            mask (Tensor): (N, 1, H, W) bool.
+
+        Returns:
+            dict[str, Tensor]: Losses by name; those of one name are added.
+        """
+        if output.shape[2:] != target.shape[2:]:
+            output = F.interpolate(
+                output, target.shape[2:], mode='bilinear', align_corners=False)
+        losses = {}
+        for module in self.loss_decode:
+            value = module(output, target, mask)
+            losses[module.loss_name] = value + losses.get(module.loss_name, 0)
+        return losses

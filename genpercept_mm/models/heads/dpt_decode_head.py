@@ -1,0 +1,208 @@
+"""DPT's fusion decoder on the U-Net's features."""
+import torch.nn.functional as F
+from mmengine.model import BaseModule
+from torch import nn
+
+from genpercept_mm.registry import MODELS
+
+from .base_dense_head import BaseDenseHead
+
+RANGES = ('minmax', 'batch_minmax', 'clip')
+
+
+def _resize(x, size=None, align_corners=True):
+    return F.interpolate(
+        x,
+        size=size,
+        scale_factor=None if size else 2,
+        mode='bilinear',
+        align_corners=align_corners)
+
+
+class Upsample(BaseModule):
+    """Double the finest feature's size.
+
+    Args:
+        channels (int): Of input and output.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1)
+
+    def forward(self, x):
+        """Nearest neighbour, then a convolution.
+
+        Args:
+            x (Tensor): (N, C, h, w).
+
+        Returns:
+            Tensor: (N, C, 2 h, 2 w).
+        """
+        return self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
+
+
+class PreActResidual(BaseModule):
+    """Two convolutions beside the identity, each after a ReLU.
+
+    Args:
+        channels (int): Of input and output.
+    """
+
+    def __init__(self, channels):
+        super().__init__()
+        self.convolution1 = nn.Conv2d(
+            channels, channels, 3, padding=1, bias=False)
+        self.convolution2 = nn.Conv2d(
+            channels, channels, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        """Refine.
+
+        Args:
+            x (Tensor): (N, C, h, w).
+
+        Returns:
+            Tensor: The same shape.
+        """
+        return x + self.convolution2(F.relu(self.convolution1(F.relu(x))))
+
+
+class FusionLayer(BaseModule):
+    """Add a finer feature, refine, double the size.
+
+    Args:
+        channels (int): Of all maps.
+        first (bool): The coarsest layer has nothing to add.
+    """
+
+    def __init__(self, channels, first):
+        super().__init__()
+        self.projection = nn.Conv2d(channels, channels, 1)
+        if not first:
+            self.residual_layer1 = PreActResidual(channels)
+        self.residual_layer2 = PreActResidual(channels)
+
+    def forward(self, x, residual=None):
+        """Fuse.
+
+        Args:
+            x (Tensor): (N, C, h, w).
+            residual (Tensor, optional): (N, C, h', w'). Defaults to None.
+
+        Returns:
+            Tensor: (N, C, 2 h, 2 w).
+        """
+        if residual is not None:
+            if residual.shape != x.shape:
+                residual = _resize(residual, x.shape[2:], align_corners=False)
+            x = x + self.residual_layer1(residual)
+        return self.projection(_resize(self.residual_layer2(x)))
+
+
+@MODELS.register_module()
+class DPTDecodeHead(BaseDenseHead):
+    """The official ``dpt_head_identity``: 18,474,753 parameters with one
+    output channel on Stable Diffusion 2.1's features.
+
+    The four up-block outputs of `SDUNet` (``feature_type='post_upsample'``)
+    are brought to one width and fused from coarse to fine, as in DPT
+    (arXiv:2103.13413); the last layer is linear. Tensors have the official
+    names.
+
+    Args:
+        codec (dict): The task, see `genpercept_mm.codecs`.
+        in_channels (Sequence[int]): Of the features, finest first. Defaults
+            to (320, 640, 1280, 1280).
+        channels (int): Width of the fusion. Defaults to 256.
+        head_channels (int): Width of the second last convolution. Defaults
+            to 32.
+        out_range (str): How predictions reach the codec's range:
+            ``'minmax'``, stretched for each image, ``'batch_minmax'``, over
+            the whole batch as in the official pipeline, or ``'clip'``.
+            Defaults to 'minmax'; use 'clip' for quantities with a scale of
+            their own.
+        loss_decode (dict | list[dict], optional): Losses on the map.
+            Defaults to None.
+        init_cfg (dict, optional): mmengine initialization. Defaults to None
+            (weights N(0, 0.02), biases 0, transformers' rule for DPT).
+
+    Raises:
+        ValueError: If an argument is outside its set.
+    """
+
+    def __init__(self,
+                 codec,
+                 in_channels=(320, 640, 1280, 1280),
+                 channels=256,
+                 head_channels=32,
+                 out_range='minmax',
+                 loss_decode=None,
+                 init_cfg=None):
+        super().__init__(
+            codec, loss_decode, init_cfg
+            or dict(type='Normal', layer='Conv2d', std=0.02, bias=0))
+        if out_range not in RANGES:
+            raise ValueError(f'DPTDecodeHead: out_range must be one of '
+                             f'{RANGES}, got {out_range!r}.')
+        if len(in_channels) != 4:
+            raise ValueError('DPTDecodeHead: in_channels must be those of '
+                             f'four features, got {in_channels}.')
+        self.out_range = out_range
+        self.feature_upsample_0 = Upsample(in_channels[0])
+        self.neck = nn.Module()
+        self.neck.convs = nn.ModuleList(
+            nn.Conv2d(width, channels, 3, padding=1, bias=False)
+            for width in in_channels)
+        self.neck.fusion_stage = nn.Module()
+        self.neck.fusion_stage.layers = nn.ModuleList(
+            FusionLayer(channels, first=i == 0) for i in range(4))
+        self.head = nn.Module()
+        self.head.projection = nn.Conv2d(channels, channels, 3, padding=1)
+        self.head.head = nn.Sequential(
+            nn.Conv2d(channels, channels // 2, 3, padding=1),
+            nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True),
+            nn.Conv2d(channels // 2, head_channels, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(head_channels, self.out_channels, 1))
+
+    def forward(self, inputs):
+        """Fuse and predict.
+
+        Args:
+            inputs (Sequence[Tensor]): Four features, finest first.
+
+        Returns:
+            Tensor: (N, C, H', W'), 32 times the coarsest feature's size.
+
+        Raises:
+            ValueError: If there are not four features.
+        """
+        if len(inputs) != 4:
+            raise ValueError(
+                f'DPTDecodeHead: got {len(inputs)} features, needs the four '
+                'up blocks; set out_indices=(0, 1, 2, 3) in the backbone.')
+        features = [self.feature_upsample_0(inputs[0]), *inputs[1:]]
+        features = [conv(feature)
+                    for conv, feature in zip(self.neck.convs, features)]
+        layers = self.neck.fusion_stage.layers
+        fused = layers[0](features[3])
+        for layer, feature in zip(layers[1:], features[2::-1]):
+            fused = layer(fused, feature)
+        return self.head.head(F.relu(self.head.projection(fused)))
+
+    def bound(self, output):
+        """Bring the unbounded output into the codec's range.
+
+        Args:
+            output (Tensor): (N, C, H', W').
+
+        Returns:
+            Tensor: The same shape, in [-1, 1].
+        """
+        if self.out_range == 'clip':
+            return output.clamp(-1, 1)
+        axes = (1, 2, 3) if self.out_range == 'minmax' else (0, 1, 2, 3)
+        low = output.amin(axes, keepdim=True)
+        high = output.amax(axes, keepdim=True)
+        return (output - low) / (high - low).clamp(min=1e-6) * 2 - 1

@@ -1,0 +1,225 @@
+"""Stable Diffusion's VAE decoder as a head."""
+import torch
+import torch.nn.functional as F
+from mmengine.logging import print_log
+
+from genpercept_mm.registry import MODELS
+
+from ..utils.sd_archs import resolve_arch
+from ..utils.sd_weights import check_source, read_weights
+from .base_dense_head import BaseDenseHead
+
+DECODERS = ('frozen', 'finetune', 'scratch')
+
+
+@MODELS.register_module()
+class VAEDecodeHead(BaseDenseHead):
+    """Decode the predicted latent into a map (paper, section 3).
+
+    Losses are on the decoded map (``loss_decode``), on the latent
+    (``loss_latent``, against the latent of the target), or both. Without
+    ``loss_decode``, training does not decode at all.
+
+    The latent arrives in scaled units, as `SDUNet` gives it with its output
+    index 4; sign and scale are handled there and here, nowhere else. Codecs
+    with one channel take the mean of the three decoded ones, as officially.
+
+    Args:
+        codec (dict): The task, see `genpercept_mm.codecs`.
+        arch (str | dict): As of `SDUNet`. Defaults to 'sd21'.
+        pretrained (str, optional): Folder in diffusers layout or hub id that
+            brings the decoder's weights. Defaults to None (random, unless
+            ``init_cfg`` or a checkpoint brings some).
+        decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``: from
+            random weights whatever ``pretrained`` has (the official flag of
+            that name fine-tunes). Defaults to 'frozen'.
+        in_index (int): Which backbone output is the latent. Defaults to -1.
+        loss_decode (dict | list[dict], optional): Losses on the map.
+            Defaults to None.
+        loss_latent (dict, optional): Loss on the latent, masked where any
+            pixel of a cell is invalid. Defaults to None.
+        with_cp (bool): Gradient checkpointing of the decoder, frozen or not.
+            Defaults to False.
+        init_cfg (dict, optional): mmengine initialization. Defaults to
+            None.
+
+    Raises:
+        ValueError: If an argument is outside its set.
+    """
+
+    def __init__(self,
+                 codec,
+                 arch='sd21',
+                 pretrained=None,
+                 decoder='frozen',
+                 in_index=-1,
+                 loss_decode=None,
+                 loss_latent=None,
+                 with_cp=False,
+                 init_cfg=None):
+        super().__init__(codec, loss_decode, init_cfg)
+        if decoder not in DECODERS:
+            raise ValueError(f'VAEDecodeHead: decoder must be one of '
+                             f'{DECODERS}, got {decoder!r}.')
+        self.pretrained = None if decoder == 'scratch' else pretrained
+        self.decoder = decoder
+        self.in_index = in_index
+        self.loss_latent = loss_latent and MODELS.build(loss_latent)
+
+        # diffusers takes seconds to import, so only who builds a model pays
+        from diffusers import AutoencoderKL
+        self.vae = AutoencoderKL(**resolve_arch(arch, 'VAEDecodeHead')[1])
+        del self.vae.encoder, self.vae.quant_conv
+        self.scaling_factor = self.vae.config.scaling_factor
+        self.stride = 2**(len(self.vae.config.block_out_channels) - 1)
+        if with_cp:
+            self.vae.decoder.gradient_checkpointing = True
+        # distributed runs must not wait for gradients that never come
+        trained = decoder != 'frozen' and len(self.loss_decode) > 0
+        self.vae.requires_grad_(trained)
+        self._has_weights = self.pretrained is None
+        self.register_load_state_dict_pre_hook(_adapt_state_dict)
+
+    def train(self, mode=True):
+        """Set the mode; a frozen decoder stays in eval mode.
+
+        Args:
+            mode (bool): True for training. Defaults to True.
+
+        Returns:
+            VAEDecodeHead: Itself.
+        """
+        super().train(mode)
+        if self.decoder == 'frozen':
+            self.vae.eval()
+        return self
+
+    def init_weights(self):
+        """Load ``pretrained``, or follow ``init_cfg``.
+
+        Raises:
+            ValueError: If the weights are of another architecture.
+            RuntimeError: If a tensor is missing in the files.
+            OSError: If a file cannot be found or read.
+        """
+        if self.pretrained is None:
+            super().init_weights()
+            return
+        check_source(self.pretrained, 'VAEDecodeHead')
+        state = read_weights(
+            type(self.vae), self.vae, self.pretrained, 'vae', 'VAEDecodeHead')
+        own = self.vae.state_dict()
+        missing = [key for key in own if key not in state]
+        if missing:
+            raise RuntimeError(
+                f'VAEDecodeHead: vae of pretrained={self.pretrained!r} lacks '
+                f'{len(missing)} tensors: {missing[:8]}.')
+        self.vae.load_state_dict({key: state[key] for key in own})
+        self._has_weights = True
+        print_log(f'VAEDecodeHead: loaded {self.pretrained}',
+                  logger='current')
+
+    def forward(self, inputs):
+        """Decode.
+
+        Args:
+            inputs (Sequence[Tensor]): Outputs of the backbone; the one at
+                ``in_index`` is the scaled latent, (N, 4, h, w).
+
+        Returns:
+            Tensor: (N, C, 8 h, 8 w), not clipped.
+
+        Raises:
+            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+        """
+        if not self._has_weights:
+            raise RuntimeError(
+                f'VAEDecodeHead: pretrained={self.pretrained!r} is set but '
+                'not loaded; call init_weights(), or load a checkpoint.')
+        latent = inputs[self.in_index] / self.scaling_factor
+        output = self.vae.decoder(self.vae.post_quant_conv(latent))
+        if self.out_channels == 1:
+            output = output.mean(dim=1, keepdim=True)
+        return output
+
+    def bound(self, output):
+        """Clip.
+
+        Args:
+            output (Tensor): (N, C, H', W').
+
+        Returns:
+            Tensor: The same shape, in [-1, 1].
+        """
+        return output.clamp(-1, 1)
+
+    def loss(self, inputs, data_samples, train_cfg=None, encoder=None):
+        """Compute the losses of a batch, in pixels, in the latent or both.
+
+        Args:
+            inputs (Sequence[Tensor]): Outputs of the backbone.
+            data_samples (list[SegDataSample]): With ``gt_target`` and
+                ``gt_target_mask``.
+            train_cfg (dict, optional): Not used. Defaults to None.
+            encoder (callable, optional): Encodes (N, 3, H, W) maps into
+                scaled latents; `DenseEstimator` gives the backbone's.
+                Defaults to None.
+
+        Returns:
+            dict[str, Tensor]: Losses by name, ``loss_latent`` among them.
+
+        Raises:
+            ValueError: If no loss is set, or one on the latent without an
+                encoder.
+        """
+        losses = {}
+        if len(self.loss_decode) or self.loss_latent is None:
+            losses = super().loss(inputs, data_samples, train_cfg)
+        if self.loss_latent is not None:
+            if encoder is None:
+                raise ValueError(
+                    'VAEDecodeHead: loss_latent needs the VAE encoder of the '
+                    'backbone; use genpercept_mm.DenseEstimator with '
+                    'genpercept_mm.SDUNet.')
+            target, mask = self.stack_targets(data_samples)
+            with torch.no_grad():
+                label = encoder(target.expand(-1, 3, -1, -1))
+            losses['loss_latent'] = self.loss_latent(
+                inputs[self.in_index], label, self.latent_mask(
+                    mask, label.shape[2:]))
+        return losses
+
+    def latent_mask(self, mask, size):
+        """Tell which latent cells are valid: those with valid pixels only.
+
+        Args:
+            mask (Tensor): (N, 1, H, W) bool.
+            size (tuple[int]): (h, w) of the latent.
+
+        Returns:
+            Tensor: (N, 1, h, w) bool.
+        """
+        invalid = F.max_pool2d((~mask).float(), self.stride)
+        return invalid[..., :size[0], :size[1]] == 0
+
+
+def _adapt_state_dict(module, state_dict, prefix, *args):
+    """Note that a checkpoint brings the decoder, or refuse another one.
+
+    Raises:
+        RuntimeError: If it brings one of another architecture.
+    """
+    given = {key: value for key, value in state_dict.items()
+             if key.startswith(prefix + 'vae.')}
+    if not given:
+        return
+    own = {f'{prefix}vae.{key}': value
+           for key, value in module.vae.state_dict().items()}
+    wrong = [key for key, value in own.items()
+             if key not in given or given[key].shape != value.shape]
+    if wrong:
+        raise RuntimeError(
+            f'VAEDecodeHead: the checkpoint is of another architecture; '
+            f'{len(wrong)} tensors are missing or have another shape '
+            f'({wrong[:3]}). Set arch as in its training config.')
+    module._has_weights = True
