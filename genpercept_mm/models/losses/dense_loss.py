@@ -1,0 +1,82 @@
+"""What all losses on dense maps have in common."""
+import torch
+from torch import nn
+
+from .masking import resolve_inputs
+
+
+class DenseLoss(nn.Module):
+    """Base class: inputs in one form, in float32, weighted and named.
+
+    A subclass writes ``compute_loss``. The call fits the heads of mmseg
+    (``weight`` and ``ignore_index`` by keyword, or two maps only) and of
+    mmpose (target weights as third argument).
+
+    Args:
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+        loss_name (str): Key of the loss; mmengine adds up the keys that
+            contain 'loss'. Defaults to 'loss_dense'.
+    """
+
+    #: channels that maps must have; None for any number
+    channels = None
+
+    def __init__(self, loss_weight=1.0, loss_name='loss_dense'):
+        super().__init__()
+        self.loss_weight = loss_weight
+        self._loss_name = loss_name
+
+    @property
+    def loss_name(self):
+        """Key under which a head reports the loss."""
+        return self._loss_name
+
+    def forward(self, pred, target, mask=None, weight=None,
+                ignore_index=None, **kwargs):
+        """Compare two dense maps where the target is valid.
+
+        Computes in float32, also under autocast.
+
+        Args:
+            pred (Tensor): (N, C, H, W).
+            target (Tensor): (N, C, H, W), or (N, H, W) if C is 1. NaN and
+                infinity are invalid.
+            mask (Tensor, optional): (N, H, W), (N, 1, H, W), (N, C, H, W)
+                or (N, C), bool or numbers; above zero is valid.
+                Defaults to None (all).
+            weight (Tensor, optional): Another mask of the same kind; the
+                size of a weight does not count. Defaults to None (all).
+            ignore_index (float, optional): Value of a target that is
+                invalid. Defaults to None.
+            **kwargs: What ``compute_loss`` takes besides.
+
+        Returns:
+            Tensor: Scalar; 0, with a gradient path, if nothing is valid.
+
+        Raises:
+            ValueError: If the shapes do not fit.
+        """
+        name = type(self).__name__
+        with torch.autocast(pred.device.type, enabled=False):
+            pred, target, valid = resolve_inputs(
+                name, pred, target, mask, weight, ignore_index)
+            if self.channels not in (None, pred.shape[1]):
+                raise ValueError(
+                    f'{name}: pred must have shape (N, {self.channels}, H, '
+                    f'W), got {tuple(pred.shape)}.')
+            return self.loss_weight * self.compute_loss(
+                pred, target, valid, **kwargs)
+
+    def compute_loss(self, pred, target, valid):
+        """Compute the loss, without its weight.
+
+        Args:
+            pred (Tensor): (N, C, H, W), float32 or float64.
+            target (Tensor): (N, C, H, W), of the same type; NaN where it is
+                not known.
+            valid (Tensor): (N, C, H, W) bool.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        raise NotImplementedError

@@ -1,0 +1,32 @@
+"""Mean absolute error over valid pixels."""
+from genpercept_mm.registry import MODELS
+
+from .dense_loss import DenseLoss
+from .masking import clear, masked_mean
+
+
+@MODELS.register_module()
+class MaskedL1Loss(DenseLoss):
+    """Mean of abs(p - g) over the valid elements of the batch.
+
+    Args:
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+        loss_name (str): Key of the loss. Defaults to 'loss_l1'.
+    """
+
+    def __init__(self, loss_weight=1.0, loss_name='loss_l1'):
+        super().__init__(loss_weight, loss_name)
+
+    def compute_loss(self, pred, target, valid):
+        """Compute the loss, without its weight.
+
+        Args:
+            pred (Tensor): (N, C, H, W).
+            target (Tensor): (N, C, H, W).
+            valid (Tensor): (N, C, H, W) bool.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        pred, target = clear(valid, pred, target)
+        return masked_mean((pred - target).abs(), valid)

@@ -1,0 +1,170 @@
+"""Masks, masked means and masked medians that all dense losses share."""
+import torch
+
+
+def resolve_inputs(name, pred, target, mask=None, weight=None,
+                   ignore_index=None):
+    """Bring what a head hands to its loss into one form.
+
+    A pixel is valid where the target is finite and not ``ignore_index`` and
+    where ``mask`` and ``weight``, if given, are above zero.
+
+    Args:
+        name (str): Class of the loss, for messages.
+        pred (Tensor): (N, C, H, W), any float type.
+        target (Tensor): (N, C, H, W), or (N, H, W) if C is 1; any type.
+        mask (Tensor, optional): Bool or numbers of shape (N, H, W),
+            (N, 1, H, W), (N, C, H, W), (N, C, 1, 1) or (N, C); the last two
+            are what pose heads pass, one value per keypoint.
+            Defaults to None (all).
+        weight (Tensor, optional): Another mask of the same kind; only
+            whether a weight is above zero counts, not its size.
+            Defaults to None (all).
+        ignore_index (float, optional): Value of a target that is to be
+            ignored. Defaults to None.
+
+    Returns:
+        tuple[Tensor]: ``pred`` and ``target`` (N, C, H, W), float32, or
+        float64 if ``pred`` is; the target is NaN where it is not finite or
+        is ignored. ``valid`` (N, C, H, W) bool.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+    """
+    if pred.ndim != 4:
+        raise ValueError(f'{name}: pred must have shape (N, C, H, W), got '
+                         f'{tuple(pred.shape)}.')
+    labels = target[:, None] if target.ndim == 3 else target
+    if labels.shape != pred.shape:
+        raise ValueError(
+            f'{name}: pred and target must have the same size, got pred '
+            f'{tuple(pred.shape)} and target {tuple(target.shape)}; resize '
+            'the prediction or choose the codec of the head.')
+    dtype = torch.promote_types(pred.dtype, torch.float32)
+    known = torch.isfinite(labels)
+    if ignore_index is not None:
+        known = known & (labels != ignore_index)
+    labels = torch.where(known, labels.to(dtype), torch.nan)
+    valid = known
+    for label, values in (('mask', mask), ('weight', weight)):
+        if values is not None:
+            valid = valid & _as_mask(name, label, values, pred.shape)
+    return pred.to(dtype), labels, valid
+
+
+def _as_mask(name, label, values, shape):
+    mask = values
+    if mask.ndim == 2:
+        mask = mask[:, :, None, None]
+    elif mask.ndim == 3:
+        mask = mask[:, None]
+    if mask.ndim != 4 or tuple(mask.shape) not in (
+            tuple(shape), (shape[0], 1, *shape[2:]), (*shape[:2], 1, 1)):
+        raise ValueError(
+            f'{name}: {label} must have shape (N, H, W), (N, 1, H, W), '
+            f'(N, C, H, W) or (N, C), got {tuple(values.shape)} for a pred '
+            f'of {tuple(shape)}.')
+    return mask > 0
+
+
+def clear(valid, *tensors):
+    """Zero what is not valid, NaN included, and its gradient.
+
+    Args:
+        valid (Tensor): (N, C, H, W) bool.
+        *tensors: (N, C, H, W) each.
+
+    Returns:
+        list[Tensor]: The tensors.
+    """
+    # not a product: 0 * NaN is NaN, forward and backward
+    return [torch.where(valid, tensor, 0) for tensor in tensors]
+
+
+def masked_mean(values, valid, reduction='pixel'):
+    """Average over valid elements.
+
+    Args:
+        values (Tensor): (N, ...).
+        valid (Tensor): (N, ...) bool.
+        reduction (str): 'pixel' averages all valid elements of the batch
+            alike; 'image' averages within each image and then the images
+            that have a valid element. Defaults to 'pixel'.
+
+    Returns:
+        Tensor: Scalar; 0, with a gradient path, if nothing is valid.
+
+    Raises:
+        ValueError: If ``reduction`` is neither.
+    """
+    check_choice('masked_mean', 'reduction', reduction, ('pixel', 'image'))
+    values, = clear(valid, values)
+    if reduction == 'pixel':
+        return values.sum() / valid.sum().clamp(min=1)
+    count = valid.flatten(1).sum(1)
+    means = values.flatten(1).sum(1) / count.clamp(min=1)
+    return means.sum() / (count > 0).sum().clamp(min=1)
+
+
+def lower_median(values, valid, empty=0.):
+    """Take the median of each image's valid elements.
+
+    The lower of the two middle values if their number is even, as
+    ``torch.median`` does.
+
+    Args:
+        values (Tensor): (N, C, H, W).
+        valid (Tensor): (N, C, H, W) bool.
+        empty (float): Median of an image without valid elements.
+            Defaults to 0.
+
+    Returns:
+        Tensor: (N, 1, 1, 1).
+    """
+    chosen = torch.where(valid, values, torch.nan).flatten(1)
+    median = chosen.nanmedian(dim=1).values
+    median = torch.where(valid.flatten(1).any(1), median, empty)
+    return median[:, None, None, None]
+
+
+def normalize_by_median(values, median_over, deviation_over, count,
+                        detach_median=False):
+    """Remove the median and divide by the mean absolute deviation.
+
+    Args:
+        values (Tensor): (N, C, H, W).
+        median_over (Tensor): (N, C, H, W) bool, pixels of the median.
+        deviation_over (Tensor): (N, C, H, W) bool, pixels whose deviations
+            are summed.
+        count (Tensor): (N, 1, 1, 1), what that sum is divided by.
+        detach_median (bool): No gradient through the median.
+            Defaults to False.
+
+    Returns:
+        Tensor: (N, C, H, W), of use where either mask is true; unchanged by
+        a positive scale and a shift of ``values``, up to the 1e-6 that is
+        added to the deviation.
+    """
+    values, = clear(median_over | deviation_over, values)
+    source = values.detach() if detach_median else values
+    centred = values - lower_median(source, median_over)
+    deviation, = clear(deviation_over, centred.abs())
+    deviation = deviation.sum((1, 2, 3), keepdim=True) / count.clamp(min=1)
+    return centred / (deviation + 1e-6)
+
+
+def check_choice(name, argument, value, choices):
+    """Refuse a value outside a closed set.
+
+    Args:
+        name (str): Class, for the message.
+        argument (str): Its argument.
+        value (str): What came.
+        choices (Sequence[str]): What is allowed.
+
+    Raises:
+        ValueError: If ``value`` is not among ``choices``.
+    """
+    if value not in choices:
+        raise ValueError(f'{name}: {argument} must be one of '
+                         f'{tuple(choices)}, got {value!r}.')

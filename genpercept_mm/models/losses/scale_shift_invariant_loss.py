@@ -1,0 +1,146 @@
+"""L1 after the prediction is aligned with the target."""
+import torch
+
+from genpercept_mm.registry import MODELS
+
+from .dense_loss import DenseLoss
+from .masking import (
+    check_choice,
+    clear,
+    lower_median,
+    masked_mean,
+    normalize_by_median,
+)
+
+DIMS = (1, 2, 3)
+
+
+@MODELS.register_module()
+class ScaleShiftInvariantLoss(DenseLoss):
+    """L1 error that a positive scale and a shift of ``pred`` do not change.
+
+    'least_squares' fits ``scale * pred + shift`` to the target over the
+    valid pixels of each image; gradients flow through both numbers. An
+    image whose scale is not positive, or one of whose maps is constant, is
+    multiplied by median(target) / median(pred) instead, medians over valid
+    pixels with a positive target. Unlike MiDaS (Ranftl et al.,
+    https://arxiv.org/abs/1907.01341) there is no trimming and no factor
+    1/2.
+
+    'median' removes the median of each map, divides by its mean absolute
+    deviation and compares the results. The released GenPercept code takes
+    both over all pixels, valid or not, but divides by the number of valid
+    ones; ``median_over`` chooses.
+
+    GenPercept (https://arxiv.org/abs/2403.06090) weighs the loss 0.5.
+
+    Args:
+        mode (str): 'least_squares' or 'median'.
+            Defaults to 'least_squares'.
+        reduction (str): 'pixel' averages all valid pixels of the batch
+            alike; 'image' averages images. Defaults to 'pixel'.
+        offset (float): Added to ``pred`` and ``target``, which live in
+            [-1, 1], so that the fallback of 'least_squares' finds positive
+            medians. Changes nothing else. Defaults to 2.0.
+        median_over (str): Pixels that give median and deviation of mode
+            'median': 'all' (those with a known target) or 'valid'.
+            Defaults to 'all'.
+        loss_weight (float): Factor of the loss. Defaults to 1.0.
+        loss_name (str): Key of the loss. Defaults to 'loss_ssi'.
+
+    Raises:
+        ValueError: If ``mode``, ``reduction`` or ``median_over`` is none of
+            these.
+    """
+
+    channels = 1
+
+    def __init__(self, mode='least_squares', reduction='pixel', offset=2.0,
+                 median_over='all', loss_weight=1.0, loss_name='loss_ssi'):
+        super().__init__(loss_weight, loss_name)
+        name = 'ScaleShiftInvariantLoss'
+        check_choice(name, 'mode', mode, ('least_squares', 'median'))
+        check_choice(name, 'reduction', reduction, ('pixel', 'image'))
+        check_choice(name, 'median_over', median_over, ('all', 'valid'))
+        self.mode = mode
+        self.reduction = reduction
+        self.offset = offset
+        self.median_over = median_over
+
+    def compute_loss(self, pred, target, valid):
+        """Compute the loss, without its weight.
+
+        Args:
+            pred (Tensor): (N, 1, H, W), in [-1, 1] or near.
+            target (Tensor): (N, 1, H, W), in [-1, 1].
+            valid (Tensor): (N, 1, H, W) bool.
+
+        Returns:
+            Tensor: Scalar.
+        """
+        if self.mode == 'median':
+            sample = valid
+            if self.median_over == 'all':
+                sample = torch.isfinite(target)
+            count = valid.sum(DIMS, keepdim=True)
+            pred, target = (
+                normalize_by_median(values, sample, sample, count)
+                for values in (pred, target))
+        else:
+            pred, target = clear(
+                valid, pred + self.offset, target + self.offset)
+            pred = self.align(pred, target, valid)
+        return masked_mean((pred - target).abs(), valid, self.reduction)
+
+    @staticmethod
+    def align(pred, target, valid):
+        """Align each prediction with its target.
+
+        Args:
+            pred (Tensor): (N, 1, H, W), 0 where not valid.
+            target (Tensor): (N, 1, H, W), 0 where not valid.
+            valid (Tensor): (N, 1, H, W) bool.
+
+        Returns:
+            Tensor: (N, 1, H, W).
+        """
+        scale, shift = fit_scale_and_shift(pred, target, valid)
+        fallback = scale <= 0
+        positive = valid & (target > 0)
+        median = lower_median(pred, positive, empty=1.) + 1e-8
+        # an unused quotient must have a finite gradient, too
+        ratio = lower_median(target, positive, empty=1.) / torch.where(
+            fallback, median, 1)
+        return torch.where(fallback, pred * ratio, scale * pred + shift)
+
+
+def fit_scale_and_shift(pred, target, valid):
+    """Solve ``scale * pred + shift = target`` by least squares per image.
+
+    Args:
+        pred (Tensor): (N, 1, H, W), 0 where not valid.
+        target (Tensor): (N, 1, H, W), 0 where not valid.
+        valid (Tensor): (N, 1, H, W) bool.
+
+    Returns:
+        tuple[Tensor]: Scale and shift, (N, 1, 1, 1) each; both 0 where one
+        of the maps is constant or nothing is valid.
+    """
+    count = valid.sum(DIMS, keepdim=True).clamp(min=1)
+
+    def mean(values):
+        return values.sum(DIMS, keepdim=True) / count
+
+    mean_pred, mean_target = mean(pred), mean(target)
+    pred_part, target_part = clear(
+        valid, pred - mean_pred, target - mean_target)
+    variance = mean(pred_part**2)
+    # The determinant of the normal equations is count^2 * variance. Sums
+    # over centred values lose no digits; 1e-10 is what rounding leaves of a
+    # constant, and without it the sign of the scale would be chance.
+    regular = (variance > 1e-10 * mean(pred**2)) & (
+        mean(target_part**2) > 1e-10 * mean(target**2))
+    scale = mean(pred_part * target_part) / torch.where(regular, variance, 1)
+    scale = torch.where(regular, scale, 0)
+    shift = torch.where(regular, mean_target - scale * mean_pred, 0)
+    return scale, shift
