@@ -1,0 +1,369 @@
+"""Depth errors after alignment to the label."""
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from genpercept_mm.registry import METRICS
+from genpercept_mm.utils.files import write_whole
+
+from .base_dense_metric import BaseDenseMetric, to_numpy, write_png
+
+FIELDS = {
+    'auto': ('pred_depth_map', 'pred_disparity_map'),
+    'least_square': ('pred_depth_map', ),
+    'least_square_disparity': ('pred_disparity_map', ),
+    None: ('pred_depth_map', ),
+}
+# rows and columns as shares of height and width
+CROPS = {
+    'eigen_kitti': (0.3324324, 0.91351351, 0.0359477, 0.96405229),
+    'garg_kitti': (0.40810811, 0.99189189, 0.03594771, 0.96405229),
+}
+OUTPUT_FORMATS = ('npy', 'png', 'kitti_png')
+
+
+@METRICS.register_module()
+class AffineDepthMetric(BaseDenseMetric):
+    """Report depth errors after scale-and-shift alignment.
+
+    Reads ``pred_depth_map`` or ``pred_disparity_map`` and ``gt_depth_map``,
+    (1, H, W), labels in metres. Pixels count where
+    ``min_depth < gt < max_depth`` (both strict), inside ``crop`` and in
+    ``gt_depth_mask``. Per image, as Marigold's and GenPercept's evaluation
+    do: fit scale and shift by least squares over these pixels, to depth, or
+    for disparity to 1 / gt where the prediction is positive; apply them;
+    limit aligned disparity to at least 1e-3 and invert it; clip depth to
+    [min_depth, max_depth] and to at least 1e-6. Numbers are means over
+    pixels, then over images. With d the aligned prediction, g the label and
+    e = ln d - ln g:
+
+    ============ ===================================== =============
+    ``abs_rel``  mean abs(d - g) / g                   lower
+    ``sq_rel``   mean (d - g)^2 / g                    metres, lower
+    ``rmse``     root of mean (d - g)^2                metres, lower
+    ``rmse_log`` root of mean e^2                      lower
+    ``log10``    mean abs(log10 d - log10 g)           lower
+    ``delta1``   share with max(d / g, g / d) < 1.25   higher
+    ``delta2``   the same, 1.25^2                      higher
+    ``delta3``   the same, 1.25^3                      higher
+    ``i_rmse``   root of mean (1 / d - 1 / g)^2        1/m, lower
+    ``silog``    100 root of (mean e^2 - (mean e)^2)   lower
+    ============ ===================================== =============
+
+    Args:
+        alignment (str, optional): ``'least_square'`` (field
+            ``pred_depth_map``), ``'least_square_disparity'`` (field
+            ``pred_disparity_map``), ``'auto'``, whichever of these a sample
+            has, or None for predictions in metres. Defaults to 'auto'.
+        min_depth (float): Metres. Defaults to 1e-5.
+        max_depth (float, optional): Metres; None sets no limit. Defaults to
+            80.
+        crop (str, optional): ``'eigen_kitti'`` or ``'garg_kitti'``, shares
+            of height and width, meant for the KITTI benchmark crop 352 x
+            1216; ``'eigen_nyu'``, rows 45:471 and columns 41:601 of
+            480 x 640. Defaults to None.
+        mask_by_range (bool): Whether ``min_depth`` and ``max_depth`` decide
+            what counts. False for DIODE, whose mask alone does (labels must
+            still be positive); predictions are clipped all the same.
+            Defaults to True.
+        alignment_max_res (int, optional): Fit on a nearest-neighbour
+            subsample whose two sides are at most this long. Defaults to
+            None (all pixels).
+        alignment_width_only (bool): Subsample along the width alone, by the
+            factor of the longer side: what the official evaluation does on
+            ETH3D (``alignment_max_res=1024``). Defaults to False.
+        output_format (str): What ``output_dir`` gets. ``'npy'``: the
+            prediction as it is, (H, W) float32. ``'png'``: the same, 16 bit,
+            times 65535. ``'kitti_png'``: 16 bit, aligned depth in metres
+            times 256 (0 = none), which needs a label unless ``alignment``
+            is None; an image without a valid pixel gets no file. Defaults
+            to 'npy'.
+        **kwargs: Arguments of ``BaseDenseMetric``.
+
+    Raises:
+        ValueError: If an argument is outside its set.
+    """
+
+    label = 'depth'
+
+    def __init__(self,
+                 alignment='auto',
+                 min_depth=1e-5,
+                 max_depth=80.,
+                 crop=None,
+                 mask_by_range=True,
+                 alignment_max_res=None,
+                 alignment_width_only=False,
+                 output_format='npy',
+                 **kwargs):
+        super().__init__(**kwargs)
+        for argument, value, known in (
+                ('alignment', alignment, FIELDS),
+                ('crop', crop, (*CROPS, 'eigen_nyu', None)),
+                ('output_format', output_format, OUTPUT_FORMATS)):
+            if value not in known:
+                raise ValueError(f'AffineDepthMetric: {argument} must be one '
+                                 f'of {list(known)}, got {value!r}.')
+        if max_depth is not None and min_depth >= max_depth:
+            raise ValueError('AffineDepthMetric: min_depth must be below '
+                             f'max_depth, got {min_depth} and {max_depth}.')
+        self.pred_fields = FIELDS[alignment]
+        self.alignment = alignment
+        self.output_format = output_format
+        self.validity = dict(min_depth=min_depth, max_depth=max_depth,
+                             crop=crop, mask_by_range=mask_by_range)
+        self.fit = dict(alignment_max_res=alignment_max_res,
+                        alignment_width_only=alignment_width_only)
+
+    def _alignment(self, field):
+        """The alignment that fits a field."""
+        if self.alignment != 'auto':
+            return self.alignment
+        return ('least_square' if field == 'pred_depth_map' else
+                'least_square_disparity')
+
+    def evaluate_sample(self, field, pred, label, mask):
+        """Calculate the ten numbers of one image.
+
+        Args:
+            field (str): ``pred_depth_map`` or ``pred_disparity_map``.
+            pred (np.ndarray): (1, H, W).
+            label (np.ndarray): (1, H, W) metres.
+            mask (np.ndarray): (H, W) bool.
+
+        Returns:
+            dict[str, float] | None: The numbers; None without valid pixel.
+        """
+        if not self.valid_mask(label, mask, **self.validity).any():
+            return None
+        return self.calculate(pred, label, mask, self._alignment(field),
+                              **self.validity, **self.fit)
+
+    def write(self, path, field, pred, sample):
+        """Write one prediction in ``output_format``.
+
+        Args:
+            path (str): File to write, without its suffix.
+            field (str): ``pred_depth_map`` or ``pred_disparity_map``.
+            pred (np.ndarray): (1, H, W).
+            sample (dict): The sample; its label serves ``'kitti_png'``.
+        """
+        if self.output_format == 'npy':
+            def save(target):
+                with open(target, 'wb') as file:
+                    np.save(file, pred[0].astype(np.float32))
+            write_whole(path + '.npy', save)
+            return
+        if self.output_format == 'png':
+            values = np.clip(pred[0], 0, 1) * 65535
+        else:
+            alignment = self._alignment(field)
+            label = valid = None
+            if alignment is not None:
+                label, mask = self.read_label(sample, pred.shape[1:])
+                valid = self.valid_mask(label, mask, **self.validity)
+                if not valid.any():
+                    return
+            depth = self.aligned_depth(
+                pred, label, valid, alignment, self.validity['min_depth'],
+                self.validity['max_depth'], **self.fit)
+            values = np.clip(np.rint(depth * 256), 0, 65535)
+        write_png(path + '.png', values.astype(np.uint16))
+
+    @staticmethod
+    def valid_mask(gt,
+                   mask=None,
+                   min_depth=1e-5,
+                   max_depth=80.,
+                   crop=None,
+                   mask_by_range=True):
+        """Select the pixels that count.
+
+        Args:
+            gt (Tensor | np.ndarray): (H, W) or (1, H, W) metres.
+            mask (Tensor | np.ndarray, optional): Same size, True = valid.
+                Defaults to None.
+            min_depth (float): Metres. Defaults to 1e-5.
+            max_depth (float, optional): Metres. Defaults to 80.
+            crop (str, optional): See the class. Defaults to None.
+            mask_by_range (bool): See the class. Defaults to True.
+
+        Returns:
+            np.ndarray: (H, W) bool.
+
+        Raises:
+            ValueError: If ``'eigen_nyu'`` meets another size than 480 x 640.
+        """
+        gt = _plane(gt)
+        valid = np.isfinite(gt) & (gt > 0)
+        if mask is not None:
+            valid &= _plane(mask).astype(bool)
+        if mask_by_range:
+            valid &= gt > min_depth
+            if max_depth is not None:
+                valid &= gt < max_depth
+        height, width = gt.shape
+        if crop == 'eigen_nyu':
+            if gt.shape != (480, 640):
+                raise ValueError(
+                    "AffineDepthMetric: crop='eigen_nyu' needs labels of "
+                    f'480 x 640, got {height} x {width}.')
+            rows, columns = slice(45, 471), slice(41, 601)
+        elif crop is not None:
+            top, bottom, left, right = CROPS[crop]
+            rows = slice(int(top * height), int(bottom * height))
+            columns = slice(int(left * width), int(right * width))
+        else:
+            return valid
+        inside = np.zeros_like(valid)
+        inside[rows, columns] = True
+        return valid & inside
+
+    @staticmethod
+    def aligned_depth(pred,
+                      gt,
+                      valid,
+                      alignment='least_square',
+                      min_depth=1e-5,
+                      max_depth=80.,
+                      alignment_max_res=None,
+                      alignment_width_only=False):
+        """Bring a prediction to metres.
+
+        Scale and shift solve the least-squares problem in closed form, in
+        float64. A prediction that is constant where it is fitted becomes the
+        mean of what it is fitted to; if it is positive nowhere, disparity
+        becomes 1e-3.
+
+        Args:
+            pred (Tensor | np.ndarray): (H, W) or (1, H, W).
+            gt (Tensor | np.ndarray): Same size, metres; not used if
+                ``alignment`` is None.
+            valid (np.ndarray): (H, W) bool, from ``valid_mask``.
+            alignment (str, optional): See the class, without 'auto'.
+                Defaults to 'least_square'.
+            min_depth (float): Metres. Defaults to 1e-5.
+            max_depth (float, optional): Metres. Defaults to 80.
+            alignment_max_res (int, optional): See the class. Defaults to
+                None.
+            alignment_width_only (bool): See the class. Defaults to False.
+
+        Returns:
+            np.ndarray: (H, W) float64 metres, clipped.
+        """
+        depth = _plane(pred).astype(np.float64)
+        if alignment is not None:
+            target = _plane(gt).astype(np.float64)
+            if alignment == 'least_square_disparity':
+                valid = valid & (depth > 0)
+                target = np.divide(1, target, where=valid,
+                                   out=np.zeros(target.shape))
+            scale, shift = _scale_and_shift(*_subsample(
+                depth, target, valid, alignment_max_res,
+                alignment_width_only))
+            depth = scale * depth + shift
+            if alignment == 'least_square_disparity':
+                depth = 1 / np.maximum(depth, 1e-3)
+        return np.maximum(np.clip(depth, min_depth, max_depth), 1e-6)
+
+    @classmethod
+    def calculate(cls,
+                  pred,
+                  gt,
+                  mask=None,
+                  alignment='least_square',
+                  min_depth=1e-5,
+                  max_depth=80.,
+                  crop=None,
+                  mask_by_range=True,
+                  alignment_max_res=None,
+                  alignment_width_only=False):
+        """Calculate the ten numbers of one image.
+
+        Args:
+            pred (Tensor | np.ndarray): (H, W) or (1, H, W).
+            gt (Tensor | np.ndarray): Same size, metres.
+            mask (Tensor | np.ndarray, optional): Same size, True = valid.
+                Defaults to None.
+            alignment (str, optional): See the class, without 'auto'.
+                Defaults to 'least_square'.
+            min_depth (float): Metres. Defaults to 1e-5.
+            max_depth (float, optional): Metres. Defaults to 80.
+            crop (str, optional): See the class. Defaults to None.
+            mask_by_range (bool): See the class. Defaults to True.
+            alignment_max_res (int, optional): See the class. Defaults to
+                None.
+            alignment_width_only (bool): See the class. Defaults to False.
+
+        Returns:
+            dict[str, float]: See the class.
+
+        Raises:
+            ValueError: If no pixel is valid.
+        """
+        valid = cls.valid_mask(gt, mask, min_depth, max_depth, crop,
+                               mask_by_range)
+        if not valid.any():
+            raise ValueError('AffineDepthMetric: no valid pixel; check the '
+                             'unit of gt (metres) and the mask.')
+        depth = cls.aligned_depth(
+            pred, gt, valid, alignment, min_depth, max_depth,
+            alignment_max_res, alignment_width_only)
+        d = depth[valid]
+        g = _plane(gt)[valid].astype(np.float64)
+        error = d - g
+        square = error**2
+        log = np.log(d) - np.log(g)
+        ratio = np.maximum(d / g, g / d)
+        log_square = (log**2).mean()
+        # rounding may take a variance of zero below it
+        log_variance = max(log_square - log.mean()**2, 0)
+        return dict(
+            abs_rel=float((np.abs(error) / g).mean()),
+            sq_rel=float((square / g).mean()),
+            rmse=float(np.sqrt(square.mean())),
+            rmse_log=float(np.sqrt(log_square)),
+            log10=float(np.abs(log).mean() / np.log(10)),
+            delta1=float((ratio < 1.25).mean()),
+            delta2=float((ratio < 1.25**2).mean()),
+            delta3=float((ratio < 1.25**3).mean()),
+            i_rmse=float(np.sqrt(((1 / d - 1 / g)**2).mean())),
+            silog=float(100 * np.sqrt(log_variance)))
+
+
+def _plane(array):
+    """A map (H, W) or (1, H, W) as an array (H, W)."""
+    array = to_numpy(array)
+    return array[0] if array.ndim == 3 and len(array) == 1 else array
+
+
+def _subsample(pred, target, valid, max_res, width_only):
+    """Values to fit, from the maps or a nearest-neighbour subsample."""
+    if max_res is not None and max_res < max(pred.shape):
+        factor = max_res / max(pred.shape)
+        height, width = pred.shape
+        rows = slice(None) if width_only else _nearest(height, factor)[:, None]
+        pick = np.s_[rows, _nearest(width, factor)]
+        pred, target, valid = pred[pick], target[pick], valid[pick]
+    return pred[valid], target[valid]
+
+
+def _nearest(size, factor):
+    """Indices that torch keeps when it scales a float32 axis down."""
+    indices = torch.arange(size, dtype=torch.float32)
+    return F.interpolate(indices[None, None], scale_factor=factor)[
+        0, 0].long().numpy()
+
+
+def _scale_and_shift(pred, target):
+    """Least-squares solution of scale * pred + shift = target."""
+    if not len(pred):
+        return 0., 0.
+    pred_mean, target_mean = pred.mean(), target.mean()
+    centred = pred - pred_mean
+    variance = (centred**2).mean()
+    # a constant may differ from its own mean by rounding
+    if variance <= (1e-12 * pred_mean)**2:
+        return 0., target_mean
+    scale = (centred * (target - target_mean)).mean() / variance
+    return scale, target_mean - scale * pred_mean

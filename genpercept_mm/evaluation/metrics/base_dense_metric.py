@@ -1,0 +1,338 @@
+"""What the metrics of dense labels have in common."""
+import logging
+import os.path as osp
+from abc import abstractmethod
+from collections import Counter
+
+import cv2
+import numpy as np
+import torch
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from prettytable import PrettyTable
+
+from genpercept_mm.utils.files import write_whole
+
+
+class BaseDenseMetric(BaseMetric):
+    """Compare predicted maps with labels, sample by sample.
+
+    Each sample leaves one small entry in ``results`` (a few floats, at most
+    a histogram), never a map. The samples of other data sets leave
+    placeholders, so that positions agree with those of the loader: mmengine
+    drops what a distributed sampler repeats by position, and one loader over
+    a ``ConcatDataset`` may feed one metric per data set.
+
+    A subclass names its ``label`` ('depth' reads ``gt_depth_map`` and, where
+    there is one, ``gt_depth_mask``), its ``pred_fields`` in order of
+    preference, its ``channels`` and whether its definition takes
+    ``whole_images``, not masks, and implements ``evaluate_sample``,
+    ``write`` and, unless the result is a mean over images, ``summarize``.
+
+    Args:
+        dataset_name (str | Sequence[str], optional): Evaluate only samples
+            whose metainfo ``dataset_name`` is this, or one of these.
+            Defaults to None (all).
+        output_dir (str, optional): Where predictions are written, one file
+            per sample, named by its ``sample_name``, else by the name of
+            the image. Defaults to None.
+        format_only (bool): Write predictions and evaluate nothing; labels
+            are not needed. Defaults to False.
+        keep_results (bool): Changes nothing; mmseg's test tool passes it.
+            Defaults to False.
+        collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
+        prefix (str, optional): Put before the names of the numbers, with a
+            slash. Defaults to None (``dataset_name``, where given; several
+            are joined by ``+``).
+
+    Raises:
+        ValueError: If ``format_only`` comes without ``output_dir``.
+    """
+
+    label = None
+    pred_fields = ()
+    channels = 1
+    # whether the definition has no room for invalid pixels
+    whole_images = False
+
+    def __init__(self,
+                 dataset_name=None,
+                 output_dir=None,
+                 format_only=False,
+                 keep_results=False,
+                 collect_device='cpu',
+                 prefix=None):
+        names = ((dataset_name, ) if isinstance(dataset_name, str)
+                 else tuple(dataset_name or ()))
+        super().__init__(
+            collect_device=collect_device,
+            prefix=('+'.join(names) or None) if prefix is None else prefix)
+        if format_only and output_dir is None:
+            raise ValueError(f'{self.name}: format_only needs output_dir; '
+                             'name a folder.')
+        self.dataset_names = names
+        self.output_dir = output_dir
+        self.format_only = format_only
+        self._written = {}
+
+    @property
+    def name(self):
+        """str: Name of the class, for messages."""
+        return type(self).__name__
+
+    @abstractmethod
+    def evaluate_sample(self, field, pred, label, mask):
+        """Reduce one sample to what the result needs.
+
+        Args:
+            field (str): Field that the prediction comes from.
+            pred (np.ndarray): (channels, H, W) float, finite.
+            label (np.ndarray): (channels, H, W) float.
+            mask (np.ndarray): (H, W) bool, at least one True.
+
+        Returns:
+            dict | None: Entry of the sample, by default a float per number;
+            None if no pixel counts.
+        """
+
+    @abstractmethod
+    def write(self, path, field, pred, sample):
+        """Write one prediction.
+
+        Args:
+            path (str): File to write, without its suffix.
+            field (str): Field that the prediction comes from.
+            pred (np.ndarray): (channels, H, W) float, finite.
+            sample (dict): The sample.
+        """
+
+    def summarize(self, entries):
+        """Turn the entries of all samples into the result.
+
+        Args:
+            entries (list[dict]): At least one.
+
+        Returns:
+            dict[str, float]: Mean over images of each number.
+        """
+        return {key: float(np.mean([entry[key] for entry in entries]))
+                for key in entries[0]}
+
+    def process(self, data_batch, data_samples):
+        """Evaluate, and write if asked to, the samples of a batch.
+
+        Args:
+            data_batch (dict): The batch; not used.
+            data_samples (Sequence[dict]): Predictions, labels and metainfo.
+
+        Raises:
+            ValueError: If a field is missing, sizes differ or a prediction
+                is not finite.
+        """
+        for sample in data_samples:
+            self.results.append(self._process_sample(sample))
+
+    def _process_sample(self, sample):
+        """Return a kind and what is kept of the sample; never None, which
+        mmengine would drop and so shift the others."""
+        if self.dataset_names:
+            other = sample.get('dataset_name')
+            if other not in self.dataset_names:
+                return 'other', other
+        field, pred = self.read_prediction(sample)
+        if self.output_dir is not None:
+            self.write(self._output_path(sample), field, pred, sample)
+        if self.format_only:
+            return 'written', None
+        label, mask = self.read_label(sample, pred.shape[1:])
+        entry = None
+        if mask.any():
+            entry = self.evaluate_sample(field, pred, label, mask)
+        if entry is None:
+            return 'empty', str(sample.get('img_path'))
+        return 'image', entry
+
+    def read_prediction(self, sample):
+        """Find the prediction of a sample.
+
+        Args:
+            sample (dict): The sample.
+
+        Returns:
+            tuple[str, np.ndarray]: Name of the field, and the map
+            (channels, H, W).
+
+        Raises:
+            ValueError: If there is none, its shape is wrong, or it is not
+                finite.
+        """
+        path = sample.get('img_path')
+        field = next((f for f in self.pred_fields if f in sample), None)
+        if field is None:
+            there = sorted(key for key in sample if key.startswith('pred_'))
+            raise ValueError(
+                f'{self.name}: {" or ".join(self.pred_fields)} is missing '
+                f'for {path}; the model predicts {there or "nothing"}. '
+                'Choose the codec of the head, or the metric, that fits the '
+                'other.')
+        pred = to_numpy(sample[field]['data'])
+        if pred.ndim != 3 or len(pred) != self.channels:
+            raise ValueError(
+                f'{self.name}: {field} must have shape ({self.channels}, H, '
+                f'W), got {pred.shape} for {path}.')
+        if not np.isfinite(pred).all():
+            raise ValueError(
+                f'{self.name}: {field} must be finite, got NaN or infinity '
+                f'for {path}; check the weights, or test in float32.')
+        return field, pred
+
+    def read_label(self, sample, shape):
+        """Read the label of a sample and its mask.
+
+        Args:
+            sample (dict): The sample.
+            shape (tuple[int]): (H, W) of the prediction.
+
+        Returns:
+            tuple[np.ndarray]: Label (channels, H, W) and mask (H, W) bool,
+            all True where the sample has none.
+
+        Raises:
+            ValueError: If there is no label, sizes differ, or a metric of
+                whole images meets a mask.
+        """
+        path = sample.get('img_path')
+        field = f'gt_{self.label}_map'
+        if field not in sample:
+            there = sorted(key for key in sample if key.startswith('gt_'))
+            raise ValueError(
+                f'{self.name}: {field} is missing for {path} (labels there: '
+                f'{there or "none"}); load it in the test pipeline, or set '
+                'format_only=True to write predictions alone.')
+        label = to_numpy(sample[field]['data'])
+        if label.shape != (self.channels, *shape):
+            raise ValueError(
+                f'{self.name}: {field} must have shape '
+                f'{(self.channels, *shape)} as the prediction, got '
+                f'{label.shape} for {path}; do not resize labels in the test '
+                'pipeline (predictions have the size of the original).')
+        mask = np.ones(shape, bool)
+        field = f'gt_{self.label}_mask'
+        if field in sample:
+            mask = to_numpy(sample[field]['data']).astype(bool)
+            if mask.shape != (1, *shape):
+                raise ValueError(
+                    f'{self.name}: {field} must have shape {(1, *shape)}, '
+                    f'got {mask.shape} for {path}.')
+            mask = mask[0]
+            if self.whole_images and mask.any() and not mask.all():
+                raise ValueError(
+                    f'{self.name}: measures whole images, but {field} leaves '
+                    f'{np.count_nonzero(~mask)} pixels of {path} out; drop '
+                    'the mask from the test pipeline.')
+        return label, mask
+
+    def _output_path(self, sample):
+        """Path of the sample's file without suffix."""
+        image = sample['img_path']
+        name = sample.get('sample_name')
+        if name is None:
+            name = osp.splitext(osp.basename(image))[0]
+        name = osp.normpath(name)
+        if osp.isabs(name) or name.startswith('..'):
+            raise ValueError(
+                f'{self.name}: sample_name must stay in output_dir, got '
+                f'{name!r} for {image}.')
+        if self._written.setdefault(name, image) != image:
+            raise ValueError(
+                f'{self.name}: {image} and {self._written[name]} would both '
+                f'be written to {name!r} of {self.output_dir}; the data set '
+                'must give each sample a sample_name of its own.')
+        return osp.join(self.output_dir, name)
+
+    def compute_metrics(self, results):
+        """Summarize the samples that count, and log a table.
+
+        Args:
+            results (list[tuple]): Kind and entry of each sample.
+
+        Returns:
+            dict[str, float]: The numbers; empty with ``format_only``.
+
+        Raises:
+            ValueError: If no sample is of ``dataset_name``, or none has a
+                valid pixel.
+        """
+        kinds = Counter(kind for kind, _ in results)
+        if kinds['other'] == len(results):
+            seen = sorted({str(name) for _, name in results})
+            raise ValueError(
+                f'{self.name}: no sample of dataset_name='
+                f'{self.dataset_names}; names seen: {seen}. Give the data '
+                'set and its metric the same name.')
+        if self.format_only:
+            print_log(f'{self.name}: {kinds["written"]} predictions are in '
+                      f'{self.output_dir}', logger='current')
+            return {}
+        if kinds['empty']:
+            first = next(path for kind, path in results if kind == 'empty')
+            text = (f'{kinds["empty"]} image(s) without a valid pixel, first '
+                    f'{first}')
+            if not kinds['image']:
+                raise ValueError(
+                    f'{self.name}: nothing to evaluate, {text}; check unit '
+                    'and mask of the labels.')
+            print_log(f'{self.name}: skipped {text}', logger='current',
+                      level=logging.WARNING)
+        metrics = self.summarize(
+            [entry for kind, entry in results if kind == 'image'])
+        table = PrettyTable(['images', *metrics])
+        table.add_row(
+            [kinds['image'], *(f'{value:.4f}' for value in metrics.values())])
+        title = ' '.join([self.name, *self.dataset_names])
+        print_log(f'{title}:\n{table.get_string()}', logger='current')
+        return metrics
+
+
+def to_numpy(value):
+    """Turn a map into an array that NumPy can calculate with.
+
+    Args:
+        value (Tensor | np.ndarray): Of any device and type.
+
+    Returns:
+        np.ndarray: On the CPU; bfloat16 and float16 become float32.
+    """
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        if value.is_floating_point() and value.dtype != torch.float64:
+            value = value.float()
+        value = value.numpy()
+    return np.asarray(value)
+
+
+def to_uint8(values):
+    """Quantize as the official code does: clip to [0, 1], times 255,
+    truncate.
+
+    Args:
+        values (np.ndarray): Float, of any shape.
+
+    Returns:
+        np.ndarray: uint8. v / 255 in float32 gives v back.
+    """
+    return (np.clip(values, 0, 1).astype(np.float32)
+            * np.float32(255)).astype(np.uint8)
+
+
+def write_png(path, picture):
+    """Write a PNG that appears whole or not at all.
+
+    Args:
+        path (str): File to write.
+        picture (np.ndarray): (H, W) or (H, W, 3) RGB, uint8 or uint16.
+    """
+    if picture.ndim == 3:
+        picture = picture[..., ::-1]
+    data = cv2.imencode('.png', picture)[1]
+    write_whole(path, data.tofile)
