@@ -1,0 +1,173 @@
+"""Micro batches of one data set each, drawn with given probabilities."""
+import numpy as np
+from mmengine.dist import get_dist_info, sync_random_seed
+from torch.utils.data import ConcatDataset, Sampler
+
+from genpercept_mm.registry import DATA_SAMPLERS
+
+# draws taken from the generator at once
+DRAWS = 4096
+# first word of the seeds, so that draws and permutations are unrelated
+CHOICES, PERMUTATIONS = 0, 1
+
+
+@DATA_SAMPLERS.register_module()
+class MixtureSampler(Sampler):
+    """Batch sampler for a mixture of data sets.
+
+    The data set of every micro batch is drawn independently, as in the
+    official training (Hypersim 0.9, Virtual KITTI 0.1), so a batch never
+    mixes image sizes; an effective batch mixes data sets only across
+    accumulated micro batches. Within a data set, samples come without
+    replacement, in a new order each time it is exhausted; what does not
+    fill a batch at the end of an order is left out. The sequence has no end,
+    as ``IterBasedTrainLoop`` expects.
+
+    There is one global sequence; rank r of w takes its micro batches r,
+    r + w, r + 2w and so on. Every order is a function of the seed, the data
+    set and how often it was exhausted, so `skip` gets to any place without
+    going through what lies before.
+
+    ``sampler`` only hands over data set and seed; mmengine asks for one, and
+    gives both it and the loader's ``batch_size`` to a ``batch_sampler``::
+
+        train_dataloader = dict(
+            batch_size=4,
+            sampler=dict(type='InfiniteSampler'),
+            batch_sampler=dict(
+                type='genpercept_mm.MixtureSampler',
+                probabilities=[0.9, 0.1]),
+            dataset=dict(type='ConcatDataset', datasets=[hypersim, vkitti]))
+
+    Args:
+        sampler (Sampler): Has ``dataset``, and ``seed`` if none is given
+            here; it is never iterated.
+        batch_size (int): Samples in a micro batch.
+        probabilities (Sequence[float], optional): One weight for each data
+            set of the ``ConcatDataset``; they are divided by their sum.
+            Defaults to None (in proportion to the whole batches that each
+            has; the data set may then be a single one).
+        seed (int, optional): The same on all ranks. Defaults to None (that
+            of ``sampler``, or a random one that all ranks agree on).
+
+    Attributes:
+        seed (int): What makes the sequence; read when iteration starts.
+
+    Raises:
+        ValueError: If ``sampler`` has no data set, ``batch_size`` is no
+            positive integer, a data set is smaller than a batch, or
+            ``probabilities`` does not fit the data sets.
+    """
+
+    def __init__(self, sampler, batch_size, probabilities=None, seed=None):
+        dataset = getattr(sampler, 'dataset', None)
+        if dataset is None:
+            raise ValueError(
+                f'MixtureSampler: {type(sampler).__name__} has no dataset; '
+                "set sampler=dict(type='InfiniteSampler') beside "
+                'batch_sampler.')
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError('MixtureSampler: batch_size must be a positive '
+                             f'integer, got {batch_size!r}.')
+        mixed = isinstance(dataset, ConcatDataset)
+        if probabilities is not None and not mixed:
+            raise ValueError(
+                'MixtureSampler: probabilities need a ConcatDataset, got '
+                f'{type(dataset).__name__}; leave them out, or wrap the data '
+                'sets in ConcatDataset.')
+        self.sizes = [len(part) for part in
+                      (dataset.datasets if mixed else [dataset])]
+        small = [size for size in self.sizes if size < batch_size]
+        if small:
+            raise ValueError(
+                f'MixtureSampler: data sets have {self.sizes} samples, so '
+                f'{len(small)} of them cannot fill a batch of {batch_size}; '
+                'lower batch_size or leave them out.')
+        self.batches = [size // batch_size for size in self.sizes]
+        self.probabilities = self._normalized(
+            self.batches if probabilities is None else probabilities)
+        self.rank, self.world_size = get_dist_info()
+        if seed is None:
+            seed = getattr(sampler, 'seed', None)
+        self.seed = sync_random_seed() if seed is None else seed
+        # mmengine's DistSamplerSeedHook reads it
+        self.sampler = sampler
+        self.batch_size = batch_size
+        self.drop_last = True
+        self.skipped = 0
+
+    def _normalized(self, weights):
+        weights = np.array(weights, float)
+        if weights.shape != (len(self.sizes), ):
+            raise ValueError(
+                f'MixtureSampler: probabilities must have one entry for each '
+                f'of {len(self.sizes)} data sets, got {weights.tolist()}.')
+        if not np.isfinite(weights).all() or (
+                weights < 0).any() or weights.sum() == 0:
+            raise ValueError(
+                'MixtureSampler: probabilities must be finite, not negative '
+                f'and not all zero, got {weights.tolist()}.')
+        return weights / weights.sum()
+
+    def __len__(self):
+        """Whole batches of this rank that the data sets have together."""
+        return max(sum(self.batches) // self.world_size, 1)
+
+    def skip(self, num_batches):
+        """Let iterations start later in the sequence.
+
+        Takes no data and no orders of samples; only the choices of data
+        sets are drawn, some milliseconds for a whole training.
+
+        Args:
+            num_batches (int): Micro batches of this rank to leave out,
+                counted from the beginning of the sequence.
+
+        Raises:
+            ValueError: If ``num_batches`` is negative.
+        """
+        if num_batches < 0:
+            raise ValueError('MixtureSampler: num_batches to skip must not '
+                             f'be negative, got {num_batches}.')
+        self.skipped = num_batches
+
+    def __iter__(self):
+        """Yield lists of ``batch_size`` indices into the data set.
+
+        Yields:
+            list[int]: A micro batch.
+        """
+        parts = len(self.sizes)
+        offsets = np.cumsum([0, *self.sizes])
+        bounds = np.cumsum(self.probabilities)
+        # rounding must not leave a gap below 1, nor reach a data set of
+        # probability zero
+        bounds[np.flatnonzero(self.probabilities)[-1]:] = 1
+        generator = np.random.default_rng([CHOICES, self.seed])
+
+        def draw(count):
+            return np.searchsorted(
+                bounds, generator.random(count), side='right')
+
+        past = self.skipped * self.world_size
+        used = np.zeros(parts, int)
+        for start in range(0, past, DRAWS):
+            used += np.bincount(
+                draw(min(DRAWS, past - start)), minlength=parts)
+
+        orders = [(None, None)] * parts
+        turn = 0
+        while True:
+            for part in draw(DRAWS):
+                if turn % self.world_size == self.rank:
+                    cycle, place = divmod(int(used[part]), self.batches[part])
+                    if orders[part][0] != cycle:
+                        orders[part] = cycle, np.random.default_rng(
+                            [PERMUTATIONS, self.seed, int(part), cycle]
+                        ).permutation(self.sizes[part])
+                    first = place * self.batch_size
+                    order = orders[part][1]
+                    yield (order[first:first + self.batch_size] +
+                           offsets[part]).tolist()
+                used[part] += 1
+                turn += 1

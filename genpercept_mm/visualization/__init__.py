@@ -1,0 +1,3 @@
+from .dense_local_visualizer import DenseLocalVisualizer
+
+__all__ = ['DenseLocalVisualizer']

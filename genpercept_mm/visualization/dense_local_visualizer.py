@@ -1,0 +1,234 @@
+"""Pictures of dense predictions beside their labels."""
+import cv2
+import mmcv
+import numpy as np
+import torch
+from mmengine.dist import master_only
+from mmseg.visualization import SegLocalVisualizer
+
+from genpercept_mm.registry import CODECS, VISUALIZERS
+
+from .error_maps import ERROR_MAPS, colorize_error
+
+# what SegLocalVisualizer draws by itself
+STOCK_FIELDS = ('gt_sem_seg', 'pred_sem_seg', 'gt_depth_map',
+                'pred_depth_map')
+FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+@VISUALIZERS.register_module()
+class DenseLocalVisualizer(SegLocalVisualizer):
+    """Draw image, prediction, label and error side by side.
+
+    The codec of the config says which fields of a data sample to draw and
+    how. Every panel has a caption above it; below the caption of the error
+    lies its colour scale, zero at the left. Mattes lie over a checkerboard,
+    pixels without a valid label are black. The error is that of
+    `error_maps.ERROR_MAPS`, for quantities listed there.
+
+    Without a codec, pictures are those of mmseg's ``SegLocalVisualizer``.
+
+    Args:
+        name (str): Name of the instance. Defaults to 'visualizer'.
+        codec (dict | BaseDenseCodec, optional): The task. Defaults to None.
+        **kwargs: Arguments of mmseg's ``SegLocalVisualizer``.
+    """
+
+    def __init__(self, name='visualizer', codec=None, **kwargs):
+        super().__init__(name, **kwargs)
+        self.codec = CODECS.build(codec) if isinstance(codec, dict) else codec
+
+    @master_only
+    def add_datasample(self,
+                       name,
+                       image,
+                       data_sample=None,
+                       draw_gt=True,
+                       draw_pred=True,
+                       show=False,
+                       wait_time=0,
+                       out_file=None,
+                       step=0,
+                       with_labels=True):
+        """Draw a data sample and hand it to the back ends.
+
+        Args:
+            name (str): Name of the picture.
+            image (np.ndarray): (H, W, 3) uint8 RGB; resized if prediction
+                and label have another size.
+            data_sample (SegDataSample, optional): Prediction, and label if
+                there is one. Defaults to None.
+            draw_gt (bool): Draw the label, and the error. Defaults to True.
+            draw_pred (bool): Draw prediction and error. Defaults to True.
+            show (bool): Open a window. Defaults to False.
+            wait_time (float): Seconds to show it, 0 is for ever. Defaults
+                to 0.
+            out_file (str, optional): File to write instead of using the back
+                ends. Defaults to None.
+            step (int): Recorded with the picture. Defaults to 0.
+            with_labels (bool): Write class names, without a codec. Defaults
+                to True.
+
+        Raises:
+            ValueError: If there is nothing to draw, the sample lacks the
+                prediction, or prediction and label differ in size.
+        """
+        if self.codec is None:
+            self._check_stock(data_sample, draw_gt, draw_pred)
+            super().add_datasample(name, image, data_sample, draw_gt,
+                                   draw_pred, show, wait_time, out_file, step,
+                                   with_labels)
+            return
+        panels = self.draw_panels(image, data_sample, draw_gt, draw_pred)
+        drawn = np.concatenate(
+            [_captioned(panel, caption, scale)
+             for panel, caption, scale in panels], axis=1)
+        self.set_image(drawn)
+        if show:
+            self.show(drawn, win_name=name, wait_time=wait_time)
+        if out_file is not None:
+            mmcv.imwrite(mmcv.rgb2bgr(drawn), out_file)
+        else:
+            self.add_image(name, drawn, step)
+
+    def draw_panels(self, image, data_sample, draw_gt=True, draw_pred=True):
+        """Draw the panels, without captions.
+
+        Args:
+            image (np.ndarray): (H, W, 3) uint8 RGB.
+            data_sample (SegDataSample): Prediction, label, or both.
+            draw_gt (bool): Defaults to True.
+            draw_pred (bool): Defaults to True.
+
+        Returns:
+            list[tuple]: (H, W, 3) uint8 RGB, caption, and whether the panel
+            has a colour scale of errors.
+
+        Raises:
+            ValueError: As `add_datasample`.
+        """
+        codec = self.codec
+        pred = label = None
+        if draw_pred and data_sample is not None:
+            pred = self._read_prediction(data_sample)
+        if draw_gt and data_sample is not None and (
+                codec.gt_field in data_sample):
+            label = _to_numpy(data_sample.get(codec.gt_field))
+        if pred is None and label is None:
+            raise ValueError(
+                f'DenseLocalVisualizer: nothing to draw beside the image; '
+                f'give a data sample with {codec.pred_field!r} or '
+                f'{codec.gt_field!r}.')
+        if pred is not None and label is not None and (
+                pred.shape[:2] != label.shape[:2]):
+            raise ValueError(
+                f'DenseLocalVisualizer: {codec.pred_field} has size '
+                f'{pred.shape[:2]}, {codec.gt_field} {label.shape[:2]}; '
+                'load the label after Resize, so that it keeps the original '
+                'size.')
+
+        height, width = (label if pred is None else pred).shape[:2]
+        if image.shape[:2] != (height, width):
+            image = mmcv.imresize(image, (width, height))
+        panels = [(image, 'image', False)]
+        if pred is not None:
+            panels.append((self._paint(image, pred), 'prediction', False))
+        if label is not None:
+            mask = None
+            if codec.mask_key in data_sample:
+                mask = _to_numpy(data_sample.get(codec.mask_key)) > 0
+            valid = codec.encode(label, mask)[1]
+            shown = self._paint(image, codec.show_label(label, mask))
+            panels.append((shown * valid[..., None], 'label', False))
+        if pred is not None and label is not None and (
+                codec.quantity in ERROR_MAPS):
+            compute, limit, caption = ERROR_MAPS[codec.quantity]
+            panels.append((colorize_error(compute(pred, label, valid), limit),
+                           caption, True))
+        return panels
+
+    def _read_prediction(self, data_sample):
+        field = self.codec.pred_field
+        if field not in data_sample:
+            present = _predictions(data_sample)
+            raise ValueError(
+                f'DenseLocalVisualizer: the sample has no {field!r} but '
+                f'{present}; wrong codec? visualizer.codec must be the one '
+                'of the model.')
+        return _to_numpy(data_sample.get(field))
+
+    def _paint(self, image, quantity):
+        if self.codec.quantity == 'alpha':
+            return _over_checkerboard(image, quantity)
+        return self.codec.colorize(quantity)
+
+    @staticmethod
+    def _check_stock(data_sample, draw_gt, draw_pred):
+        drawn = ('gt_', ) * draw_gt + ('pred_', ) * draw_pred
+        if data_sample is None or not any(
+                field in data_sample for field in STOCK_FIELDS
+                if field.startswith(drawn)):
+            raise ValueError(
+                'DenseLocalVisualizer: nothing to draw without a codec; the '
+                f'sample has predictions {_predictions(data_sample)}. Set '
+                "visualizer.codec to the model's, for example "
+                "codec=dict(type='genpercept_mm.NormalCodec').")
+
+
+def _predictions(data_sample):
+    """Names of the predictions of a sample."""
+    return [] if data_sample is None else sorted(
+        key for key in data_sample.keys() if key.startswith('pred_'))
+
+
+def _to_numpy(field):
+    """Turn PixelData of (1, H, W) into (H, W), of (K, H, W) into (H, W, K),
+    on the CPU and without half precision."""
+    data = field.data
+    if isinstance(data, torch.Tensor):
+        data = data.detach().cpu()
+        data = (data.float() if data.is_floating_point() else data).numpy()
+    return data[0] if data.shape[0] == 1 else data.transpose(1, 2, 0)
+
+
+def _over_checkerboard(image, alpha):
+    """Put an image over grey squares.
+
+    Args:
+        image (np.ndarray): (H, W, 3) uint8.
+        alpha (np.ndarray): (H, W) opacity, clipped to [0, 1].
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8.
+    """
+    height, width = alpha.shape
+    side = max(min(height, width) // 32, 4)
+    rows, columns = np.ogrid[:height, :width]
+    squares = (rows // side + columns // side) % 2
+    board = np.where(squares, 255., 191.)[..., None]
+    alpha = np.clip(alpha, 0, 1)[..., None]
+    return np.round(image * alpha + board * (1 - alpha)).astype(np.uint8)
+
+
+def _captioned(panel, caption, scale):
+    """Put a white strip with a caption above a panel.
+
+    Args:
+        panel (np.ndarray): (H, W, 3) uint8.
+        caption (str): ASCII; shrunk to fit the width.
+        scale (bool): Draw the colour scale of errors below the caption.
+
+    Returns:
+        np.ndarray: (strip + H, W, 3) uint8.
+    """
+    height, width = panel.shape[:2]
+    strip = max(height // 20, 16)
+    canvas = np.full((strip, width, 3), 255, np.uint8)
+    (text_width, text_height), _ = cv2.getTextSize(caption, FONT, 1., 1)
+    size = min(.5 * strip / text_height, .9 * width / text_width)
+    cv2.putText(canvas, caption, (2, int(.65 * strip)), FONT, size, (0, 0, 0),
+                max(round(size), 1), cv2.LINE_AA)
+    if scale:
+        ramp = colorize_error(np.linspace(0, 1, width)[None], 1.)
+        canvas[-max(strip // 6, 2):] = ramp
+    return np.concatenate([canvas, panel])

@@ -1,0 +1,141 @@
+"""Where, and by how much, a prediction differs from its label.
+
+All functions take and return numpy arrays; H, W are height and width, and
+pixels without a valid label are NaN in the result.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+
+def align(values, reference, mask):
+    """Fit ``scale * values + shift`` to a reference by least squares.
+
+    Args:
+        values (np.ndarray): (H, W).
+        reference (np.ndarray): (H, W).
+        mask (np.ndarray): (H, W) bool, the pixels to fit.
+
+    Returns:
+        np.ndarray: (H, W) float64, the aligned values of all pixels. If the
+        values are constant, the mean of the reference; NaN if ``mask`` is
+        empty.
+    """
+    values = np.asarray(values, float)
+    if not mask.any():
+        return np.full(values.shape, np.nan)
+    x, y = values[mask], np.asarray(reference, float)[mask]
+    x_mean, y_mean = x.mean(), y.mean()
+    spread = np.square(x - x_mean).sum()
+    scale = ((x - x_mean) * (y - y_mean)).sum() / spread if spread else 0.
+    return scale * (values - x_mean) + y_mean
+
+
+def relative_depth_error(depth, label, mask):
+    """Compare an affine-invariant depth with a metric one.
+
+    Args:
+        depth (np.ndarray): (H, W), up to scale and shift.
+        label (np.ndarray): (H, W) metres.
+        mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+    Returns:
+        np.ndarray: (H, W) ``|aligned - label| / label``.
+    """
+    return _relative_error(depth, _where(mask, label), mask)
+
+
+def relative_disparity_error(disparity, label, mask):
+    """Compare an affine-invariant disparity with a metric depth.
+
+    Args:
+        disparity (np.ndarray): (H, W), up to scale and shift.
+        label (np.ndarray): (H, W) depth in metres.
+        mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+    Returns:
+        np.ndarray: (H, W) ``|aligned - 1 / label| * label``; alignment is in
+        disparity.
+    """
+    return _relative_error(disparity, 1 / _where(mask, label), mask)
+
+
+def angular_error(normals, label, mask):
+    """Measure the angle between normals of any length.
+
+    Args:
+        normals (np.ndarray): (H, W, 3).
+        label (np.ndarray): (H, W, 3), in the same frame.
+        mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+    Returns:
+        np.ndarray: (H, W) degrees in [0, 180].
+    """
+    normals, label = np.asarray(normals, float), np.asarray(label, float)
+    # unlike the arc cosine, exact for small angles
+    angles = np.arctan2(
+        np.linalg.norm(np.cross(normals, label), axis=2),
+        (normals * label).sum(axis=2))
+    return _where(mask, np.degrees(angles))
+
+
+def absolute_error(values, label, mask):
+    """Take the absolute difference.
+
+    Args:
+        values (np.ndarray): (H, W).
+        label (np.ndarray): (H, W), in the same unit.
+        mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+    Returns:
+        np.ndarray: (H, W) ``|values - label|``.
+    """
+    return np.abs(np.asarray(values, float) - _where(mask, label))
+
+
+def colorize_error(error, limit):
+    """Draw an error map.
+
+    Args:
+        error (np.ndarray): (H, W), not negative, or NaN.
+        limit (float): Error that gets the last colour, as larger ones do.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB in matplotlib's 'viridis'; NaN is
+        black.
+    """
+    from matplotlib import colormaps
+    known = np.isfinite(error)
+    share = np.clip(np.where(known, error, 0) / limit, 0, 1)
+    return colormaps['viridis'](share, bytes=True)[..., :3] * known[..., None]
+
+
+class ErrorMap(NamedTuple):
+    """How errors of a quantity are computed and drawn.
+
+    Attributes:
+        compute (callable): Called with prediction, raw label and mask.
+        limit (float): Error that gets the last colour.
+        caption (str): Names the error and the ends of the colour scale.
+    """
+
+    compute: object
+    limit: float
+    caption: str
+
+
+# by the ``quantity`` of a codec
+ERROR_MAPS = dict(
+    depth=ErrorMap(relative_depth_error, .25, 'relative error 0-25%'),
+    disparity=ErrorMap(relative_disparity_error, .25,
+                       'relative error 0-25%'),
+    normal=ErrorMap(angular_error, 45., 'error 0-45 deg'),
+    alpha=ErrorMap(absolute_error, 1., 'error 0-1'))
+
+
+def _where(mask, values):
+    return np.where(mask, np.asarray(values, float), np.nan)
+
+
+def _relative_error(values, reference, mask):
+    return np.abs(align(values, reference, mask) - reference) / reference
