@@ -17,7 +17,7 @@ class DenseRandomFlip(RandomFlip):
     """
 
     def __init__(self, prob=0.5):
-        super().__init__(prob=prob, direction='horizontal')
+        super().__init__(prob=float(prob), direction='horizontal')
 
     def _flip(self, results):
         super()._flip(results)

@@ -1,0 +1,189 @@
+"""What data sets of dense labels have in common."""
+import inspect
+import os.path as osp
+
+import cv2
+from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
+
+from .file_listing import FileListing
+
+# Arguments of mmengine's data set that would have no effect here
+_UNUSED = {'filter_cfg', 'data_prefix'}
+
+
+class BaseDenseDataset(BaseDataset):
+    """List images with depth, normals, mattes or class maps.
+
+    A subclass sets ``NAME``, ``LABELS`` and ``TREE`` and writes
+    `list_samples`. Each sample then has
+
+    - ``img_path`` and, per label asked for, ``<label>_path``
+      (``seg_map_path`` for ``'seg'``),
+    - ``dataset_name`` (``NAME``, or the subset where metrics tell subsets
+      apart) and ``sample_name`` (unique with that name, without suffix),
+    - ``seg_fields``, ``label_map`` and ``reduce_zero_label``, as mmseg's
+      transforms want them,
+    - what the loader has to know of the format, such as ``depth_format``.
+
+    Starting reads lists and folders, no image. There is no meta
+    information, so that ``ConcatDataset`` accepts any two of these sets.
+
+    Args:
+        labels (str | Sequence[str], optional): What to list, of ``LABELS``.
+            Defaults to None (the first of ``LABELS``).
+        data_root (str): Folder of the data set. Defaults to ''.
+        ann_file (str): List or table of samples, absolute or relative to
+            ``data_root``. Defaults to ''.
+        missing (str): What to do when files of samples are absent:
+            ``'raise'``, or ``'skip'`` for a partial download. Defaults to
+            'raise'.
+        **kwargs: Arguments of mmengine's ``BaseDataset``.
+
+    Raises:
+        FileNotFoundError: If the folder, the list or listed files are
+            missing.
+        TypeError: If an argument is unknown.
+        ValueError: If an argument is outside its set.
+    """
+
+    #: ``dataset_name`` of samples that say no other.
+    NAME = ''
+    #: Labels that the set has; the first one is the default.
+    LABELS = ()
+    #: The files expected, for error messages.
+    TREE = ''
+
+    def __init__(self,
+                 labels=None,
+                 data_root='',
+                 ann_file='',
+                 missing='raise',
+                 **kwargs):
+        name = type(self).__name__
+        own = inspect.signature(type(self)).parameters
+        known = set(inspect.signature(BaseDataset).parameters) - _UNUSED
+        unknown = sorted(set(kwargs) - known)
+        if ann_file and 'ann_file' not in own:
+            unknown.append('ann_file')
+        if unknown:
+            known.discard('ann_file')
+            raise TypeError(
+                f'{name}: unknown argument(s) {unknown}; it takes '
+                f'{sorted({"missing", *own, *known} - {"kwargs"})}.')
+        if labels is None:
+            labels = self.LABELS[:1]
+        self.labels = (labels, ) if isinstance(labels, str) else tuple(labels)
+        wrong = [label for label in self.labels if label not in self.LABELS]
+        if wrong or not self.labels:
+            raise ValueError(f'{name}: labels must be of {self.LABELS}, got '
+                             f'{labels!r}.')
+        self.check_choice('missing', missing, ('raise', 'skip'))
+        self.missing = missing
+        super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
+
+    @classmethod
+    def check_choice(cls, argument, value, choices):
+        """Refuse a value outside a closed set.
+
+        Args:
+            argument (str): Its name.
+            value (object): What was given.
+            choices (Sequence): What is allowed.
+
+        Raises:
+            ValueError: If ``value`` is not among ``choices``.
+        """
+        if value not in choices:
+            raise ValueError(f'{cls.__name__}: {argument} must be one of '
+                             f'{tuple(choices)}, got {value!r}.')
+
+    def list_samples(self, listing):
+        """Name the samples, without touching their files.
+
+        Args:
+            listing (FileListing): For looking into folders.
+
+        Returns:
+            Iterable[dict]: ``sample_name``, ``img_path``, the paths of
+            ``self.labels`` and facts of their formats. Values of keys that
+            end in ``_path`` are files that must exist.
+        """
+        raise NotImplementedError
+
+    def load_data_list(self):
+        """List the samples and check that their files exist.
+
+        Returns:
+            list[dict]: One entry per sample.
+        """
+        name = type(self).__name__
+        if not osp.isdir(self.data_root):
+            raise FileNotFoundError(
+                f'{name}: data_root {self.data_root!r} does not exist; '
+                f'{self.TREE}')
+        listing = FileListing()
+        samples, absent, names, total = [], [], set(), 0
+        for sample in self.list_samples(listing):
+            total += 1
+            sample = dict(
+                dict(
+                    dataset_name=self.NAME,
+                    label_map=None,
+                    reduce_zero_label=False,
+                    seg_fields=[]), **sample)
+            identity = sample['dataset_name'], sample['sample_name']
+            if identity in names:
+                raise ValueError(
+                    f'{name}: two samples are named '
+                    f'{sample["sample_name"]!r}; the second is '
+                    f'{sample["img_path"]}. Remove one.')
+            names.add(identity)
+            lacking = [
+                path for key, path in sample.items()
+                if key.endswith('_path') and not listing.exists(path)]
+            if lacking:
+                absent.append(lacking[0])
+                continue
+            samples.append(sample)
+        if absent and (self.missing == 'raise' or not samples):
+            raise FileNotFoundError(
+                f'{name}: {len(absent)} of {total} samples lack files; the '
+                f"first is {absent[0]}. Set missing='skip' to use the "
+                f'others; {self.TREE}')
+        if not samples:
+            raise FileNotFoundError(
+                f'{name}: found no sample in {self.data_root}; {self.TREE}')
+        if absent:
+            print_log(
+                f'{name}: skips {len(absent)} of {total} samples whose files '
+                f'are missing, such as {absent[0]}',
+                logger='current')
+        return samples
+
+    def prepare_data(self, idx):
+        """Run the pipeline; a sample that fails is never replaced.
+
+        Args:
+            idx (int): Index of the sample.
+
+        Returns:
+            dict: What the pipeline gives.
+
+        Raises:
+            OSError: If OpenCV fails on a file (it does not say which).
+            ValueError: If the pipeline returns nothing, for which mmengine
+                would silently take another sample.
+        """
+        info = self.get_data_info(idx)
+        place = (f'{type(self).__name__}: sample {info["sample_name"]!r}, '
+                 f'image {info["img_path"]}')
+        try:
+            data = self.pipeline(info)
+        except cv2.error as error:
+            raise OSError(f'{place}: OpenCV fails, as it does on empty files '
+                          f'({error}).') from error
+        if data is None:
+            raise ValueError(f'{place}: the pipeline returned nothing; '
+                             'replace the transform that drops samples.')
+        return data

@@ -1,0 +1,199 @@
+"""Readers of depth files: each gives metres along the view axis.
+
+Every reader takes the pipeline's ``results`` dict and returns (H, W) float32;
+pixels without depth are 0, NaN or infinite. ``DEPTH_READERS`` maps the fact
+``depth_format`` of a sample to its reader.
+"""
+import json
+
+import numpy as np
+
+from .hypersim_layout import read_hdf5
+from .raster_io import read_bytes, read_npy, read_raster, single_channel
+
+
+def read_png_depth(results):
+    """Read 16-bit depth: metres = value x ``depth_scale``.
+
+    Args:
+        results (dict): Has ``depth_path`` and ``depth_scale`` (float,
+            metres per unit).
+
+    Returns:
+        np.ndarray: (H, W) float32, metres.
+
+    Raises:
+        ValueError: If the file has other than 16 bits, or several different
+            channels.
+    """
+    path = results['depth_path']
+    raster = single_channel(read_raster(path), path)
+    if raster.dtype != np.uint16:
+        raise ValueError(
+            f'{path} holds {raster.dtype}; depth images have 16 bits '
+            '(uint16). Convert it, or store metres as .npy.')
+    # in double precision, as a division by 256 or 1000 would be
+    return (raster * np.float64(results['depth_scale'])).astype(np.float32)
+
+
+def read_float_depth(results):
+    """Read ``.npy`` or ``.exr`` depth, (H, W) or (H, W, 1).
+
+    Args:
+        results (dict): Has ``depth_path``; ``depth_scale`` (float, metres
+            per unit) defaults to 1.
+
+    Returns:
+        np.ndarray: (H, W) float32, metres.
+
+    Raises:
+        ValueError: If it is not one map of numbers.
+    """
+    path = results['depth_path']
+    read = read_npy if path.lower().endswith('.npy') else read_raster
+    array = read(path)
+    if array.dtype.kind not in 'fiu':
+        raise ValueError(f'{path} holds {array.dtype}; expected numbers.')
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    array = single_channel(array, path)
+    return (array * np.float64(results.get('depth_scale', 1))).astype(
+        np.float32)
+
+
+def hypersim_rays(shape, camera=None):
+    """Aim a ray through every pixel of a Hypersim camera.
+
+    Args:
+        shape (tuple[int]): (H, W).
+        camera (Sequence, optional): 3 x 3 matrix ``M_cam_from_uv``, which
+            takes (u, v, 1) with u right and v up in [-1, 1] to a point on
+            the ray in camera space. Defaults to None (the standard camera,
+            horizontal field of view pi/3).
+
+    Returns:
+        np.ndarray: (H, W, 3) float32 unit vectors in camera space: x right,
+        y up, z backwards.
+    """
+    height, width = shape
+    if camera is None:
+        half = np.tan(np.pi / 6)
+        camera = np.diag([half, half * height / width, -1])
+    u = (2 * np.arange(width) + 1) / width - 1
+    v = 1 - (2 * np.arange(height) + 1) / height
+    uv = np.stack(
+        [*np.meshgrid(u, v), np.ones((height, width))], axis=-1)
+    rays = uv @ np.asarray(camera, np.float64).T
+    rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+    return rays.astype(np.float32)
+
+
+def read_hypersim_depth(results):
+    """Read Hypersim's distance to the optical centre as planar depth.
+
+    Args:
+        results (dict): Has ``depth_path``; ``camera_from_uv`` (3 x 3, see
+            `hypersim_rays`) where the camera is not the standard one;
+            ``entity_path`` where pixels of entity -1 are to be 0.
+
+    Returns:
+        np.ndarray: (H, W) float32, metres.
+    """
+    path = results['depth_path']
+    distance = single_channel(read_hdf5(path), path)
+    rays = hypersim_rays(distance.shape, results.get('camera_from_uv'))
+    depth = distance.astype(np.float32) * -rays[..., 2]
+    if results.get('entity_path'):
+        depth[~read_entity_mask(results, depth.shape)] = 0
+    return depth
+
+
+def read_entity_mask(results, shape):
+    """Tell which pixels of a Hypersim frame show a surface.
+
+    Args:
+        results (dict): Has ``entity_path``.
+        shape (tuple[int]): (H, W) of the label.
+
+    Returns:
+        np.ndarray: (H, W) bool, False where ``render_entity_id`` is -1.
+
+    Raises:
+        ValueError: If the sizes differ.
+    """
+    entity = read_hdf5(results['entity_path'])
+    if entity.shape != tuple(shape):
+        raise ValueError(
+            f'{results["entity_path"]} is {entity.shape} and the label of '
+            f'the same frame {tuple(shape)} (H, W); they must be equal. '
+            'Download the frame again.')
+    return entity != -1
+
+
+def read_eth3d_depth(results):
+    """Read ETH3D's headerless float32 rows; +inf (no depth) becomes 0.
+
+    Args:
+        results (dict): Has ``depth_path`` and ``ori_shape``, if the image is
+            loaded before, or else ``depth_shape`` (H, W).
+
+    Returns:
+        np.ndarray: (H, W) float32, metres.
+
+    Raises:
+        ValueError: If the file has another number of values.
+    """
+    path = results['depth_path']
+    height, width = results.get('ori_shape', results['depth_shape'])[:2]
+    content = read_bytes(path)
+    if len(content) != 4 * height * width:
+        raise ValueError(
+            f'{path} has {len(content)} bytes; depth of an image of {height}'
+            f' x {width} pixels ({results.get("img_path")}) has '
+            f'{4 * height * width}. Extract both files again.')
+    depth = np.frombuffer(content, '<f4').reshape(height, width).copy()
+    depth[np.isposinf(depth)] = 0
+    return depth
+
+
+def read_cityscapes_depth(results):
+    """Turn Cityscapes' disparity p into depth.
+
+    With d = (p - 1) / 256 pixels for p > 0, depth is baseline x fx / d, both
+    from the camera file. Where d is 0 the point is infinitely far.
+
+    Args:
+        results (dict): Has ``depth_path`` (``*_disparity.png``) and
+            ``camera_path`` (``*_camera.json``).
+
+    Returns:
+        np.ndarray: (H, W) float32, metres.
+
+    Raises:
+        ValueError: If the camera file lacks ``extrinsic.baseline`` or
+            ``intrinsic.fx``.
+    """
+    path, camera_path = results['depth_path'], results['camera_path']
+    try:
+        camera = json.loads(read_bytes(camera_path))
+        factor = camera['extrinsic']['baseline'] * camera['intrinsic']['fx']
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f'{camera_path} is no Cityscapes camera file ({error!r}); '
+            'expected JSON with extrinsic.baseline and intrinsic.fx.'
+        ) from error
+    raw = read_png_depth(dict(depth_path=path, depth_scale=1))
+    disparity = (raw - 1) / 256
+    seen = disparity > 0
+    return np.where(seen, factor / np.where(seen, disparity, 1),
+                    0).astype(np.float32)
+
+
+DEPTH_READERS = {
+    'png': read_png_depth,
+    'npy': read_float_depth,
+    'exr': read_float_depth,
+    'hypersim': read_hypersim_depth,
+    'eth3d': read_eth3d_depth,
+    'cityscapes_disparity': read_cityscapes_depth,
+}

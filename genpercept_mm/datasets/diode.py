@@ -1,0 +1,51 @@
+"""DIODE's depth."""
+from genpercept_mm.registry import DATASETS
+
+from .base_list_dataset import BaseListDataset
+
+
+@DATASETS.register_module()
+class DIODEDataset(BaseListDataset):
+    """DIODE's 771 validation frames: 325 indoors, 446 outdoors.
+
+    ::
+
+        data/diode
+        ├── diode_val_all_filename_list.txt
+        └── indoors/scene_00021/scan_00189
+            ├── 00021_00189_indoors_200_010.png
+            ├── 00021_00189_indoors_200_010_depth.npy
+            └── 00021_00189_indoors_200_010_depth_mask.npy
+
+    Each sample has ``depth_path`` (float metres, (H, W, 1)) and
+    ``depth_mask_path``, which alone decides validity.
+
+    Args:
+        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
+            to None.
+        data_root (str): Folder that the list's paths start from. Defaults
+            to 'data/diode'.
+        ann_file (str): The list. Defaults to
+            'diode_val_all_filename_list.txt'.
+        **kwargs: Arguments of `BaseListDataset`.
+    """
+
+    NAME = 'diode'
+    LABELS = ('depth', )
+    COLUMNS = ('img_path', 'depth_path', 'depth_mask_path')
+    LIST = 'data_split/diode/diode_val_all_filename_list.txt'
+    FACTS = dict(depth_format='npy')
+    TREE = """expected
+  <data_root>/diode_val_all_filename_list.txt
+  <data_root>/indoors/scene_00021/scan_00189/00021_00189_indoors_200_010.png
+  <data_root>/indoors/scene_00021/scan_00189/00021_00189_indoors_200_010_depth.npy
+  <data_root>/indoors/scene_00021/scan_00189/00021_00189_indoors_200_010_depth_mask.npy
+the folder val of https://diode-dataset.org"""  # noqa: E501
+
+    def __init__(self,
+                 labels=None,
+                 data_root='data/diode',
+                 ann_file='diode_val_all_filename_list.txt',
+                 **kwargs):
+        super().__init__(
+            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

@@ -1,0 +1,84 @@
+"""The benchmarks of surface normals that DSINE packaged."""
+import os.path as osp
+import re
+
+from genpercept_mm.registry import DATASETS
+
+from .base_dense_dataset import BaseDenseDataset
+from .file_listing import walk_files
+
+# How a subset keeps its normals
+SUBSETS = {
+    'nyuv2': dict(normal_format='png'),
+    'scannet': dict(normal_format='png'),
+    'sintel': dict(normal_format='exr', normal_min_norm=0.5),
+}
+
+
+@DATASETS.register_module()
+class DSINENormalsDataset(BaseDenseDataset):
+    """NYUv2 (654 images), ScanNet (300) or Sintel (1064) with normals.
+
+    ::
+
+        data/dsine_eval
+        ├── nyuv2/test/{000000_img.png, 000000_normal.png}
+        ├── scannet/scene0001_01/{001170_img.png, 001170_normal.png}
+        └── sintel/alley_2/{frame_0001_img.png, frame_0001_normal.exr}
+
+    Each sample has ``normal_path`` (8-bit RGB, n = v / 255 x 2 - 1, black =
+    none; Sintel: float) in DSINE's axes (x right, y down, z forward, normals
+    pointing away from the camera). All images found are listed. The
+    ``dataset_name`` is ``dsine_nyuv2`` and so on.
+
+    Args:
+        subset (str): ``'nyuv2'``, ``'scannet'`` or ``'sintel'``.
+        labels (str | Sequence[str], optional): Only ``'normal'``. Defaults
+            to None.
+        data_root (str): Defaults to 'data/dsine_eval'.
+        **kwargs: Arguments of `BaseDenseDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or files are missing.
+        ValueError: If an argument is outside its set.
+    """
+
+    LABELS = ('normal', )
+    TREE = """expected
+  <data_root>/nyuv2/test/000000_img.png and 000000_normal.png
+  <data_root>/scannet/scene0001_01/001170_img.png and 001170_normal.png
+  <data_root>/sintel/alley_2/frame_0001_img.png and frame_0001_normal.exr
+the archive dsine_eval of the DSINE repository"""
+
+    def __init__(self,
+                 subset,
+                 labels=None,
+                 data_root='data/dsine_eval',
+                 **kwargs):
+        self.check_choice('subset', subset, SUBSETS)
+        self.subset = subset
+        self.NAME = f'dsine_{subset}'
+        super().__init__(labels=labels, data_root=data_root, **kwargs)
+
+    def list_samples(self, listing):
+        """Name the images of the subset.
+
+        Args:
+            listing (FileListing): Not needed here.
+
+        Yields:
+            dict: ``sample_name``, paths and facts of the format.
+        """
+        folder = osp.join(self.data_root, self.subset)
+        facts = SUBSETS[self.subset]
+        for path in walk_files(folder):
+            match = re.fullmatch(r'(.+)_img\.(png|jpg)', path)
+            if match:
+                yield dict(
+                    sample_name=match[1],
+                    img_path=osp.join(folder, path),
+                    normal_path=osp.join(
+                        folder, f'{match[1]}_normal.{facts["normal_format"]}'
+                    ),
+                    normal_axes='dsine',
+                    **facts)

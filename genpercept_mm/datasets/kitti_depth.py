@@ -1,0 +1,55 @@
+"""KITTI's depth on the Eigen split."""
+from genpercept_mm.registry import DATASETS
+
+from .base_list_dataset import BaseListDataset
+
+
+@DATASETS.register_module()
+class KITTIDepthDataset(BaseListDataset):
+    """KITTI frames with the depth of several LiDAR scans.
+
+    ::
+
+        data/kitti
+        ├── eigen_test_files_with_gt.txt
+        ├── 2011_09_26
+        │   └── 2011_09_26_drive_0002_sync/image_02/data/0000000069.png
+        └── 2011_09_26_drive_0002_sync
+            └── proj_depth/groundtruth/image_02/0000000069.png
+
+    The list has 697 lines; 45 whose depth is ``None`` are left out, which
+    leaves 652. Each sample has ``depth_path`` (16-bit PNG, 1/256 m, 0 = no
+    return); valid depth is between 1e-5 and 80 m. The pipeline needs
+    `KITTIBenchmarkCrop` after `LoadDepth`; Eigen's evaluation mask is the
+    metric's.
+
+    Args:
+        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
+            to None.
+        data_root (str): Folder that the list's paths start from. Defaults
+            to 'data/kitti'.
+        ann_file (str): The list. Defaults to
+            'eigen_test_files_with_gt.txt'.
+        **kwargs: Arguments of `BaseListDataset`, such as ``data_prefix``
+            for depth in another folder.
+    """
+
+    NAME = 'kitti'
+    LABELS = ('depth', )
+    LIST = 'data_split/kitti/eigen_test_files_with_gt.txt'
+    FACTS = dict(
+        depth_format='png', depth_scale=1 / 256, depth_range=(1e-5, 80.))
+    TREE = """expected
+  <data_root>/eigen_test_files_with_gt.txt
+  <data_root>/2011_09_26/2011_09_26_drive_0002_sync/image_02/data/0000000069.png
+  <data_root>/2011_09_26_drive_0002_sync/proj_depth/groundtruth/image_02/0000000069.png
+from https://www.cvlibs.net/datasets/kitti: raw data, and the annotated depth
+maps (data_prefix=dict(depth_path=...) if these lie elsewhere)"""  # noqa: E501
+
+    def __init__(self,
+                 labels=None,
+                 data_root='data/kitti',
+                 ann_file='eigen_test_files_with_gt.txt',
+                 **kwargs):
+        super().__init__(
+            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

@@ -1,0 +1,140 @@
+"""Readers of surface normals, in the frame that the file has.
+
+Every reader takes the pipeline's ``results`` dict and returns (H, W, 3)
+float32; pixels without a normal are zero. ``NORMAL_READERS`` maps the fact
+``normal_format`` of a sample to its reader.
+"""
+import numpy as np
+
+from .depth_io import hypersim_rays, read_entity_mask, read_png_depth
+from .hypersim_layout import read_hdf5
+from .normal_check import normals_from_depth
+from .raster_io import read_npy, read_raster
+
+# A zero vector stored in 8 bits has components of 1/255 at most
+_ZERO_IN_8_BITS = 0.01
+
+
+def read_png_normals(results):
+    """Read normals kept as a picture: n = value / maximum x 2 - 1.
+
+    Args:
+        results (dict): Has ``normal_path``, an RGB file of 8 or 16 bits.
+            Black and middle grey pixels have no normal.
+
+    Returns:
+        np.ndarray: (H, W, 3) float32.
+
+    Raises:
+        ValueError: If it has other than 3 channels, or holds no integers.
+    """
+    path = results['normal_path']
+    raster = read_raster(path)
+    if raster.dtype not in (np.uint8, np.uint16) or raster.ndim != 3 or (
+            raster.shape[2] != 3):
+        raise ValueError(
+            f'{path} is {raster.dtype} of shape {raster.shape}; normals in '
+            'an image have 3 channels of 8 or 16 bits.')
+    normals = (raster / np.float64(np.iinfo(raster.dtype).max) * 2 - 1)
+    nothing = (raster == 0).all(axis=2) | (
+        np.linalg.norm(normals, axis=2) < _ZERO_IN_8_BITS)
+    normals[nothing] = 0
+    return normals.astype(np.float32)
+
+
+def read_float_normals(results):
+    """Read ``.npy`` or ``.exr`` normals, (H, W, 3) or (3, H, W).
+
+    Args:
+        results (dict): Has ``normal_path``. The first three channels of an
+            EXR file, in the order R, G, B, are x, y, z.
+
+    Returns:
+        np.ndarray: (H, W, 3) float32.
+
+    Raises:
+        ValueError: If it is not three maps of floats.
+    """
+    path = results['normal_path']
+    if path.lower().endswith('.npy'):
+        array = read_npy(path)
+        if array.ndim == 3 and array.shape[0] == 3 != array.shape[2]:
+            array = array.transpose(1, 2, 0)
+    else:
+        array = read_raster(path)
+        if array.ndim == 3 and array.shape[2] == 4:
+            array = array[..., :3]
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind != 'f':
+        raise ValueError(
+            f'{path} is {array.dtype} of shape {array.shape}; expected '
+            'floats of shape (H, W, 3).')
+    return array.astype(np.float32)
+
+
+def read_hypersim_normals(results):
+    """Read Hypersim's ``normal_cam``.
+
+    Args:
+        results (dict): Has ``normal_path``; ``entity_path`` where pixels of
+            entity -1 are to be zero.
+
+    Returns:
+        np.ndarray: (H, W, 3) float32, not always of unit length.
+
+    Raises:
+        ValueError: If the array has another shape.
+    """
+    path = results['normal_path']
+    normals = read_hdf5(path).astype(np.float32)
+    if normals.ndim != 3 or normals.shape[2] != 3:
+        raise ValueError(f'{path} has shape {normals.shape}; expected '
+                         '(H, W, 3).')
+    if results.get('entity_path'):
+        normals[~read_entity_mask(results, normals.shape[:2])] = 0
+    return normals
+
+
+def read_normals_from_depth(results):
+    """Derive normals from a depth image.
+
+    Args:
+        results (dict): Has ``normal_path`` (a depth PNG), ``depth_scale``,
+            ``depth_range`` and ``intrinsics`` ((fx, fy, cx, cy) in pixels).
+
+    Returns:
+        np.ndarray: (H, W, 3) float32, x right, y up, z towards the viewer;
+        zero outside the range of depth and at its edges.
+    """
+    depth = read_png_depth(dict(results, depth_path=results['normal_path']))
+    low, high = results['depth_range']
+    depth = np.where((depth > low) & (depth < high), depth, 0)
+    return normals_from_depth(depth, results['intrinsics'])[0].astype(
+        np.float32)
+
+
+def face_hypersim_camera(normals, camera=None):
+    """Turn normals round that look away from the camera.
+
+    Some of Hypersim's surfaces are modelled inside out. A visible surface
+    faces the camera, so a normal along its ray is turned.
+
+    Args:
+        normals (np.ndarray): (H, W, 3) unit vectors in camera space.
+        camera (Sequence, optional): 3 x 3, see `hypersim_rays`. Defaults to
+            None (the standard camera).
+
+    Returns:
+        np.ndarray: (H, W, 3), same dtype.
+    """
+    rays = hypersim_rays(normals.shape[:2], camera)
+    away = (normals * rays).sum(axis=-1) > 1e-3
+    return np.where(away[..., None], -normals, normals)
+
+
+NORMAL_READERS = {
+    'png': read_png_normals,
+    'npy': read_float_normals,
+    'exr': read_float_normals,
+    'hypersim': read_hypersim_normals,
+    'from_depth': read_normals_from_depth,
+}

@@ -1,0 +1,51 @@
+"""NYUv2's depth, labelled part."""
+from genpercept_mm.registry import DATASETS
+
+from .base_list_dataset import BaseListDataset
+
+
+@DATASETS.register_module()
+class NYUDepthDataset(BaseListDataset):
+    """NYUv2's 654 labelled test frames (or 795 for training).
+
+    ::
+
+        data/nyuv2
+        ├── filename_list_test.txt
+        └── test
+            └── kitchen_0004
+                ├── rgb_0001.png
+                ├── depth_0001.png
+                └── filled_0001.png
+
+    Each sample has ``depth_path`` (raw Kinect depth, 16-bit PNG, mm, 0 =
+    none); valid depth is between 1e-3 and 10 m. The list's third column,
+    the filled depth, is not used. Eigen's evaluation mask is the metric's.
+
+    Args:
+        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
+            to None.
+        data_root (str): Folder that the list's paths start from. Defaults
+            to 'data/nyuv2'.
+        ann_file (str): The list. Defaults to 'filename_list_test.txt'.
+        **kwargs: Arguments of `BaseListDataset`.
+    """
+
+    NAME = 'nyuv2'
+    LABELS = ('depth', )
+    LIST = 'data_split/nyu/labeled/filename_list_test.txt'
+    FACTS = dict(
+        depth_format='png', depth_scale=1 / 1000, depth_range=(1e-3, 10.))
+    TREE = """expected
+  <data_root>/filename_list_test.txt
+  <data_root>/test/kitchen_0004/rgb_0001.png
+  <data_root>/test/kitchen_0004/depth_0001.png
+as Marigold's evaluation archive nyu_labeled_extracted.tar holds them"""
+
+    def __init__(self,
+                 labels=None,
+                 data_root='data/nyuv2',
+                 ann_file='filename_list_test.txt',
+                 **kwargs):
+        super().__init__(
+            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

@@ -1,0 +1,96 @@
+"""Taskonomy's depth."""
+import os.path as osp
+
+from genpercept_mm.registry import DATASETS
+
+from .base_dense_dataset import BaseDenseDataset
+from .file_listing import walk_files
+
+_IMAGE_END = '_domain_rgb.png'
+_DEPTH_END = '_domain_depth_zbuffer.png'
+
+
+@DATASETS.register_module()
+class TaskonomyDataset(BaseDenseDataset):
+    """Scanned buildings; GenPercept trains on a sample of about 50,000.
+
+    ::
+
+        data/taskonomy
+        ├── rgb
+        │   └── allensville/point_0_view_0_domain_rgb.png
+        └── depth_zbuffer
+            └── allensville/point_0_view_0_domain_depth_zbuffer.png
+
+    Folders may be deeper, but alike in both. Each sample has ``depth_path``
+    (16-bit PNG, 1/512 m; 65535 = none); valid depth is between 1e-5 and 65
+    m.
+
+    Args:
+        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
+            to None.
+        data_root (str): Defaults to 'data/taskonomy'.
+        ann_file (str): Text file with one image per line, relative to the
+            folder ``rgb``; itself absolute or relative to ``data_root``.
+            Defaults to '' (all images found).
+        **kwargs: Arguments of `BaseDenseDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder, the list or files are missing.
+        ValueError: If a line of the list is no image of Taskonomy's.
+    """
+
+    NAME = 'taskonomy'
+    LABELS = ('depth', )
+    TREE = f"""expected
+  <data_root>/rgb/<building>/point_0_view_0{_IMAGE_END}
+  <data_root>/depth_zbuffer/<building>/point_0_view_0{_DEPTH_END}"""
+
+    def __init__(self,
+                 labels=None,
+                 data_root='data/taskonomy',
+                 ann_file='',
+                 **kwargs):
+        super().__init__(
+            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)
+
+    def list_samples(self, listing):
+        """Name the images of the list, or all.
+
+        Args:
+            listing (FileListing): Not needed here.
+
+        Yields:
+            dict: ``sample_name``, paths and facts of the format.
+        """
+        for image in self._images():
+            stem = image[:-len(_IMAGE_END)]
+            yield dict(
+                sample_name=stem,
+                img_path=osp.join(self.data_root, 'rgb', image),
+                depth_path=osp.join(self.data_root, 'depth_zbuffer',
+                                    stem + _DEPTH_END),
+                depth_format='png',
+                depth_scale=1 / 512,
+                depth_range=(1e-5, 65.))
+
+    def _images(self):
+        if not self.ann_file:
+            return [path
+                    for path in walk_files(osp.join(self.data_root, 'rgb'))
+                    if path.endswith(_IMAGE_END)]
+        if not osp.isfile(self.ann_file):
+            raise FileNotFoundError(
+                f'TaskonomyDataset: the list {self.ann_file!r} does not '
+                "exist; set ann_file='' to use all images.")
+        with open(self.ann_file) as file:
+            lines = file.read().splitlines()
+        images = []
+        for number, line in enumerate(lines, 1):
+            if line.strip() and not line.strip().endswith(_IMAGE_END):
+                raise ValueError(
+                    f'TaskonomyDataset: line {number} of {self.ann_file} is '
+                    f'{line!r}; expected <building>/point_0_view_0'
+                    f'{_IMAGE_END}.')
+            images += [line.strip()] if line.strip() else []
+        return images

@@ -1,0 +1,120 @@
+"""Virtual KITTI 2."""
+import os.path as osp
+
+from genpercept_mm.registry import DATASETS
+
+from .base_dense_dataset import BaseDenseDataset
+
+SCENES = ('Scene01', 'Scene02', 'Scene06', 'Scene18', 'Scene20')
+CONDITIONS = ('clone', 'fog', 'morning', 'overcast', 'rain', 'sunset',
+              '15-deg-left', '15-deg-right', '30-deg-left', '30-deg-right')
+# fx, fy, cx, cy in pixels of 375 x 1242
+INTRINSICS = (725.0087, 725.0087, 620.5, 187.)
+
+
+@DATASETS.register_module()
+class VirtualKITTI2Dataset(BaseDenseDataset):
+    """Rendered street scenes: 42,520 images of 375 x 1242.
+
+    ::
+
+        data/virtual_kitti_2
+        ├── rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg
+        └── depth/Scene01/clone/frames/depth/Camera_0/depth_00000.png
+
+    The folders ``rgb`` and ``depth`` may be absent, the scenes of both
+    archives then lie in ``data_root``. Each sample has ``depth_path``
+    (16-bit PNG, cm, planar; sky 65535); valid depth is between 1e-5 and 80
+    m. The data set has no normals; with the label ``'normal'`` they are
+    derived from depth, as GenPercept's own are not published. The pipeline
+    needs `KITTIBenchmarkCrop` after the loaders.
+
+    Args:
+        labels (str | Sequence[str], optional): Of ``'depth'`` and
+            ``'normal'``. Defaults to None (``'depth'``).
+        data_root (str): Defaults to 'data/virtual_kitti_2'.
+        scenes (Sequence[str], optional): Of ``SCENES``. Defaults to None
+            (all five; Marigold trains without ``'Scene01'``).
+        conditions (Sequence[str], optional): Of ``CONDITIONS``. Defaults to
+            None (all ten; Marigold leaves out fog, rain and 30 degrees).
+        cameras (Sequence[int]): Of 0 (left) and 1 (right). Defaults to
+            (0, 1).
+        **kwargs: Arguments of `BaseDenseDataset`.
+
+    Raises:
+        FileNotFoundError: If a folder or files are missing.
+        ValueError: If an argument is outside its set.
+    """
+
+    NAME = 'virtual_kitti_2'
+    LABELS = ('depth', 'normal')
+    TREE = """expected
+  <data_root>/rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg
+  <data_root>/depth/Scene01/clone/frames/depth/Camera_0/depth_00000.png
+the archives vkitti_2.0.3_rgb.tar and vkitti_2.0.3_depth.tar, extracted to
+rgb and depth"""
+
+    def __init__(self,
+                 labels=None,
+                 data_root='data/virtual_kitti_2',
+                 scenes=None,
+                 conditions=None,
+                 cameras=(0, 1),
+                 **kwargs):
+        self.scenes = SCENES if scenes is None else tuple(scenes)
+        self.conditions = (CONDITIONS if conditions is None
+                           else tuple(conditions))
+        self.cameras = tuple(cameras)
+        for name, choices in (('scenes', SCENES), ('conditions', CONDITIONS),
+                              ('cameras', (0, 1))):
+            for value in getattr(self, name):
+                self.check_choice(name, value, choices)
+        super().__init__(labels=labels, data_root=data_root, **kwargs)
+
+    def list_samples(self, listing):
+        """Name the frames found in the folders of the images.
+
+        Args:
+            listing (FileListing): For looking into folders.
+
+        Yields:
+            dict: ``sample_name``, paths and facts of the formats.
+        """
+        roots = {
+            kind: osp.join(self.data_root, kind)
+            if kind in listing.names(self.data_root) else self.data_root
+            for kind in ('rgb', 'depth')}
+        for scene in self.scenes:
+            for condition in self.conditions:
+                for camera in self.cameras:
+                    yield from self._frames(listing, roots, scene, condition,
+                                            f'Camera_{camera}')
+
+    def _frames(self, listing, roots, scene, condition, camera):
+        folders = {
+            kind: osp.join(root, scene, condition, 'frames', kind, camera)
+            for kind, root in roots.items()}
+        names = listing.images(folders['rgb'])
+        if not names and self.missing == 'raise':
+            raise FileNotFoundError(
+                f'VirtualKITTI2Dataset: no images in {folders["rgb"]}. Set '
+                "missing='skip', or scenes, conditions and cameras to what "
+                f'is there; {self.TREE}')
+        for name in names:
+            stem = osp.splitext(name)[0]
+            depth_path = osp.join(
+                folders['depth'], stem.replace('rgb_', 'depth_') + '.png')
+            # the loader of normals reads the same depth
+            facts = dict(depth_scale=1 / 100, depth_range=(1e-5, 80.))
+            if 'depth' in self.labels:
+                facts.update(depth_path=depth_path, depth_format='png')
+            if 'normal' in self.labels:
+                facts.update(
+                    normal_path=depth_path,
+                    normal_format='from_depth',
+                    normal_axes='genpercept',
+                    intrinsics=INTRINSICS)
+            yield dict(
+                sample_name=f'{scene}/{condition}/{camera}/{stem}',
+                img_path=osp.join(folders['rgb'], name),
+                **facts)

@@ -1,0 +1,90 @@
+"""Camera frames of surface normals, and how to change between them.
+
+The package's own frame, ``'genpercept'``, is Hypersim's camera frame: x
+right, y up, z towards the viewer; visible surfaces face the camera. The
+others differ from it in signs alone, so every conversion multiplies the three
+components and is its own inverse.
+"""
+import numpy as np
+
+# What each component is multiplied by to get to, or from, our frame
+AXES = {
+    # x right, y up, z towards the viewer
+    'genpercept': (1, 1, 1),
+    # x right, y down, z forward
+    'opencv': (1, -1, -1),
+    # x right, y down, z forward, normals pointing away from the camera
+    'dsine': (-1, 1, 1),
+}
+
+
+def axis_signs(axes):
+    """Look up what turns normals of a frame into ours.
+
+    Args:
+        axes (str | Sequence[int]): A key of ``AXES``, or the three signs
+            themselves, for example ``(1, 1, -1)``.
+
+    Returns:
+        tuple[int]: Three of -1 or 1, for x, y and z.
+
+    Raises:
+        ValueError: If it is neither.
+    """
+    if isinstance(axes, str) and axes in AXES:
+        return AXES[axes]
+    if not isinstance(axes, str) and len(axes) == 3 and all(
+            abs(sign) == 1 for sign in axes):
+        return tuple(int(sign) for sign in axes)
+    raise ValueError(
+        f'normal axes must be one of {sorted(AXES)}, or three signs (-1 or '
+        f'1) that turn the normals to x right, y up, z towards the viewer; '
+        f'got {axes!r}.')
+
+
+def axes_name(signs):
+    """Name a frame for a message.
+
+    Args:
+        signs (Sequence[int]): Three of -1 or 1.
+
+    Returns:
+        str: Its key in ``AXES``, quoted, or the signs spelt out; either can
+        be written into a config.
+    """
+    for name, known in AXES.items():
+        if known == tuple(signs):
+            return repr(name)
+    return repr(tuple(signs))
+
+
+def convert_axes(normals, source, target, axis=-1):
+    """Express normals in another camera frame.
+
+    Args:
+        normals (np.ndarray | Tensor): Any shape with 3 components along
+            ``axis``.
+        source (str | Sequence[int]): Frame of ``normals``: a key of
+            ``AXES``, or three signs that lead to our frame.
+        target (str | Sequence[int]): Frame wanted.
+        axis (int): Where the components are, for example 1 for
+            (N, 3, H, W). Defaults to -1.
+
+    Returns:
+        np.ndarray | Tensor: A new array of the same kind, shape and dtype.
+
+    Raises:
+        ValueError: If a frame is unknown, or ``axis`` has not 3 entries.
+    """
+    if normals.shape[axis] != 3:
+        raise ValueError(
+            f'convert_axes: normals must have 3 components along axis {axis}'
+            f', got shape {tuple(normals.shape)}; set axis.')
+    signs = [a * b for a, b in zip(axis_signs(source), axis_signs(target))]
+    shape = [1] * normals.ndim
+    shape[axis] = 3
+    if isinstance(normals, np.ndarray):
+        factors = np.asarray(signs, normals.dtype)
+    else:
+        factors = normals.new_tensor(signs)
+    return normals * factors.reshape(shape)
