@@ -7,21 +7,37 @@ import argparse
 import json
 import os
 import os.path as osp
+import shutil
 import subprocess
 import sys
 import time
+from collections import namedtuple
 from glob import glob
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-DATA_ROOT = osp.join('data', 'mini_hypersim')
+HYPERSIM = ('tools/dataset_converters/mini_hypersim.py', '--out-dir',
+            osp.join('data', 'mini_hypersim'))
+OBJECTS = ('tools/dataset_converters/mini_objects.py', '--out-dir',
+           osp.join('data', 'mini_objects'))
+# Config, key of the metric, its name, whether more is better, and what makes
+# the data
+Task = namedtuple('Task', 'config key metric higher_is_better data')
 TASKS = dict(
-    seg=dict(
-        config='configs/mini/genpercept_upernet_mini-hypersim.py',
-        metric='mIoU',
-        higher_is_better=True))
+    seg=Task('upernet_mini-hypersim', 'mIoU', 'mIoU', True, HYPERSIM),
+    depth=Task('vae_mini-hypersim-depth', 'abs_rel', 'abs_rel', False,
+               HYPERSIM),
+    disparity=Task('vae_mini-hypersim-disparity', 'abs_rel', 'abs_rel', False,
+                   HYPERSIM),
+    normal=Task('vae_mini-hypersim-normal', 'mean', 'mean_angle', False,
+                HYPERSIM),
+    dis=Task('vae_mini-dis5k-dis', 'mae', 'MAE', False,
+             (*OBJECTS, '--kind', 'dis')),
+    matting=Task('vae_mini-p3m10k-matting', 'mad', 'MAD', False,
+                 (*OBJECTS, '--kind', 'matting')),
+    colormap=Task('vae_mini-hypersim-seg', 'mIoU', 'mIoU', True, HYPERSIM))
 GRID_ROWS = 6
 
 
@@ -58,76 +74,94 @@ def finished_checkpoint(work_dir, max_iters):
     return path if osp.isfile(path) else None
 
 
-def seg_baseline(dataset):
-    """Score the constant prediction of the most frequent class.
+def constants(quantity, samples):
+    """Name the constant maps that could score best.
+
+    Args:
+        quantity (str): What is predicted.
+        samples (list[SegDataSample]): All labels.
 
     Returns:
-        tuple[float, str]: mIoU in percent as mmseg's ``IoUMetric`` computes
-        it, and the name of the class.
+        list[np.ndarray]: Values of a pixel, (K, ) each.
     """
     import numpy as np
+    if quantity in ('depth', 'disparity'):
+        # alignment turns any constant into the best one of each image
+        return [np.array([.5])]
+    if quantity == 'normal':
+        total = sum(sample.gt_normal_map.data.sum((1, 2))
+                    for sample in samples).numpy()
+        return [total / np.linalg.norm(total)]
+    if quantity == 'alpha':
+        values = np.concatenate(
+            [sample.gt_alpha_map.data.flatten() for sample in samples])
+        return [np.array([value]) for value in (
+            0., 1., values.mean(), np.median(values))]
+    labels = np.concatenate(
+        [sample.gt_sem_seg.data.flatten() for sample in samples])
+    return [np.array([np.bincount(labels[labels < 255]).argmax()])]
+
+
+def baseline(cfg, task, quantity, field, dataset):
+    """Score the best constant prediction with the metric of the config.
+
+    Args:
+        cfg (Config): The task's.
+        task (Task): Of ``TASKS``.
+        quantity (str): What is predicted.
+        field (str): Field of the predictions.
+        dataset (BaseDataset): Test frames.
+
+    Returns:
+        tuple[float, str]: Value of the metric, and the constant.
+    """
     import torch
-    from mmseg.evaluation import IoUMetric
-    labels = [dataset[i]['data_samples'].gt_sem_seg.data.squeeze(0)
-              for i in range(len(dataset))]
-    classes = dataset.metainfo['classes']
-    counts = sum(torch.bincount(label.flatten(), minlength=256)
-                 for label in labels)[:len(classes)]
-    constant = int(counts.argmax())
-    areas = [IoUMetric.intersect_and_union(
-        torch.full_like(label, constant), label, len(classes), 255)
-        for label in labels]
-    intersect, union = (sum(image[i] for image in areas) for i in (0, 1))
-    return float(np.nanmean((intersect / union).numpy()) * 100), classes[
-        constant]
+    from mmengine.registry import METRICS
+    from mmengine.structures import PixelData
+    samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
+    scores = []
+    for constant in constants(quantity, samples):
+        evaluator = METRICS.build(cfg.test_evaluator)
+        evaluator.dataset_meta = dataset.metainfo
+        for sample in samples:
+            size = sample.ori_shape[:2]
+            maps = torch.as_tensor(constant).view(-1, 1, 1).expand(-1, *size)
+            sample.set_data({field: PixelData(data=maps.clone())})
+            evaluator.process(None, [sample.to_dict()])
+        scores.append((evaluator.evaluate(len(samples))[task.key],
+                       constant.round(3).tolist()))
+    value, constant = (max if task.higher_is_better else min)(scores)
+    if quantity == 'sem_seg':
+        return value, f'{dataset.metainfo["classes"][constant[0]]!r}'
+    return value, str(constant)
 
 
-def draw_seg(dataset, predictions, path):
-    """Draw rows of image | label | prediction, with a legend."""
-    import matplotlib
-    matplotlib.use('Agg')
-    import matplotlib.pyplot as plt
+def draw_grid(pictures, path):
+    """Put some of the pictures that tools/test.py drew into one.
+
+    Args:
+        pictures (str): Their folder.
+        path (str): The file to write.
+    """
     import mmcv
     import numpy as np
-
-    from genpercept_mm.datasets.hypersim_layout import frame_name
-    palette = np.zeros((256, 3), np.uint8)
-    palette[:40] = dataset.metainfo['palette']
-    rows = np.linspace(0, len(dataset) - 1, GRID_ROWS).round().astype(int)
-    figure, axes = plt.subplots(GRID_ROWS, 3, figsize=(9, 2.3 * GRID_ROWS))
-    shown = set()
-    for row, index in zip(axes, rows):
-        sample = dataset[int(index)]['data_samples']
-        name = frame_name(sample.img_path)
-        label = sample.gt_sem_seg.data.squeeze(0).numpy()
-        prediction = mmcv.imread(
-            osp.join(predictions, f'{name}.png'), flag='unchanged')
-        shown |= set(np.unique(label)) | set(np.unique(prediction))
-        image = mmcv.imread(sample.img_path, channel_order='rgb')
-        for axis, picture, title in zip(
-                row, (image, palette[label], palette[prediction]),
-                (name, 'label', 'prediction')):
-            axis.imshow(picture)
-            axis.set_title(title, fontsize=8)
-            axis.axis('off')
-    classes = dataset.metainfo['classes']
-    handles = [plt.Rectangle((0, 0), 1, 1, color=palette[i] / 255)
-               for i in sorted(shown) if i < 40]
-    names = [classes[i] for i in sorted(shown) if i < 40]
-    figure.legend(handles, names, loc='lower center', ncol=8, fontsize=8)
-    figure.tight_layout(rect=(0, 0.045, 1, 1))
-    figure.savefig(path, dpi=110)
+    files = sorted(glob(osp.join(pictures, '**', '*.png'), recursive=True))
+    chosen = np.linspace(0, len(files) - 1, min(GRID_ROWS, len(files)))
+    rows = [mmcv.imread(files[int(index)]) for index in chosen.round()]
+    mmcv.imwrite(np.concatenate(rows), path)
 
 
-def evaluate(task, checkpoint, work_dir):
+def evaluate(config, metric, checkpoint, work_dir):
     """Run tools/test.py; returns the metric and the seconds it took."""
-    seconds = run('evaluate', 'tools/test.py', task['config'], checkpoint,
+    pictures = osp.join(work_dir, 'pictures')
+    shutil.rmtree(pictures, ignore_errors=True)
+    seconds = run('evaluate', 'tools/test.py', config, checkpoint,
                   '--work-dir', work_dir, '--out',
-                  osp.join(work_dir, 'predictions'))
+                  osp.join(work_dir, 'predictions'), '--show-dir', pictures)
     results = max(glob(osp.join(ROOT, work_dir, '*', '*.json')),
                   key=osp.getmtime)
     with open(results) as file:
-        return json.load(file)[task['metric']], seconds
+        return json.load(file)[metric], seconds
 
 
 def main():
@@ -141,58 +175,64 @@ def main():
     os.chdir(ROOT)
     sys.path.insert(0, ROOT)
     task = TASKS[args.task]
+    config = f'configs/mini/genpercept_{task.config}.py'
     work_dir = osp.join('work_dirs', f'demo_{args.task}')
     os.makedirs(work_dir, exist_ok=True)
 
-    cfg = Config.fromfile(task['config'])
+    cfg = Config.fromfile(config)
     if args.max_iters is not None:
         cfg.train_cfg.max_iters = args.max_iters
     max_iters = cfg.train_cfg.max_iters
     reused = finished_checkpoint(work_dir, max_iters) is not None
 
-    data_seconds = run('data', 'tools/dataset_converters/mini_hypersim.py',
-                       '--out-dir', DATA_ROOT, '--num-frames',
+    data_seconds = run('data', *task.data, '--num-frames',
                        str(args.num_frames))
     if reused:
         print(f'\n== train: {work_dir} holds a finished training of '
               f'{max_iters} iterations; using it (make clean starts over)')
     else:
         add_seconds(work_dir, data=data_seconds)
-        seconds = run('train', 'tools/train.py', task['config'],
-                      '--work-dir', work_dir, '--resume', '--cfg-options',
+        seconds = run('train', 'tools/train.py', config, '--work-dir',
+                      work_dir, '--resume', '--cfg-options',
                       f'train_cfg.max_iters={max_iters}')
         add_seconds(work_dir, train=seconds)
     checkpoint = finished_checkpoint(work_dir, max_iters)
-    value, test_seconds = evaluate(task, checkpoint, work_dir)
+    value, test_seconds = evaluate(config, task.key, checkpoint, work_dir)
     seconds = add_seconds(
         work_dir, **({} if reused else dict(test=test_seconds)))
 
-    import genpercept_mm  # noqa: F401, registers the components
+    import genpercept_mm  # noqa: F401, lets compat act first
+    from genpercept_mm.registry import CODECS
     init_default_scope(cfg.default_scope)
     dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    baseline, constant = seg_baseline(dataset)
+    codec = cfg.model.decode_head.get('codec')
+    codec = CODECS.build(codec) if codec else None
+    baseline_value, constant = baseline(
+        cfg, task, codec.quantity if codec else 'sem_seg',
+        codec.pred_field if codec else 'pred_sem_seg', dataset)
     figure = osp.join(work_dir, 'grid.png')
-    draw_seg(dataset, osp.join(work_dir, 'predictions'), figure)
+    draw_grid(osp.join(work_dir, 'pictures'), figure)
 
     summary = dict(
         task=args.task,
-        metric=task['metric'],
+        metric=task.metric,
         value=value,
-        baseline=baseline,
-        higher_is_better=task['higher_is_better'],
+        baseline=baseline_value,
+        higher_is_better=task.higher_is_better,
         train_seconds=round(seconds.get('train', 0), 1),
         total_seconds=round(sum(seconds.values()), 1),
         figure=figure)
     path = osp.join(work_dir, 'summary.json')
     with open(path, 'w') as file:
         json.dump(summary, file, indent=2)
-    print(f'\n{"task":<8}{"metric":<8}{"value":>8}{"baseline":>10}'
-          f'{"ratio":>8}{"train s":>9}{"total s":>9}')
-    print(f'{args.task:<8}{task["metric"]:<8}{value:>8.2f}{baseline:>10.2f}'
-          f'{value / baseline:>8.1f}{summary["train_seconds"]:>9.0f}'
+    print(f'\n{"task":<10}{"metric":<12}{"value":>8}{"baseline":>10}'
+          f'{"train s":>9}{"total s":>9}')
+    print(f'{args.task:<10}{task.metric:<12}{value:>8.3f}'
+          f'{baseline_value:>10.3f}{summary["train_seconds"]:>9.0f}'
           f'{summary["total_seconds"]:>9.0f}')
-    print(f'baseline: {constant!r} everywhere, on the same '
-          f'{len(dataset)} frames of rooms that training has not seen\n'
+    better = 'more' if task.higher_is_better else 'less'
+    print(f'{better} is better; baseline: {constant} everywhere, on the same '
+          f'{len(dataset)} frames that training has not seen\n'
           f'{path}\n{figure}')
 
 

@@ -1,6 +1,7 @@
 """Test a checkpoint: the stock Runner on any mmseg, mmpose or mmdet config.
 """
 import argparse
+import os.path as osp
 
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import RUNNERS
@@ -48,7 +49,10 @@ def set_output(cfg, out):
             *evaluators, dict(type=kind, out_file_path=out)]
     elif cfg.get('default_scope') == 'mmseg':
         for evaluator in evaluators:
-            evaluator.output_dir = out
+            # several data sets may have files of the same name
+            names = evaluator.get('dataset_name') or ''
+            evaluator.output_dir = osp.join(
+                out, names if isinstance(names, str) else '+'.join(names))
     else:
         raise ValueError('--out must be a .pkl file for configs of '
                          f'{cfg.get("default_scope")}, got {out!r}.')

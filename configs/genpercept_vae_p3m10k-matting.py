@@ -1,0 +1,12 @@
+# Table 10
+_base_ = [
+    '_base_/models/genpercept_vae.py', '_base_/datasets/p3m10k.py',
+    '_base_/schedules/genpercept_30k.py', '_base_/dense_runtime.py'
+]
+model = dict(
+    decode_head=dict(
+        codec={{_base_.codec}},
+        loss_decode=dict(type='genpercept_mm.MaskedMSELoss',
+                         loss_weight=1.0)))
+visualizer = dict(codec={{_base_.codec}})
+default_hooks = dict(checkpoint=dict(save_best='sad', rule='less'))
