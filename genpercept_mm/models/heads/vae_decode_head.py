@@ -5,9 +5,9 @@ from mmengine.logging import print_log
 
 from genpercept_mm.registry import MODELS
 
+from .base_dense_head import BaseDenseHead
 from ..utils.sd_archs import resolve_arch
 from ..utils.sd_weights import check_source, read_weights
-from .base_dense_head import BaseDenseHead
 
 DECODERS = ('frozen', 'finetune', 'scratch')
 
@@ -73,7 +73,7 @@ class VAEDecodeHead(BaseDenseHead):
         self.scaling_factor = self.vae.config.scaling_factor
         self.stride = 2**(len(self.vae.config.block_out_channels) - 1)
         if with_cp:
-            self.vae.decoder.gradient_checkpointing = True
+            self.vae.enable_gradient_checkpointing()
         # distributed runs must not wait for gradients that never come
         trained = decoder != 'frozen' and len(self.loss_decode) > 0
         self.vae.requires_grad_(trained)

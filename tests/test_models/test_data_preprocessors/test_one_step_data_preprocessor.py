@@ -118,3 +118,31 @@ def test_bad_input():
         preprocessor(dict(inputs=[torch.zeros(3, 8, 8)]), training=True)
     with pytest.raises(ValueError, match='size_divisor must be at least 1'):
         OneStepDataPreprocessor(size_divisor=0)
+
+
+def test_dense_targets_are_padded_with_pixels_that_do_not_count():
+    samples = []
+    for height in (9, 16):
+        sample = SegDataSample()
+        sample.set_data(dict(
+            gt_target=PixelData(data=torch.ones(3, height, 16)),
+            gt_target_mask=PixelData(
+                data=torch.ones(1, height, 16, dtype=torch.bool))))
+        samples.append(sample)
+    data = OneStepDataPreprocessor()(dict(
+        inputs=[torch.zeros(3, 9, 16), torch.zeros(3, 16, 16)],
+        data_samples=samples), training=True)
+    first = data['data_samples'][0]
+    assert first.gt_target.data.shape == (3, 16, 16)
+    assert first.gt_target_mask.data.sum() == 9 * 16
+    assert not first.gt_target_mask.data[:, 9:].any()
+    assert first.gt_target_mask.data.dtype == torch.bool
+
+
+def test_a_target_of_another_size_names_its_image():
+    sample = SegDataSample(metainfo=dict(img_path='a.png'))
+    sample.set_data(dict(gt_target=PixelData(data=torch.ones(3, 8, 8))))
+    with pytest.raises(ValueError, match='a.png'):
+        OneStepDataPreprocessor()(dict(
+            inputs=[torch.zeros(3, 8, 16)], data_samples=[sample]),
+            training=True)
