@@ -26,16 +26,16 @@ lint: $(VENV)/.genpercept_test
 
 clean:
 	rm -rf .venv build dist *.egg-info genpercept_mm/.mim work_dirs
-	rm -rf data/mini_hypersim .dist_test .pytest_cache .ruff_cache
+	rm -rf data/mini_hypersim data/mini_objects .dist_test .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.genpercept_demo: $(REQUIREMENTS) | $(BIN)/python
-	$(INSTALL) --groups mini
+	$(INSTALL) --groups mini dis
 	touch $@
 
 $(VENV)/.genpercept_test: $(REQUIREMENTS) | $(BIN)/python
-	$(INSTALL) --groups mini hosts tests
+	$(INSTALL) --groups mini dis hosts tests
 	touch $@ $(VENV)/.genpercept_demo

@@ -81,6 +81,7 @@ setup(
     install_requires=read_requirements('runtime'),
     extras_require=dict(
         lite=['mmcv-lite==2.1.0'],
+        dis=read_requirements('dis'),
         mini=read_requirements('mini'),
         hosts=read_requirements('hosts'),
         tests=read_requirements('tests')),

@@ -26,6 +26,7 @@ PACKAGES = (
     ('opencv-python', 'cv2', True, INSTALL),
     ('h5py', 'h5py', True, INSTALL),
     ('mitsuba', 'mitsuba', False, f'{INSTALL} --groups mini'),
+    ('pysodmetrics', 'py_sod_metrics', False, f'{INSTALL} --groups dis'),
 )
 
 

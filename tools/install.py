@@ -53,9 +53,9 @@ def main():
         '--groups',
         nargs='*',
         default=[],
-        choices=['hosts', 'mini', 'tests'],
-        help='what to install beside the runtime: hosts (mmdet, mmpose), '
-        'mini (renderer of mini-Hypersim), tests')
+        choices=['dis', 'hosts', 'mini', 'tests'],
+        help='what to install beside the runtime: dis (PySODMetrics), hosts '
+        '(mmdet, mmpose), mini (renderer of mini-Hypersim), tests')
     parser.add_argument(
         '--pip-args', default='', help='further arguments of pip install')
     args = parser.parse_args()
@@ -79,6 +79,8 @@ def main():
         if ('hosts' in args.groups and sys.version_info < (3, 12)
                 and not installed_version('mmpose')):
             pip('--no-deps', 'mmpose', *extra)
+        if 'dis' in args.groups and not installed_version('pysodmetrics'):
+            pip('--no-deps', 'pysodmetrics', *extra)
     pip('--no-deps', '--no-build-isolation', '-q', '-e', '.')
 
 

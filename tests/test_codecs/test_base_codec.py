@@ -1,5 +1,6 @@
 """A task is a codec: README's example, in one file, trains and evaluates."""
 import os.path as osp
+import re
 
 import cv2
 import numpy as np
@@ -9,42 +10,65 @@ from conftest import ROOT
 from genpercept_mm.codecs import BaseDenseCodec
 
 
-def toy_task():
-    """The Python block of README's section on new tasks."""
+def blocks_of(section):
+    """The Python blocks of a section of README."""
     with open(osp.join(ROOT, 'README.md')) as file:
-        text = file.read()
-    section = text[text.index('## Add a task'):]
-    return section.split('```python\n')[1].split('```')[0]
+        text = file.read().split(f'## {section}\n')[1].split('\n## ')[0]
+    return [part.split('```')[0] for part in text.split('```python\n')[1:]]
+
+
+def write_pairs(folder, labels):
+    """Random pictures, and how far apart their channels are as labels."""
+    rng = np.random.default_rng(0)
+    for kind in ('images', labels):
+        (folder / kind).mkdir(parents=True)
+    for index in range(4):
+        image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
+        cv2.imwrite(str(folder / f'images/{index}.png'), image)
+        cv2.imwrite(str(folder / f'{labels}/{index}.png'),
+                    image.max(2) - image.min(2))
+
+
+OPTIONS = [
+    '--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
+    'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.persistent_workers=False',
+    'train_dataloader.batch_size=2', 'default_hooks.logger.interval=1']
 
 
 def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
         tmp_path, run_python):
     """Under 60 lines, no edit elsewhere, through tools/train.py."""
-    task = toy_task()
-    assert len(task.strip().split('\n')) < 60
-    for kind in ('images', 'labels'):
-        (tmp_path / 'data' / kind).mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for index in range(4):
-        image = rng.integers(0, 255, (48, 64, 3), dtype=np.uint8)
-        cv2.imwrite(str(tmp_path / f'data/images/{index}.png'), image)
-        cv2.imwrite(str(tmp_path / f'data/labels/{index}.png'),
-                    image.max(2) - image.min(2))
-    config = tmp_path / 'toy.py'
-    config.write_text(
-        task.replace('configs/', f'{ROOT}/configs/').replace(
-            'data/toy', str(tmp_path / 'data')))
+    module, config = blocks_of('Add a task')
+    assert len((module + config).strip().split('\n')) < 60
+    write_pairs(tmp_path / 'toy', 'labels')
+    (tmp_path / 'saturation.py').write_text(module)
+    (tmp_path / 'config.py').write_text(
+        config.replace('configs/', f'{ROOT}/configs/').replace(
+            'data/toy', str(tmp_path / 'toy')))
     done = run_python(
-        'tools/train.py', str(config), '--work-dir', str(tmp_path / 'work'),
-        '--cfg-options', 'train_cfg.max_iters=2', 'train_cfg.val_interval=2',
-        'train_dataloader.num_workers=0', 'val_dataloader.num_workers=0',
-        'train_dataloader.persistent_workers=False',
-        'val_dataloader.persistent_workers=False',
-        'train_dataloader.batch_size=2', 'default_hooks.logger.interval=1')
+        'tools/train.py', tmp_path / 'config.py', '--work-dir',
+        tmp_path / 'work', *OPTIONS, python_path=[str(tmp_path)])
     text = done.stdout + done.stderr
     assert 'decode.loss_mse' in text
-    assert 'mad:' in text
-    assert list((tmp_path / 'work').rglob('*.png'))
+    assert 'mae: ' in text
+    assert list((tmp_path / 'work').rglob('vis_image/*.png'))
+
+
+def test_fine_tuning_on_two_folders_as_the_readme_says(tmp_path, run_python):
+    config, = blocks_of('Fine-tune on your data')
+    assert len(config.strip().split('\n')) < 15
+    write_pairs(tmp_path / 'mine', 'masks')
+    config = config.replace(
+        'configs/genpercept_vae_p3m10k-matting.py',
+        f'{ROOT}/configs/mini/genpercept_vae_mini-p3m10k-matting.py').replace(
+            'data/mine', str(tmp_path / 'mine'))
+    (tmp_path / 'config.py').write_text(
+        re.sub("load_from = '.*'", 'load_from = None', config))
+    done = run_python('tools/train.py', tmp_path / 'config.py', '--work-dir',
+                      tmp_path / 'work', *OPTIONS)
+    assert 'sad: ' in done.stdout + done.stderr
 
 
 def test_names_follow_from_label_and_quantity():

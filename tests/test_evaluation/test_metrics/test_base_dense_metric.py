@@ -59,7 +59,8 @@ def test_samples_of_the_named_data_set_count():
 
 
 def test_unknown_data_set_lists_those_seen():
-    with pytest.raises(ValueError, match=r"'nyu',\); names seen: \['a', 'b'\]"):
+    with pytest.raises(
+            ValueError, match=r"'nyu',\); names seen: \['a', 'b'\]"):
         evaluate(MeanErrorMetric(dataset_name='nyu'),
                  [sample(name='b'), sample(name='a')])
 
