@@ -11,7 +11,7 @@ from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
-from mmengine.registry import Registry
+from mmengine.registry import Registry, build_from_cfg
 
 
 def _child(name, parent, *locations):
@@ -22,9 +22,17 @@ def _child(name, parent, *locations):
         locations=[f'genpercept_mm.{location}' for location in locations])
 
 
+def _build_codec(cfg, registry):
+    """Build in this scope: hosts have no codecs to look for."""
+    return build_from_cfg(dict(cfg, _scope_='genpercept_mm'), registry)
+
+
 # A dense task: raw label -> network target -> quantity -> picture
 CODECS = Registry(
-    'codec', scope='genpercept_mm', locations=['genpercept_mm.codecs'])
+    'codec',
+    build_func=_build_codec,
+    scope='genpercept_mm',
+    locations=['genpercept_mm.codecs'])
 # Backbones, heads, data preprocessors, losses, estimators
 MODELS = _child('model', MMENGINE_MODELS, 'models')
 # Data sets and their transforms
