@@ -1,5 +1,5 @@
 # Table 7, angular loss. The official config mixes in normals of Virtual KITTI
-# 2, which that data set does not have; appendix H.2 says Hypersim only.
+# 2, made in an unpublished way; appendix H.2 says Hypersim only.
 _base_ = [
     '_base_/models/genpercept_vae.py', '_base_/datasets/hypersim_normal.py',
     '_base_/schedules/genpercept_30k.py', '_base_/dense_runtime.py'

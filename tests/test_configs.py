@@ -242,7 +242,8 @@ def test_data_sets_are_found_at_their_documented_places(config):
     config for config in DENSE if 'mini' not in config])
 def test_every_test_set_has_an_evaluator_of_its_own(config):
     cfg = load(config)
-    if config.endswith('-seg.py'):
+    if '-seg' in config:
+        assert cfg.test_evaluator.type == 'genpercept_mm.SegIoUMetric'
         return
     names = set()
     for dataset in data_sets(cfg.test_dataloader.dataset):

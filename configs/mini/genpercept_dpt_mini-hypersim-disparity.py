@@ -2,7 +2,7 @@
 # 128 x 96, see tools/dataset_converters/mini_hypersim.py), from random weights
 _base_ = [
     '../_base_/models/genpercept_dpt_mini.py',
-    '../_base_/schedules/mini.py', '../_base_/dense_runtime.py'
+    '../_base_/schedules/mini_dense.py', '../_base_/dense_runtime.py'
 ]
 codec = dict(type='AffineDepthCodec', space='disparity')
 model = dict(

@@ -17,6 +17,7 @@ import os.path as osp
 import sys
 import time
 from collections import namedtuple
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from mmengine.utils import ProgressBar
 from genpercept_mm.utils.files import write_whole
 
 from .parts import Subject
-from .portraits import PORTRAITS
+from .portraits import PORTRAITS, foliage, person, toy
 from .shots import portrait_shot, structure_shot
 from .structures import STRUCTURES
 from ..mini_hypersim.rooms import make_room
@@ -34,7 +35,10 @@ from ..mini_hypersim.rooms import make_room
 PARAMETERS_JSON = 'mini_objects.json'
 
 #: Raised when the same parameters would give other subjects or pictures.
-RECIPE = 1
+RECIPE = 2
+
+#: What DIS5K's pictures without a level of detail show beside structures.
+SOLIDS = (person, toy, foliage)
 
 #: One folder of pictures: its path, its sub-folders, its share of the
 #: frames and the level of detail of its subjects, None for all levels.
@@ -112,7 +116,7 @@ def plan_frames(kind, num_frames, seed, frames_per_room):
                             split_frames(kind, num_frames)):
         # levels of detail are compared on the same kinds of subjects
         subjects = _draw_subjects(kind, np.random.default_rng(
-            seed) if split.detail else rng, count)
+            seed) if split.detail else rng, count, split.detail)
         for place, subject in enumerate(subjects):
             number = len(frames)
             if place and place % frames_per_room == 0:
@@ -121,7 +125,7 @@ def plan_frames(kind, num_frames, seed, frames_per_room):
             if kind == 'matting':
                 name = f'p_{number:08x}'
             else:
-                title = STRUCTURES[subject].__name__.title()
+                title = (STRUCTURES + SOLIDS)[subject].__name__.title()
                 name = f'1#Object#{subject + 1}#{title}#{number:04d}'
             frames.append(PlannedFrame(
                 f'{split.folder}/{split.images}/{name}.jpg',
@@ -131,15 +135,24 @@ def plan_frames(kind, num_frames, seed, frames_per_room):
     return frames
 
 
-def _draw_subjects(kind, rng, count):
+def _draw_subjects(kind, rng, count, detail):
     """Draw the builder of each frame of a split; (count,) indices."""
     if kind == 'matting':
         return rng.choice(len(PORTRAITS), count,
                           p=[weight for _, weight in PORTRAITS])
-    # one of each before any comes again
-    rounds = -(-count // len(STRUCTURES))
-    return np.concatenate([rng.permutation(len(STRUCTURES))
-                           for _ in range(rounds)])[:count]
+    structures = _rounds(rng, len(STRUCTURES), count)
+    if detail:
+        return structures
+    # every other one is solid: thin structures alone are hardly more than
+    # nothing, by their area
+    solids = _rounds(rng, len(SOLIDS), count) + len(STRUCTURES)
+    return np.where(np.arange(count) % 2, solids, structures)
+
+
+def _rounds(rng, kinds, count):
+    """Draw one of each kind before any comes again."""
+    return np.concatenate([rng.permutation(kinds)
+                           for _ in range(-(-count // kinds))])[:count]
 
 
 def compose_shot(kind, frame, room, seed, aspect):
@@ -159,6 +172,11 @@ def compose_shot(kind, frame, room, seed, aspect):
     if kind == 'matting':
         subject = PORTRAITS[frame.subject][0](rng)
         return portrait_shot(room, frame.view, subject, rng, aspect)
+    if frame.subject >= len(STRUCTURES):
+        subject = SOLIDS[frame.subject - len(STRUCTURES)](rng)
+        shot = portrait_shot(room, frame.view, subject, rng, aspect)
+        # masks are of sharp objects
+        return replace(shot, aperture=0.0, slide=np.zeros(3))
     item = STRUCTURES[frame.subject](rng, frame.detail)
     return structure_shot(room, Subject(item, *item.bounds()), rng, aspect)
 

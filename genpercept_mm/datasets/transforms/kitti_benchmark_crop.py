@@ -23,6 +23,10 @@ class KITTIBenchmarkCrop(BaseTransform):
     - img, the maps of seg_fields
     - img_shape, ori_shape: (352, 1216)
 
+    Added Keys:
+
+    - crop_box (tuple[int]): (top, bottom, left, right) in the file
+
     Raises:
         ValueError: If the image is smaller than the crop, or a map has
             another size than the image.
@@ -57,4 +61,6 @@ class KITTIBenchmarkCrop(BaseTransform):
             # a copy, so that the whole map is not kept alive
             results[key] = results[key][window].copy()
         results['img_shape'] = results['ori_shape'] = CROP_SIZE
+        results['crop_box'] = (top, top + CROP_SIZE[0], left,
+                               left + CROP_SIZE[1])
         return results

@@ -9,7 +9,7 @@ from genpercept_mm.registry import TRANSFORMS
 
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape',
              'pad_shape', 'scale_factor', 'flip', 'flip_direction',
-             'reduce_zero_label', 'dataset_name', 'sample_name')
+             'reduce_zero_label', 'dataset_name', 'sample_name', 'crop_box')
 
 
 @TRANSFORMS.register_module()

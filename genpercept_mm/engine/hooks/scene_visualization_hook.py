@@ -8,12 +8,13 @@ from genpercept_mm.registry import HOOKS
 
 @HOOKS.register_module()
 class SceneVisualizationHook(SegVisualizationHook):
-    """mmseg's ``SegVisualizationHook`` for Hypersim's files.
+    """mmseg's ``SegVisualizationHook`` for Hypersim's and KITTI's files.
 
-    Pictures are named by scene, camera and frame, where the stock hook
-    would overwrite one scene's ``frame.0000`` with the next one's, and
-    images may come from ``color.hdf5``. Testing needs no training data. Takes
-    the arguments of mmseg's hook.
+    Pictures are named by data set and sample, or by scene, camera and frame,
+    where the stock hook would overwrite one scene's ``frame.0000`` with the
+    next one's. Images may come from ``color.hdf5``, and are cut where the
+    pipeline has cut them (``crop_box``). Testing needs no training data.
+    Takes the arguments of mmseg's hook.
     """
 
     def _after_iter(self, runner, batch_idx, data_batch, outputs,
@@ -25,8 +26,11 @@ class SceneVisualizationHook(SegVisualizationHook):
             path = output.img_path
             image = (read_color(path) if path.endswith('.hdf5') else
                      mmcv.imread(path, channel_order='rgb'))
+            if 'crop_box' in output:
+                top, bottom, left, right = output.crop_box
+                image = image[top:bottom, left:right]
             self._visualizer.add_datasample(
-                f'{mode}_{frame_name(path)}',
+                f'{mode}_{_name(output)}',
                 image,
                 data_sample=output,
                 show=self.show,
@@ -34,3 +38,11 @@ class SceneVisualizationHook(SegVisualizationHook):
                 # asking a test-only runner for its iteration makes it build
                 # the training data
                 step=0 if mode == 'test' else runner.iter)
+
+
+def _name(sample):
+    """Name a sample uniquely among all data sets of a test."""
+    if 'sample_name' not in sample:
+        return frame_name(sample.img_path)
+    return '_'.join([sample.dataset_name,
+                     *sample.sample_name.replace('\\', '/').split('/')])

@@ -30,6 +30,7 @@ def test_bottom_and_middle(size, top, left):
     assert depth[-1, -1] == (size[0] - 1) * 10000 + left + 1215
     assert results['gt_depth_mask'][0, 0] == (left % 2 == 0)
     assert results['img'][0, 0].tolist() == [top, left, 0]
+    assert results['crop_box'] == (top, size[0], left, left + 1216)
 
 
 def test_small_images_are_named():

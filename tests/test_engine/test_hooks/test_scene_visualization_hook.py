@@ -1,11 +1,21 @@
 from types import SimpleNamespace
 from unittest.mock import MagicMock
 
+import cv2
 import numpy as np
 import pytest
 
 from genpercept_mm.datasets.hypersim_layout import frame_path, read_color
 from genpercept_mm.engine import SceneVisualizationHook
+
+from mmseg.structures import SegDataSample  # isort: skip
+
+
+@pytest.fixture(autouse=True)
+def visualizer():
+    """mmseg's hook asks for the one that the Runner has made."""
+    from mmengine.visualization import Visualizer
+    return Visualizer.get_instance('scene_visualization_hook')
 
 
 @pytest.mark.parametrize('kind', ['tonemap', 'color'])
@@ -16,7 +26,7 @@ def test_pictures_of_all_scenes_get_names_of_their_own(hypersim_root, kind):
              for i in (1, 2, 3)]
     hook.after_val_iter(
         SimpleNamespace(iter=7), 0, {},
-        [SimpleNamespace(img_path=path) for path in paths])
+        [SegDataSample(metainfo=dict(img_path=path)) for path in paths])
     calls = hook._visualizer.add_datasample.call_args_list
     assert [call.args[0] for call in calls] == [
         f'val_ai_00{i}_001_cam_00_fr0000' for i in (1, 2, 3)]
@@ -38,6 +48,23 @@ def test_every_interval_and_only_when_drawing(hypersim_root):
         for index in range(4):
             hook.after_test_iter(
                 SimpleNamespace(iter=0), index, {},
-                [SimpleNamespace(img_path=path)])
+                [SegDataSample(metainfo=dict(img_path=path))])
         drawn.append(hook._visualizer.add_datasample.call_count)
     assert drawn == [2, 0]
+
+
+def test_samples_of_several_sets_are_told_apart_and_cut(tmp_path):
+    """KITTI repeats file names from drive to drive, and is cropped."""
+    image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
+    path = str(tmp_path / '0000000069.png')
+    cv2.imwrite(path, image[..., ::-1])
+    hook = SceneVisualizationHook(draw=True, interval=1)
+    hook._visualizer = MagicMock()
+    hook.after_test_iter(SimpleNamespace(iter=0), 0, {}, [
+        SegDataSample(metainfo=dict(
+            img_path=path, dataset_name='kitti', crop_box=(1, 9, 2, 11),
+            sample_name=f'drive_{i}/0000000069')) for i in (1, 2)])
+    calls = hook._visualizer.add_datasample.call_args_list
+    assert [call.args[0] for call in calls] == [
+        f'test_kitti_drive_{i}_0000000069' for i in (1, 2)]
+    np.testing.assert_array_equal(calls[0].args[1], image[1:9, 2:11])
