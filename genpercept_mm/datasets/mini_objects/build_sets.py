@@ -140,19 +140,22 @@ def _draw_subjects(kind, rng, count, detail):
     if kind == 'matting':
         return rng.choice(len(PORTRAITS), count,
                           p=[weight for _, weight in PORTRAITS])
-    structures = _rounds(rng, len(STRUCTURES), count)
     if detail:
-        return structures
+        return _rounds(rng, len(STRUCTURES), count)
     # every other one is solid: thin structures alone are hardly more than
     # nothing, by their area
-    solids = _rounds(rng, len(SOLIDS), count) + len(STRUCTURES)
-    return np.where(np.arange(count) % 2, solids, structures)
+    subjects = np.empty(count, int)
+    subjects[::2] = _rounds(rng, len(STRUCTURES), len(subjects[::2]))
+    subjects[1::2] = len(STRUCTURES) + _rounds(
+        rng, len(SOLIDS), len(subjects[1::2]))
+    return subjects
 
 
 def _rounds(rng, kinds, count):
     """Draw one of each kind before any comes again."""
-    return np.concatenate([rng.permutation(kinds)
-                           for _ in range(-(-count // kinds))])[:count]
+    rounds = max(-(-count // kinds), 1)
+    return np.concatenate(
+        [rng.permutation(kinds) for _ in range(rounds)])[:count]
 
 
 def compose_shot(kind, frame, room, seed, aspect):
@@ -249,9 +252,8 @@ def _build_kind(root, kind, frames, parameters):
     for frame in _tracked(missing, osp.basename(root)):
         if frame.room != current:
             current, shapes = frame.room, {}
-            views = (parameters['frames_per_room'] if kind == 'matting'
-                     else 1)
-            room = make_room(parameters['seed'], current, views)
+            room = make_room(parameters['seed'], current,
+                             parameters['frames_per_room'])
         _render_frame(root, kind, frame, room, parameters, shapes)
     print_log(f'mini objects: rendered {len(missing)} of {len(frames)} '
               f'frames into {root}.')
