@@ -5,7 +5,8 @@ process: AutoencoderKL.encode and UNet2DConditionModel for the stem and the
 U-Net, and, with --train, a hand-written loop with the same heads and losses
 on features that forward hooks collect. It also runs the U-Net's two output
 layers, which ours leaves out where no latent is asked for. Weights are random:
-speed does not depend on them, so nothing is downloaded.
+speed does not depend on them, so nothing is downloaded. With --loader, the
+training data of the config are read too, to see whether they keep up.
 """
 import argparse
 import gc
@@ -20,6 +21,7 @@ from mmengine.structures import PixelData
 
 import genpercept_mm  # noqa: F401, compat acts before the host's models
 
+UP_BLOCKS, LATENT = (0, 1, 2, 3), (4, )
 DTYPES = dict(fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
 
 
@@ -37,6 +39,9 @@ def parse_args():
         help='autocast to this type')
     parser.add_argument(
         '--train', action='store_true', help='also time training iterations')
+    parser.add_argument(
+        '--loader', action='store_true',
+        help="also time the config's train_dataloader; its data must be there")
     parser.add_argument(
         '--iters', type=int, default=10, help='timed repetitions')
     parser.add_argument(
@@ -133,6 +138,7 @@ class PlainDiffusers(torch.nn.Module):
         self.prompt_embeds = backbone.prompt_embeds
         self.timestep = backbone.timestep
         self.scaling_factor = backbone.scaling_factor
+        self.gives_latent = backbone.out_indices == LATENT
         self.features = {}
         for index, block in enumerate(reversed(self.unet.up_blocks)):
             block.register_forward_hook(
@@ -151,37 +157,50 @@ class PlainDiffusers(torch.nn.Module):
         with torch.set_grad_enabled(torch.is_grad_enabled() and any(
                 p.requires_grad for p in self.vae.parameters())):
             latent = self.encode(x)
-        self.run_unet(latent)
+        output = self.run_unet(latent)
+        if self.gives_latent:
+            return (-output, )
         return tuple(self.features[index] for index in range(4))
 
 
 def build(cfg, device):
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     cfg.model.backbone.pretrained = None
+    if 'pretrained' in cfg.model.decode_head:
+        cfg.model.decode_head.pretrained = None
     backbone = cfg.model.backbone
-    if (tuple(backbone.get('out_indices', (0, 1, 2, 3))) != (0, 1, 2, 3)
+    if (tuple(backbone.get('out_indices', UP_BLOCKS)) not in (UP_BLOCKS,
+                                                              LATENT)
             or backbone.get('feature_type', 'post_upsample') !=
             'post_upsample' or backbone.get('lora_rank', 0)):
         raise ValueError(
             'benchmark.py compares with plain diffusers, which has no LoRA '
-            'and gives all four up blocks after their up-samplers; set '
-            "out_indices=(0, 1, 2, 3), feature_type='post_upsample' and "
+            'and gives the latent, or all four up blocks after their '
+            'up-samplers; set out_indices=(0, 1, 2, 3) or (4, ), '
+            "feature_type='post_upsample' and "
             'lora_rank=0.')
     return MODELS.build(cfg.model).to(device)
 
 
-def make_batch(args, num_classes):
+def make_batch(args, model):
     from mmseg.structures import SegDataSample
     height, width = args.shape
-    shape = (args.batch_size, height, width)
     images = torch.randint(0, 256, (args.batch_size, 3, height, width),
                            dtype=torch.uint8)
-    labels = torch.randint(0, num_classes, shape)
+    codec = getattr(model, 'codec', None)
     samples = []
-    for label in labels:
+    for _ in images:
         sample = SegDataSample(metainfo=dict(
             ori_shape=(height, width), img_shape=(height, width)))
-        sample.gt_sem_seg = PixelData(data=label[None])
+        if codec is None:
+            sample.gt_sem_seg = PixelData(data=torch.randint(
+                0, model.decode_head.num_classes, (1, height, width)))
+        else:
+            sample.set_data(dict(
+                gt_target=PixelData(data=torch.rand(
+                    codec.channels, height, width) * 2 - 1),
+                gt_target_mask=PixelData(
+                    data=torch.ones(1, height, width, dtype=torch.bool))))
         samples.append(sample)
     return dict(inputs=list(images), data_samples=samples)
 
@@ -217,8 +236,7 @@ def time_training(model, peer, batch, clock):
 
     def losses_of(extract):
         features = extract(x)
-        losses = dict(model.decode_head.loss(features, samples,
-                                             model.train_cfg))
+        losses = dict(model._decode_head_forward_train(features, samples))
         if model.with_auxiliary_head:
             auxiliary = model.auxiliary_head.loss(features, samples,
                                                   model.train_cfg)
@@ -250,6 +268,31 @@ def time_training(model, peer, batch, clock):
     return dict(train=clock.compare(*steps), memory=memory)
 
 
+def time_loader(cfg, args, step_seconds):
+    """Print how many images the training data bring per second.
+
+    Args:
+        cfg (Config): Its ``train_dataloader`` is built as the Runner does.
+        args (Namespace): iters, warmup.
+        step_seconds (float | None): Of a training iteration.
+    """
+    from mmengine.runner import Runner
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    batches = iter(loader)
+    counts = []
+    for index in range(args.warmup + args.iters):
+        if index == args.warmup:
+            start = time.perf_counter()
+        counts.append(len(next(batches)['inputs']))
+    rate = sum(counts[args.warmup:]) / (time.perf_counter() - start)
+    print(f'\nloader, {cfg.train_dataloader.num_workers} workers'
+          f'\nimages per second     {rate:>12.2f}')
+    if step_seconds is not None:
+        needed = args.batch_size / step_seconds
+        print(f'training iterations   {needed:>12.2f}'
+              f'\nratio                 {rate / needed:>12.2f}')
+
+
 def show(name, rows, batch_size, cuda):
     print(f'\n{name:<22}{"ours":>12}{"diffusers":>12}{"ratio":>8}')
     labels = dict(
@@ -279,7 +322,7 @@ def main():
     clock = Clock(args)
     model = build(cfg, args.device)
     peer = PlainDiffusers(model.backbone)
-    batch = make_batch(args, model.decode_head.num_classes)
+    batch = make_batch(args, model)
     device = (torch.cuda.get_device_name() if clock.cuda
               else f'CPU, {torch.get_num_threads()} threads')
     print(f'{args.config}\n{device}, torch {torch.__version__}, '
@@ -287,9 +330,13 @@ def main():
           f'{args.shape[0]} x {args.shape[1]}, median of {args.iters}')
     show('inference', time_inference(model, peer, batch, clock),
          args.batch_size, clock.cuda)
+    step_seconds = None
     if args.train:
-        show('training', time_training(model, peer, batch, clock),
-             args.batch_size, clock.cuda)
+        rows = time_training(model, peer, batch, clock)
+        show('training', rows, args.batch_size, clock.cuda)
+        step_seconds = rows['train'][0]
+    if args.loader:
+        time_loader(cfg, args, step_seconds)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,3 @@
 from .dense_estimator import DenseEstimator
-from .dense_tta_model import DenseTTAModel
 
-__all__ = ['DenseEstimator', 'DenseTTAModel']
+__all__ = ['DenseEstimator']

@@ -236,8 +236,6 @@ class DenseEstimator(EncoderDecoder):
             if meta.get('flip'):
                 output = self._mirror(output)
             output = _resize(output, meta['ori_shape'][:2])
-            if self.test_cfg.get('keep_output'):
-                sample.set_data(dict(pred_output=PixelData(data=output[0])))
             sample.set_data({
                 self.codec.pred_field:
                 PixelData(data=self.codec.decode(output)[0])
