@@ -8,8 +8,12 @@ codec = dict(type='MatteCodec')
 model = dict(
     decode_head=dict(
         codec=codec,
-        loss_decode=dict(type='genpercept_mm.MaskedMSELoss',
-                         loss_weight=1.0)))
+        # a small network in short training blurs what it is unsure of; L1
+        # keeps the background empty
+        loss_decode=[
+            dict(type='genpercept_mm.MaskedMSELoss', loss_weight=1.0),
+            dict(type='genpercept_mm.MaskedL1Loss', loss_weight=1.0)
+        ]))
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='genpercept_mm.LoadAlpha'),

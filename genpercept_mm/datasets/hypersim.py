@@ -1,5 +1,4 @@
 """Hypersim with NYU40 semantic labels."""
-import os
 import os.path as osp
 
 from mmengine.logging import print_log
@@ -8,6 +7,7 @@ from mmseg.datasets import BaseSegDataset
 from genpercept_mm.registry import DATASETS
 from genpercept_mm.utils.nyu40 import NYU40
 
+from .file_listing import FileListing
 from .hypersim_layout import SPLIT_CSV, frame_path, read_split_csv
 
 IMAGES = ('tonemap', 'color')
@@ -96,11 +96,11 @@ class HypersimDataset(BaseSegDataset):
                 f'HypersimDataset: data_root {self.data_root!r} does not '
                 f'exist; {TREE}')
         frames = read_split_csv(self.ann_file, self.split)
-        samples, absent, listings = [], [], {}
+        samples, absent, listing = [], [], FileListing()
         for frame in frames:
             paths = [frame_path(self.data_root, *frame, kind)
                      for kind in (self.image, 'semantic')]
-            lacking = [path for path in paths if not _exists(path, listings)]
+            lacking = [path for path in paths if not listing.exists(path)]
             if lacking:
                 absent.append((frame, lacking[0]))
                 continue
@@ -125,13 +125,3 @@ class HypersimDataset(BaseSegDataset):
                 f'{self.split} frames whose files are missing',
                 logger='current')
         return samples
-
-
-def _exists(path, listings):
-    """Look a file up with one directory listing per folder: 120,000 single
-    look-ups take minutes on a network file system."""
-    folder, name = osp.split(path)
-    if folder not in listings:
-        listings[folder] = (
-            frozenset(os.listdir(folder)) if osp.isdir(folder) else ())
-    return name in listings[folder]

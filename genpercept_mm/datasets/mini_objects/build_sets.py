@@ -35,7 +35,7 @@ from ..mini_hypersim.rooms import make_room
 PARAMETERS_JSON = 'mini_objects.json'
 
 #: Raised when the same parameters would give other subjects or pictures.
-RECIPE = 2
+RECIPE = 3
 
 #: What DIS5K's pictures without a level of detail show beside structures.
 SOLIDS = (person, toy, foliage)
@@ -142,12 +142,10 @@ def _draw_subjects(kind, rng, count, detail):
                           p=[weight for _, weight in PORTRAITS])
     if detail:
         return _rounds(rng, len(STRUCTURES), count)
-    # every other one is solid: thin structures alone are hardly more than
+    # three of four are solid: thin structures alone are hardly more than
     # nothing, by their area
-    subjects = np.empty(count, int)
-    subjects[::2] = _rounds(rng, len(STRUCTURES), len(subjects[::2]))
-    subjects[1::2] = len(STRUCTURES) + _rounds(
-        rng, len(SOLIDS), len(subjects[1::2]))
+    subjects = len(STRUCTURES) + _rounds(rng, len(SOLIDS), count)
+    subjects[::4] = _rounds(rng, len(STRUCTURES), len(subjects[::4]))
     return subjects
 
 
