@@ -179,17 +179,21 @@ def test_runner_parts_build(config):
             ROOT_METRICS.build(metric)
 
 
-@pytest.mark.parametrize('config', [
-    'configs/genpercept_upernet_hypersim.py',
-    'configs/genpercept_vae_hypersim-vkitti2-depth.py'])
-def test_paper_schedule_takes_the_published_learning_rates(config):
+@pytest.mark.parametrize('config, images', [
+    ('configs/genpercept_upernet_hypersim.py', 4),
+    ('configs/genpercept_vae_hypersim-vkitti2-depth.py', 8),
+    # eight GPUs
+    ('configs/_base_/schedules/genpercept_30k_accu1.py', 32)])
+def test_paper_schedule_takes_the_published_learning_rates(config, images):
     """REFERENCE 3.1 in optimizer steps, but for the first, which is 0 in
-    the official code; one micro batch is 1/8 or 1/4 of a step."""
+    the official code; one micro batch is 1/8, 1/4 or all of a step."""
     from mmengine.registry import PARAM_SCHEDULERS
-    cfg = load(config)
+    cfg = Config.fromfile(config)
     accumulated = cfg.optim_wrapper.accumulative_counts
     assert cfg.train_cfg.max_iters == 30000 * accumulated
-    assert cfg.train_dataloader.batch_size * accumulated == 32
+    assert images * accumulated == 32
+    if 'train_dataloader' in cfg:
+        assert cfg.train_dataloader.batch_size == images
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], 3e-5)
     schedulers = [PARAM_SCHEDULERS.build(dict(s, optimizer=optimizer))
                   for s in cfg.param_scheduler]

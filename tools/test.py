@@ -50,9 +50,10 @@ def set_output(cfg, out):
     elif cfg.get('default_scope') == 'mmseg':
         for evaluator in evaluators:
             # several data sets may have files of the same name
-            names = evaluator.get('dataset_name') or ''
-            evaluator.output_dir = osp.join(
-                out, names if isinstance(names, str) else '+'.join(names))
+            name = evaluator.get('dataset_name') or ''
+            # one over several sets comes beside those of each
+            if isinstance(name, str):
+                evaluator.output_dir = osp.join(out, name)
     else:
         raise ValueError('--out must be a .pkl file for configs of '
                          f'{cfg.get("default_scope")}, got {out!r}.')

@@ -7,6 +7,8 @@ from .base_codec import BaseDenseCodec
 
 SPACES = ('depth', 'disparity')
 NORMALIZERS = ('quantile', 'minmax')
+# metres; the inverse of less would overflow
+SMALLEST = 1e-6
 
 
 @CODECS.register_module()
@@ -83,7 +85,7 @@ class AffineDepthCodec(BaseDenseCodec):
         if depth.ndim != 2:
             raise ValueError('AffineDepthCodec: a depth map must be (H, W), '
                              f'got {depth.shape}.')
-        usable = np.isfinite(depth) & (depth > 0)
+        usable = np.isfinite(depth) & (depth > SMALLEST)
         valid = usable if mask is None else usable & mask.astype(bool)
         low, high = (np.quantile(depth[valid], self.quantiles)
                      if valid.any() else (0, 0))

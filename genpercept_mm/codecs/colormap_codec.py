@@ -25,7 +25,8 @@ class ColormapCodec(BaseDenseCodec):
         stretch (bool): Encode as the official code does: unlabelled pixels
             are black and count, and the colours of an image are stretched
             from their smallest to their largest value, over all channels.
-            Defaults to False.
+            The stretch depends on the image, so decoding cannot undo it:
+            images without black and white lose classes. Defaults to False.
 
     Raises:
         ValueError: If the palette is unknown or not (K, 3) in 0..255.
@@ -44,7 +45,8 @@ class ColormapCodec(BaseDenseCodec):
             palette = PALETTES[palette]
         colors = np.array(palette)
         if colors.ndim != 2 or colors.shape[1] != 3 or (
-                colors.min() < 0 or colors.max() > 255):
+                not np.issubdtype(colors.dtype, np.integer)
+                or colors.min() < 0 or colors.max() > 255):
             raise ValueError('ColormapCodec: a palette is one RGB triple in '
                              f'0..255 for each class, got {palette!r}.')
         if len(np.unique(colors, axis=0)) < len(colors):
@@ -65,10 +67,10 @@ class ColormapCodec(BaseDenseCodec):
         return 'pred_sem_seg'
 
     def _paint(self, ids):
-        table = np.zeros((256, 3), np.uint8)
-        table[:len(self.palette)] = self.palette
-        known = (ids >= 0) & (ids < len(self.palette))
-        return table[np.where(known, ids, 255)]
+        table = np.concatenate([self.palette, np.zeros((1, 3), np.uint8)])
+        known = (ids >= 0) & (ids < len(self.palette)) & (
+            ids != self.ignore_index)
+        return table[np.where(known, ids, -1)]
 
     def encode(self, label, mask=None):
         """Paint a label.
@@ -96,7 +98,7 @@ class ColormapCodec(BaseDenseCodec):
                 f' or {self.ignore_index}, got {ids[labelled].min()} to '
                 f'{ids[labelled].max()}; set palette to the one of the data '
                 'set.')
-        colors = self._paint(np.where(labelled, ids, 255)).astype(np.float32)
+        colors = self._paint(ids).astype(np.float32)
         valid = labelled if mask is None else labelled & mask.astype(bool)
         low, high = 0., 255.
         if self.stretch:

@@ -66,7 +66,7 @@ class NormalCodec(BaseDenseCodec):
         Returns:
             Tensor: (N, 3, H, W).
         """
-        output = output.clamp(-1, 1)
+        output = output.float().clamp(-1, 1)
         if not self.normalize:
             return output
         return output / output.norm(dim=1, keepdim=True).clamp(min=1e-8)

@@ -38,6 +38,8 @@ class BaseDenseDataset(BaseDataset):
         missing (str): What to do when files of samples are absent:
             ``'raise'``, or ``'skip'`` for a partial download. Defaults to
             'raise'.
+        max_samples (int, optional): Keep that many, evenly spread over the
+            list. Defaults to None (all).
         **kwargs: Arguments of mmengine's ``BaseDataset``.
 
     Raises:
@@ -59,6 +61,7 @@ class BaseDenseDataset(BaseDataset):
                  data_root='',
                  ann_file='',
                  missing='raise',
+                 max_samples=None,
                  **kwargs):
         name = type(self).__name__
         own = inspect.signature(type(self)).parameters
@@ -80,6 +83,10 @@ class BaseDenseDataset(BaseDataset):
                              f'{labels!r}.')
         self.check_choice('missing', missing, ('raise', 'skip'))
         self.missing = missing
+        if max_samples is not None and max_samples < 1:
+            raise ValueError(f'{name}: max_samples must be positive, got '
+                             f'{max_samples}.')
+        self.max_samples = max_samples
         super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
 
     @classmethod
@@ -159,7 +166,10 @@ class BaseDenseDataset(BaseDataset):
                 f'{name}: skips {len(absent)} of {total} samples whose files '
                 f'are missing, such as {absent[0]}',
                 logger='current')
-        return samples
+        if self.max_samples is None or self.max_samples >= len(samples):
+            return samples
+        return [samples[index * len(samples) // self.max_samples]
+                for index in range(self.max_samples)]
 
     def prepare_data(self, idx):
         """Run the pipeline; a sample that fails is never replaced.

@@ -40,8 +40,10 @@ class FolderPairsDataset(BaseDenseDataset):
     Args:
         img_dir (str): Folder of the images, absolute or relative to
             ``data_root``.
-        label_dir (str): Folder of the labels, likewise. May be the same.
-        label (str): ``'depth'``, ``'normal'``, ``'alpha'`` or ``'seg'``.
+        label_dir (str, optional): Folder of the labels, searched likewise.
+            Defaults to None: images to predict on, without labels.
+        label (str, optional): ``'depth'``, ``'normal'``, ``'alpha'`` or
+            ``'seg'``. Defaults to None; needed with ``label_dir``.
         img_suffix (str, optional): End of image names, for example
             ``'_rgb.png'``; what stands before must be equal in image and
             label. Defaults to None (any image suffix).
@@ -75,8 +77,8 @@ with the same <name>, which may contain folders"""
 
     def __init__(self,
                  img_dir,
-                 label_dir,
-                 label,
+                 label_dir=None,
+                 label=None,
                  img_suffix=None,
                  label_suffix=None,
                  depth_scale=None,
@@ -85,6 +87,9 @@ with the same <name>, which may contain folders"""
                  name='folder_pairs',
                  data_root='.',
                  **kwargs):
+        if label_dir is None:
+            # images to predict on; the label is of no use
+            label = self.LABELS[0]
         self.check_choice('label', label, self.LABELS)
         if depth_scale is not None and depth_scale <= 0:
             raise ValueError('FolderPairsDataset: depth_scale must be '
@@ -110,6 +115,10 @@ with the same <name>, which may contain folders"""
         images = self._files(
             'img', self.img_dir,
             (self.img_suffix, ) if self.img_suffix else IMAGE_SUFFIXES)
+        if self.label_dir is None:
+            for stem in sorted(images):
+                yield dict(sample_name=stem, img_path=images[stem])
+            return
         labels = self._files(
             'label', self.label_dir, (self.label_suffix, )
             if self.label_suffix else LABEL_SUFFIXES[label])

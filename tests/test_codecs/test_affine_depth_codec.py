@@ -63,8 +63,8 @@ def test_invalid_pixels_do_not_move_the_quantiles():
 
 @pytest.mark.parametrize('space', ['depth', 'disparity'])
 @pytest.mark.parametrize('depth', [
-    np.zeros((4, 5)), np.full((4, 5), 7.), np.full((4, 5), np.nan),
-    np.full((4, 5), np.inf), np.full((4, 5), -1.)])
+    np.zeros((4, 5)), np.full((4, 5), 1e-40), np.full((4, 5), 7.),
+    np.full((4, 5), np.nan), np.full((4, 5), np.inf), np.full((4, 5), -1.)])
 def test_a_map_without_information_has_an_empty_mask(depth, space):
     """No valid pixel, or one constant depth: nothing to learn, no NaN."""
     target, mask = AffineDepthCodec(space).encode(depth.astype(np.float32))

@@ -1,6 +1,5 @@
 """A task is a codec: README's example, in one file, trains and evaluates."""
 import os.path as osp
-import re
 
 import cv2
 import numpy as np
@@ -56,19 +55,60 @@ def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
     assert list((tmp_path / 'work').rglob('vis_image/*.png'))
 
 
-def test_fine_tuning_on_two_folders_as_the_readme_says(tmp_path, run_python):
-    config, = blocks_of('Fine-tune on your data')
+@pytest.mark.parametrize('block, head, metric', [
+    (0, 'arch="mini"', 'sad: '), (1, 'arch="mini"', 'abs_rel: ')])
+def test_fine_tuning_on_two_folders_as_the_readme_says(
+        block, head, metric, tmp_path, run_python):
+    """The config as it stands there; a child makes the network small."""
+    config = blocks_of('Fine-tune on your data')[block]
     assert len(config.strip().split('\n')) < 15
-    write_pairs(tmp_path / 'mine', 'masks')
-    config = config.replace(
-        'configs/genpercept_vae_p3m10k-matting.py',
-        f'{ROOT}/configs/mini/genpercept_vae_mini-p3m10k-matting.py').replace(
-            'data/mine', str(tmp_path / 'mine'))
-    (tmp_path / 'config.py').write_text(
-        re.sub("load_from = '.*'", 'load_from = None', config))
+    write_pairs(tmp_path / 'mine', 'labels')
+    for path in (tmp_path / 'mine' / 'labels').iterdir():
+        if block:
+            # depth PNG has 16 bits
+            cv2.imwrite(str(path), cv2.imread(
+                str(path), cv2.IMREAD_UNCHANGED).astype(np.uint16) * 10 + 9)
+    (tmp_path / 'mine.py').write_text(
+        config.replace('configs/', f'{ROOT}/configs/').replace(
+            'data/mine', str(tmp_path / 'mine')))
+    (tmp_path / 'config.py').write_text(f"""
+_base_ = ['{tmp_path}/mine.py']
+load_from = None
+model = dict(backbone=dict({head}, pretrained=None),
+             decode_head=dict({head}, pretrained=None))
+""")
     done = run_python('tools/train.py', tmp_path / 'config.py', '--work-dir',
                       tmp_path / 'work', *OPTIONS)
-    assert 'sad: ' in done.stdout + done.stderr
+    assert metric in done.stdout + done.stderr
+
+
+def test_predicting_on_a_folder_as_the_readme_says(tmp_path, run_python):
+    import torch
+    from mmengine.config import Config
+    from mmengine.registry import MODELS, DefaultScope
+
+    import genpercept_mm  # noqa: F401
+    config, = blocks_of('Predict on your images')
+    write_pairs(tmp_path / 'mine', 'unused')
+    (tmp_path / 'mine.py').write_text(
+        config.replace('configs/', f'{ROOT}/configs/').replace(
+            'data/mine', str(tmp_path / 'mine')).replace(
+                "'predictions'", repr(str(tmp_path / 'predictions'))))
+    (tmp_path / 'config.py').write_text(f"""
+_base_ = ['{tmp_path}/mine.py']
+model = dict(backbone=dict(arch='mini'), decode_head=dict(arch='mini'))
+test_dataloader = dict(num_workers=0)
+""")
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(Config.fromfile(tmp_path / 'config.py').model)
+    torch.save(dict(state_dict=model.state_dict()), tmp_path / 'random.pth')
+    run_python('tools/test.py', tmp_path / 'config.py',
+               tmp_path / 'random.pth', '--work-dir', tmp_path / 'work',
+               '--show-dir', tmp_path / 'pictures')
+    files = sorted((tmp_path / 'predictions').rglob('*.png'))
+    assert [file.stem for file in files] == ['0', '1', '2', '3']
+    assert cv2.imread(str(files[0]), cv2.IMREAD_UNCHANGED).shape == (48, 64)
+    assert len(list((tmp_path / 'pictures').rglob('*.png'))) == 4
 
 
 def test_names_follow_from_label_and_quantity():

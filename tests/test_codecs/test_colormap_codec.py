@@ -62,10 +62,20 @@ def test_pictures_and_fields():
 
 
 @pytest.mark.parametrize('palette', [
-    'ade20k', [[0, 0, 0], [0, 0, 0]], [[0, 0, 256]], [[1, 2]]])
+    'ade20k', [[0, 0, 0], [0, 0, 0]], [[.1, .2, .3], [.4, .5, .6]],
+    [[0, 0, 256]], [[1, 2]]])
 def test_bad_palettes(palette):
     with pytest.raises(ValueError, match='ColormapCodec'):
         ColormapCodec(palette)
+
+
+def test_more_classes_than_a_byte_counts():
+    palette = [[i // 16, i % 16 * 16, 0] for i in range(300)]
+    codec = ColormapCodec(palette, ignore_index=-1)
+    ids = np.arange(300).reshape(15, 20)
+    assert (decode(codec, codec.encode(ids)[0]).numpy() == ids).all()
+    assert codec.colorize(np.array([[255, -1]]))[0].tolist() == [
+        palette[255], [0, 0, 0]]
 
 
 @pytest.mark.parametrize('label', [

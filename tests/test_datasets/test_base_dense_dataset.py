@@ -143,3 +143,18 @@ def test_different_sets_concatenate(tmp_path):
         AIM500Dataset(data_root=str(tmp_path), pipeline=pipeline)])
     assert [both[i]['dataset_name'] for i in range(2)] == ['DIS-VD', 'aim500']
     assert np.allclose(both[1]['gt_alpha_map'], 0.2)
+
+
+def test_max_samples_are_spread_over_the_list(root):
+    def names(**more):
+        dataset = Small(data_root=root, **more)
+        return [info['sample_name'] for info in map(
+            dataset.get_data_info, range(len(dataset)))]
+
+    assert names(max_samples=2) == ['a', 'b']
+    assert names(max_samples=1) == ['a']
+    assert names(max_samples=9) == ['a', 'b', 'c']
+    os.remove(os.path.join(root, 'a.npy'))
+    assert names(max_samples=2, missing='skip') == ['b', 'c']
+    with pytest.raises(ValueError, match='max_samples'):
+        Small(data_root=root, max_samples=0)

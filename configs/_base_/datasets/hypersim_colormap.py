@@ -17,6 +17,8 @@ test_pipeline = [
     dict(type='genpercept_mm.LoadHypersimSemantic'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
+# tools/test.py --tta sets model.test_cfg.flip
+tta_pipeline = None
 train_dataloader = dict(num_workers=8, dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

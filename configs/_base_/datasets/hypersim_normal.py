@@ -41,8 +41,8 @@ val_dataloader = dict(
         split='val',
         labels='normal',
         data_root='data/hypersim',
-        # 100 frames, evenly spread over the scenes
-        indices=list(range(0, 7386, 74)),
+        # evenly spread over the scenes
+        max_samples=100,
         pipeline=val_pipeline,
         test_mode=True))
 test_dataloader = dict(

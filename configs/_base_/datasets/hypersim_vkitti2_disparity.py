@@ -56,8 +56,8 @@ val_dataloader = dict(
         type='genpercept_mm.HypersimDenseDataset',
         split='val',
         data_root='data/hypersim',
-        # 100 frames, evenly spread over the scenes
-        indices=list(range(0, 7386, 74)),
+        # evenly spread over the scenes
+        max_samples=100,
         pipeline=val_pipeline,
         test_mode=True))
 val_evaluator = dict(type='genpercept_mm.AffineDepthMetric', max_depth=65)

@@ -1,8 +1,9 @@
 # Official recipe (all tasks): Adam, 3e-5, 30k optimizer steps of 32 images,
 # 100 steps of warm-up, then exponential decay to 1 % at step 25,000.
 # mmengine counts micro batches, so every length is multiplied by the number
-# that is accumulated. With n GPUs, divide accumulative_counts by n and
-# max_iters, val_interval and the scheduler's begin and end likewise.
+# that is accumulated: 8 micro batches of 4 on one GPU. With n GPUs it is
+# 8 / n; take genpercept_30k_accu4.py or genpercept_30k_accu1.py instead, or
+# write such a file, as the rates follow from it too.
 accumulative_counts = 8
 optim_wrapper = dict(
     type='OptimWrapper',  # --amp gives the fp16 of the official recipe

@@ -1,4 +1,5 @@
-# genpercept_30k.py for micro batches of 8 images, of which 4 are accumulated
+# genpercept_30k.py with 4 accumulated micro batches: of 8 images on one GPU,
+# or of 4 on two
 _base_ = ['genpercept_30k.py']
 accumulative_counts = 4
 optim_wrapper = dict(accumulative_counts=accumulative_counts)

@@ -88,7 +88,7 @@ class DenseResize(BaseTransform):
             size = self.scale[1], self.scale[0]
         else:
             factor = min(self.long_edge / width, self.long_edge / height)
-            size = int(height * factor), int(width * factor)
+            size = max(int(height * factor), 1), max(int(width * factor), 1)
         results['img'] = resize_map(results['img'], size, self.interpolation)
         for key in results.get('seg_fields', ()):
             mode = 'nearest'

@@ -62,8 +62,9 @@ class EncodeTarget(BaseTransform):
             self._warned = True
             print_log(
                 f'EncodeTarget: {name} has no pixel to learn '
-                f'{codec.label} from: none is valid, or the map is constant. '
-                'It adds nothing to the loss. Further ones are not reported.',
+                f'{codec.label} from: none is valid, or nearly all have one '
+                'value. It adds nothing to the loss. Further ones are not '
+                'reported.',
                 logger='current',
                 level=WARNING)
         fields = results.setdefault('seg_fields', [])

@@ -1,10 +1,11 @@
 """Refuse to evaluate a checkpoint that does not fit."""
 import re
 
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from genpercept_mm.registry import HOOKS
+from genpercept_mm.registry import CODECS, HOOKS
 
 
 @HOOKS.register_module()
@@ -12,7 +13,9 @@ class StrictLoadHook(Hook):
     """Raise if a checkpoint leaves a part of the model without weights.
 
     mmengine logs missing tensors and shapes that differ, and goes on with
-    random values. ``tools/test.py`` adds this hook.
+    random values. Dense tasks have tensors of one shape, so the task is
+    compared too, where the checkpoint has its config. ``tools/test.py`` adds
+    this hook.
     """
 
     priority = 'VERY_HIGH'
@@ -25,7 +28,8 @@ class StrictLoadHook(Hook):
             checkpoint (dict): Has ``state_dict``, or is one.
 
         Raises:
-            RuntimeError: If tensors are missing or differ in shape.
+            RuntimeError: If tensors are missing or differ in shape, or the
+                checkpoint was trained for another quantity.
         """
         # mmengine strips the wrapper's prefix too, after this hook
         given = {re.sub(r'^module\.', '', key): value for key, value in
@@ -47,3 +51,23 @@ class StrictLoadHook(Hook):
                 f'({", ".join(missing[:5])}), {len(wrong)} have another '
                 f'shape ({"; ".join(wrong[:5])}). Use the config it was '
                 'trained with.')
+        codec = getattr(model, 'codec', None)
+        trained = _quantity_of(checkpoint)
+        if codec is not None and trained not in (None, codec.quantity):
+            raise RuntimeError(
+                f'The checkpoint was trained for {trained!r}, this config '
+                f'predicts {codec.quantity!r}. Use the config it was trained '
+                'with.')
+
+
+def _quantity_of(checkpoint):
+    """Read the trained quantity from the config that mmengine saves."""
+    text = checkpoint.get('meta', {}).get('cfg')
+    if not isinstance(text, str):
+        return None
+    model = Config.fromstring(text, '.py').get('model', {})
+    codec = model.get('decode_head', {}).get('codec')
+    # the codec of a task that is not imported here says nothing
+    if codec is None or CODECS.get(codec.type) is None:
+        return None
+    return CODECS.build(codec).quantity

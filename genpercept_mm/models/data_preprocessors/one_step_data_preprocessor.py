@@ -24,7 +24,7 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
 
     Args:
         size_divisor (int): Sizes become multiples of it. Defaults to 8, the
-            VAE's stride; 1 keeps sizes (a batch then needs equal ones).
+            VAE's stride; 1 pads to the largest image of the batch only.
         bgr_to_rgb (bool): Set where the loader gives BGR, as mmcv's does.
             Defaults to True.
         seg_pad_val (int): Label of padded pixels. Defaults to 255.

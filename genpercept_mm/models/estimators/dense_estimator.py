@@ -11,6 +11,8 @@ from genpercept_mm.registry import MODELS
 from ..heads import BaseDenseHead
 from ..utils.window_alignment import align_windows, blend_weights
 
+TEST_CFG = ('mode', 'crop_size', 'stride', 'flip')
+
 
 @MODELS.register_module()
 class DenseEstimator(EncoderDecoder):
@@ -20,9 +22,10 @@ class DenseEstimator(EncoderDecoder):
     ``pred_sem_seg`` for classes), a (K, H, W) tensor at the size of the
     original image, beside the ``gt_*`` fields that came in.
 
-    As in the official pipeline, the image is not padded, the head's output
-    is brought into [-1, 1], resized once from the network's size to the
-    original one (bilinear, antialiased), and decoded there.
+    As in the official pipeline, the image is not padded (images of a batch
+    that differ in size run one by one), the head's output is brought into
+    [-1, 1], resized once from the network's size to the original one
+    (bilinear, antialiased), and decoded there.
 
     ``test_cfg`` has mmseg's fields:
 
@@ -71,6 +74,10 @@ class DenseEstimator(EncoderDecoder):
             data_preprocessor=data_preprocessor,
             pretrained=pretrained,
             init_cfg=init_cfg)
+        unknown = sorted(set(self.test_cfg) - set(TEST_CFG))
+        if unknown:
+            raise ValueError(f'DenseEstimator: test_cfg has {unknown}; it '
+                             f'takes {TEST_CFG}.')
         mode = self.test_cfg.get('mode')
         if mode not in ('whole', 'slide'):
             raise ValueError("DenseEstimator: test_cfg.mode must be 'whole' "
@@ -81,8 +88,9 @@ class DenseEstimator(EncoderDecoder):
     def _check_windows(self):
         crop, stride = (self.test_cfg.get(key)
                         for key in ('crop_size', 'stride'))
-        if crop is None or stride is None or any(
-                not 0 < s <= c for c, s in zip(crop, stride)):
+        pairs = all(isinstance(size, (list, tuple)) and len(size) == 2
+                    for size in (crop, stride))
+        if not pairs or any(not 0 < s <= c for c, s in zip(crop, stride)):
             raise ValueError(
                 "DenseEstimator: test_cfg.mode='slide' needs crop_size and "
                 'stride, (height, width) each, with strides of at most the '
@@ -123,8 +131,16 @@ class DenseEstimator(EncoderDecoder):
             data_samples = [
                 SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
                 for _ in inputs]
-        output = self.inference(inputs, None)
-        return self.postprocess_result(output, data_samples)
+        sizes = [_size_without_padding(inputs, sample)
+                 for sample in data_samples]
+        if all(size == tuple(inputs.shape[2:]) for size in sizes):
+            outputs = self.inference(inputs, None)
+        else:
+            # the network would see the padding and predict something else
+            outputs = [self.inference(image[None, :, :size[0], :size[1]],
+                                      None)[0]
+                       for image, size in zip(inputs, sizes)]
+        return self.postprocess_result(outputs, data_samples)
 
     def inference(self, inputs, batch_img_metas):
         """Run the network on whole images or windows, and mirrored ones.
@@ -179,8 +195,8 @@ class DenseEstimator(EncoderDecoder):
                  for left, right in self._spans(width, 1)]
         outputs = []
         for top, bottom, left, right in boxes:
-            output = self.encode_decode(
-                inputs[..., top:bottom, left:right], batch_img_metas).float()
+            output = self.whole_inference(
+                inputs[..., top:bottom, left:right], batch_img_metas)
             outputs.append(_resize(output, (bottom - top, right - left)))
         weights = [
             output.new_tensor(blend_weights(output.shape[2:]))
@@ -201,9 +217,7 @@ class DenseEstimator(EncoderDecoder):
                 merged[n, :, box[0]:box[1],
                        box[2]:box[3]] += window * weight / total[
                            box[0]:box[1], box[2]:box[3]]
-        if self.codec.affine_invariant:
-            merged = _fit_range(merged)
-        return self.decode_head.bound(merged)
+        return _fit_range(merged)
 
     def _spans(self, length, axis):
         """Windows along one axis, as mmseg places them."""
@@ -214,26 +228,28 @@ class DenseEstimator(EncoderDecoder):
         return [(max(end - crop, 0), end) for end in ends]
 
     def postprocess_result(self, seg_logits, data_samples=None):
-        """Cut padding off, resize and decode.
+        """Resize and decode.
 
         Args:
-            seg_logits (Tensor): (N, C, H', W') in [-1, 1].
+            seg_logits (Sequence[Tensor]): (C, H', W') in [-1, 1] each.
             data_samples (list[SegDataSample], optional): Their metadata say
                 the sizes. Defaults to None.
 
         Returns:
             list[SegDataSample]: The same, with the prediction.
+
+        Raises:
+            ValueError: If the pipeline flipped an image upside down.
         """
         for output, sample in zip(seg_logits, data_samples):
             output = output[None]
             meta = sample.metainfo
-            padding = meta.get('img_padding_size', (0, 0, 0, 0))
-            if any(padding):
-                size = meta['pad_shape'][-2:]
-                output = _resize(output, size)[
-                    ..., padding[2]:size[0] - padding[3],
-                    padding[0]:size[1] - padding[1]]
             if meta.get('flip'):
+                if meta.get('flip_direction', 'horizontal') != 'horizontal':
+                    raise ValueError(
+                        'DenseEstimator: only left-right flips can be taken '
+                        f'back, got {meta["flip_direction"]!r} for '
+                        f'{meta.get("img_path")}.')
                 output = self._mirror(output)
             output = _resize(output, meta['ori_shape'][:2])
             sample.set_data({
@@ -241,6 +257,12 @@ class DenseEstimator(EncoderDecoder):
                 PixelData(data=self.codec.decode(output)[0])
             })
         return data_samples
+
+
+def _size_without_padding(inputs, sample):
+    """(H, W) of an image in a batch of padded ones."""
+    _, right, _, bottom = sample.metainfo.get('img_padding_size', (0, ) * 4)
+    return inputs.shape[2] - bottom, inputs.shape[3] - right
 
 
 def _resize(output, size):
@@ -251,7 +273,7 @@ def _resize(output, size):
 
 
 def _fit_range(maps):
-    """Stretch maps that windows have led outside [-1, 1] back into it."""
+    """Squeeze maps that aligned windows have led outside [-1, 1] into it."""
     low = maps.amin((1, 2, 3), keepdim=True)
     high = maps.amax((1, 2, 3), keepdim=True)
     outside = (low < -1) | (high > 1)

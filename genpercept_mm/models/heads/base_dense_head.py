@@ -19,8 +19,9 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
         loss_decode (dict | list[dict], optional): Losses between output and
-            target, called with ``(pred, target, mask)``; from this package
-            or any other that takes those. Defaults to None.
+            target, called with ``(pred, target, mask)``; from this package,
+            or another whose losses take those and have a ``loss_name``, as
+            mmseg's. Defaults to None.
         init_cfg (dict, optional): mmengine initialization. Defaults to
             None.
     """
@@ -35,6 +36,12 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
             loss_decode = [loss_decode]
         self.loss_decode = nn.ModuleList(
             MODELS.build(loss) for loss in loss_decode)
+        nameless = [type(loss).__name__ for loss in self.loss_decode
+                    if not hasattr(loss, 'loss_name')]
+        if nameless:
+            raise ValueError(
+                f'{type(self).__name__}: {nameless} have no loss_name; use '
+                'the dense losses of this package, or those of mmseg.')
 
     @abstractmethod
     def forward(self, inputs):

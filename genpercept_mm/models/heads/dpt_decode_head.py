@@ -117,11 +117,11 @@ class DPTDecodeHead(BaseDenseHead):
         channels (int): Width of the fusion. Defaults to 256.
         head_channels (int): Width of the second last convolution. Defaults
             to 32.
-        out_range (str): How predictions reach the codec's range:
-            ``'minmax'``, stretched for each image, ``'batch_minmax'``, over
-            the whole batch as in the official pipeline, or ``'clip'``.
-            Defaults to 'minmax'; use 'clip' for quantities with a scale of
-            their own.
+        out_range (str, optional): How predictions reach the codec's range:
+            ``'clip'``, or, for affine-invariant quantities, ``'minmax'``,
+            stretched for each image, or ``'batch_minmax'``, over the whole
+            batch as in the official pipeline. Defaults to None ('minmax'
+            where it applies, else 'clip').
         loss_decode (dict | list[dict], optional): Losses on the map.
             Defaults to None.
         init_cfg (dict, optional): mmengine initialization. Defaults to None
@@ -136,15 +136,20 @@ class DPTDecodeHead(BaseDenseHead):
                  in_channels=(320, 640, 1280, 1280),
                  channels=256,
                  head_channels=32,
-                 out_range='minmax',
+                 out_range=None,
                  loss_decode=None,
                  init_cfg=None):
         super().__init__(
             codec, loss_decode, init_cfg
             or dict(type='Normal', layer='Conv2d', std=0.02, bias=0))
-        if out_range not in RANGES:
-            raise ValueError(f'DPTDecodeHead: out_range must be one of '
-                             f'{RANGES}, got {out_range!r}.')
+        if out_range is None:
+            out_range = 'minmax' if self.codec.affine_invariant else 'clip'
+        if out_range not in RANGES or (
+                out_range != 'clip' and not self.codec.affine_invariant):
+            raise ValueError(
+                f'DPTDecodeHead: out_range must be one of {RANGES}, and '
+                "'clip' for quantities with a scale of their own, got "
+                f'{out_range!r} with {type(self.codec).__name__}.')
         if len(in_channels) != 4:
             raise ValueError('DPTDecodeHead: in_channels must be those of '
                              f'four features, got {in_channels}.')

@@ -74,9 +74,13 @@ class VAEDecodeHead(BaseDenseHead):
         self.stride = 2**(len(self.vae.config.block_out_channels) - 1)
         if with_cp:
             self.vae.enable_gradient_checkpointing()
+        if decoder != 'frozen' and loss_latent and not len(self.loss_decode):
+            raise ValueError(
+                f'VAEDecodeHead: decoder={decoder!r} learns from loss_decode '
+                "only; set that, or decoder='frozen'.")
         # distributed runs must not wait for gradients that never come
-        trained = decoder != 'frozen' and len(self.loss_decode) > 0
-        self.vae.requires_grad_(trained)
+        self.vae.requires_grad_(
+            decoder != 'frozen' and len(self.loss_decode) > 0)
         self._has_weights = self.pretrained is None
         self.register_load_state_dict_pre_hook(_adapt_state_dict)
 

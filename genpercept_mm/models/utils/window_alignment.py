@@ -2,13 +2,18 @@
 import numpy as np
 
 MAX_SAMPLES = 20000
+# smaller standard deviations say nothing about the scale
+FLAT = 1e-6
 
 
 def align_windows(windows, boxes):
     """Find a scale and a shift for each window, so that overlaps agree.
 
-    Least squares over all overlapping pixels of all pairs at once; the
-    window with the largest range keeps its values.
+    First the scales, by least squares on the logarithms of the ratios of
+    standard deviations in the overlaps, then the shifts, by least squares on
+    the differences of means. A joint fit of both would favour small scales
+    wherever windows disagree, more with each further window. The window with
+    the largest range keeps its values.
 
     Args:
         windows (Sequence[Tensor]): (C, h, w) each.
@@ -16,41 +21,54 @@ def align_windows(windows, boxes):
             the image.
 
     Returns:
-        np.ndarray: (K, 2), scale and shift of each of the K windows. One
-        that would need a scale of 0 or less, or overlaps nothing, is only
-        shifted or left as it is.
+        np.ndarray: (K, 2), scale and shift of each of the K windows. Scales
+        are positive; flat windows, and those that run against all others,
+        are only shifted; one that overlaps nothing stays as it is.
     """
     count = len(windows)
     anchor = int(np.argmax([float(w.max() - w.min()) for w in windows]))
-    # normal equations of sum (s_i p_i + t_i - s_j p_j - t_j)^2
-    gram = np.zeros((2 * count, 2 * count))
-    pairs = []
-    for i in range(count):
-        for j in range(i):
-            first, second = _overlap(windows[i], boxes[i], windows[j],
-                                     boxes[j])
-            if not len(first):
-                continue
-            ones = np.ones_like(first)
-            columns = np.stack([first, ones, -second, -ones])
-            indices = [2 * i, 2 * i + 1, 2 * j, 2 * j + 1]
-            gram[np.ix_(indices, indices)] += columns @ columns.T
-            pairs.append((i, j))
-    affine = np.tile([1., 0.], (count, 1))
-    free = [k for k in range(2 * count) if k // 2 != anchor]
-    if not pairs or not free:
-        return affine
-    fixed = gram[np.ix_(free, [2 * anchor])][:, 0]
-    solution = np.zeros(2 * count)
-    solution[2 * anchor] = 1
+    overlaps = [(i, j, *_overlap(windows[i], boxes[i], windows[j], boxes[j]))
+                for i in range(count) for j in range(i)]
+    overlaps = [overlap for overlap in overlaps if len(overlap[2])]
+    ratios = []
+    for i, j, first, second in overlaps:
+        spreads = first.std(), second.std()
+        if min(spreads) < FLAT:
+            continue
+        correlation = np.mean((first - first.mean()) * (
+            second - second.mean())) / (spreads[0] * spreads[1])
+        if correlation > 0:
+            ratios.append((i, j, len(first) * correlation**2,
+                           np.log(spreads[1] / spreads[0])))
+    scales = np.exp(_solve_differences(count, anchor, ratios))
+    shifts = _solve_differences(count, anchor, [
+        (i, j, len(first), scales[j] * second.mean()
+         - scales[i] * first.mean()) for i, j, first, second in overlaps])
+    return np.stack([scales, shifts], axis=1)
+
+
+def _solve_differences(count, anchor, pairs):
+    """Find x with x_i - x_j near given values, and 0 at the anchor.
+
+    Args:
+        count (int): Number of unknowns.
+        anchor (int): Index of the one that is 0.
+        pairs (Sequence[tuple]): (i, j, weight, difference).
+
+    Returns:
+        np.ndarray: (count, ); 0 for those in no pair.
+    """
+    normal, right = np.zeros((count, count)), np.zeros(count)
+    for i, j, weight, difference in pairs:
+        normal[[i, j], [i, j]] += weight
+        normal[[i, j], [j, i]] -= weight
+        right[i] += weight * difference
+        right[j] -= weight * difference
+    free = np.arange(count) != anchor
+    solution = np.zeros(count)
     solution[free] = np.linalg.lstsq(
-        gram[np.ix_(free, free)], -fixed, rcond=1e-10)[0]
-    solved = solution.reshape(count, 2)
-    touched = {k for pair in pairs for k in pair}
-    for k in touched:
-        if solved[k, 0] > 1e-3:
-            affine[k] = solved[k]
-    return affine
+        normal[np.ix_(free, free)], right[free], rcond=1e-10)[0]
+    return solution
 
 
 def blend_weights(size):

@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmengine.model import BaseTTAModel
 
+from genpercept_mm.codecs import AffineDepthCodec
 from genpercept_mm.engine import StrictLoadHook
 
 
@@ -53,3 +54,21 @@ def test_looks_through_a_tta_wrapper():
     check(TTA(net()), net().state_dict())
     with pytest.raises(RuntimeError, match='7 of 7|6 of 7'):
         check(TTA(net()), {})
+
+
+@pytest.mark.parametrize('space, fits', [('depth', True),
+                                         ('disparity', False)])
+def test_a_checkpoint_of_another_task_is_refused(space, fits):
+    """Same tensors, another quantity."""
+    model = torch.nn.Linear(2, 2)
+    model.codec = AffineDepthCodec('depth')
+    codec = dict(type='AffineDepthCodec', space=space)
+    checkpoint = dict(
+        state_dict=model.state_dict(),
+        meta=dict(cfg=f'model = dict(decode_head=dict(codec={codec}))'))
+    check = StrictLoadHook().after_load_checkpoint
+    if fits:
+        check(SimpleNamespace(model=model), checkpoint)
+    else:
+        with pytest.raises(RuntimeError, match="'disparity'.*'depth'"):
+            check(SimpleNamespace(model=model), checkpoint)

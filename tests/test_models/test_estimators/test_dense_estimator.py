@@ -105,6 +105,27 @@ def test_sizes_of_a_batch_may_differ():
             result.pred_depth_map.data, grey(picture), atol=1e-6, rtol=0)
 
 
+def test_a_batch_of_several_sizes_predicts_what_single_images_do():
+    """Attention would see the padding."""
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        torch.manual_seed(0)
+        model = DenseEstimator(
+            backbone=dict(
+                type='genpercept_mm.SDUNet', arch='mini', out_indices=(4, )),
+            decode_head=dict(
+                type='genpercept_mm.VAEDecodeHead', arch='mini',
+                codec=dict(type='AffineDepthCodec')),
+            data_preprocessor=dict(
+                type='genpercept_mm.OneStepDataPreprocessor',
+                size_divisor=8)).eval()
+    pictures = [image(32, 48), image(50, 40, seed=1)]
+    for picture, result in zip(pictures, predict(model, *pictures)):
+        alone, = predict(model, picture)
+        torch.testing.assert_close(
+            result.pred_depth_map.data, alone.pred_depth_map.data,
+            atol=1e-5, rtol=0)
+
+
 def test_original_size_is_reached_by_one_antialiased_resize():
     """Against Pillow in float."""
     from PIL import Image
@@ -182,6 +203,13 @@ def test_an_image_flipped_by_the_pipeline_is_turned_back():
         result.pred_depth_map.data, grey(picture), atol=1e-6, rtol=0)
 
 
+def test_other_flips_cannot_be_taken_back():
+    with pytest.raises(ValueError, match='vertical'):
+        predict(estimator(), image(8, 8), samples=[sample(
+            ori_shape=(8, 8), img_shape=(8, 8), flip=True,
+            flip_direction='vertical')])
+
+
 def test_losses_and_tensor_mode():
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = DenseEstimator(
@@ -208,6 +236,7 @@ def test_losses_and_tensor_mode():
 
 def test_bad_arguments():
     for test_cfg in (dict(mode='tiles'), dict(mode='slide'),
+                     dict(flips=True), dict(mode='slide', crop_size=64),
                      dict(mode='slide', crop_size=(8, 8), stride=(9, 9))):
         with pytest.raises(ValueError, match='test_cfg'):
             estimator(**test_cfg)

@@ -68,3 +68,5 @@ def test_missing_targets_and_losses_are_named():
             torch.rand(1, 3, 2, 2), torch.ones(1, 1, 2, 2).bool()))
     with pytest.raises(ValueError, match='loss_decode'):
         Head(dict(type='AffineDepthCodec')).loss([torch.rand(1, 1, 2, 2)], [])
+    with pytest.raises(ValueError, match='loss_name'):
+        Head(dict(type='AffineDepthCodec'), dict(type='mmdet.MSELoss'))

@@ -107,6 +107,14 @@ def test_ranges():
     assert torch.isfinite(constant).all()
 
 
+def test_quantities_with_a_scale_are_not_stretched():
+    matte = DPTDecodeHead(dict(type='MatteCodec'), **SMALL)
+    empty = torch.linspace(-1, -.99, 6).view(1, 1, 2, 3)
+    assert (matte.bound(empty) == empty).all()
+    with pytest.raises(ValueError, match='clip'):
+        DPTDecodeHead(dict(type='MatteCodec'), out_range='minmax')
+
+
 def test_bad_input():
     with pytest.raises(ValueError, match='out_range'):
         DPTDecodeHead(DEPTH, out_range='sigmoid')

@@ -162,6 +162,8 @@ def test_both_losses_at_once():
 def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match='decoder'):
         VAEDecodeHead(DEPTH, 'mini', decoder='trained')
+    with pytest.raises(ValueError, match='learns from loss_decode'):
+        VAEDecodeHead(DEPTH, 'mini', decoder='finetune', loss_latent=MSE)
     with pytest.raises(ValueError, match='loss_decode'):
         VAEDecodeHead(DEPTH, 'mini').loss(
             [torch.zeros(1, 4, 2, 2)], samples(torch.zeros(1, 1, 16, 16)))
