@@ -81,7 +81,7 @@ def set_pictures(cfg, args):
 def set_tta(cfg):
     """Wrap model and pipeline for test-time augmentation; dense estimators
     flip by themselves, as they know what a mirrored quantity is."""
-    if cfg.model.type == 'genpercept_mm.DenseEstimator':
+    if cfg.model.type.split('.')[-1] == 'DenseEstimator':
         cfg.merge_from_dict({'model.test_cfg.flip': True})
         return
     lacking = [key for key in ('tta_model', 'tta_pipeline')

@@ -94,6 +94,10 @@ with the same <name>, which may contain folders"""
         if depth_scale is not None and depth_scale <= 0:
             raise ValueError('FolderPairsDataset: depth_scale must be '
                              f'positive (metres per unit), got {depth_scale}.')
+        if label == 'seg' and 'classes' not in (kwargs.get('metainfo') or {}):
+            raise ValueError(
+                "FolderPairsDataset: label='seg' needs the names of the "
+                "classes for the metric: metainfo=dict(classes=('a', 'b')).")
         axis_signs(normal_axes)
         self.img_dir, self.label_dir = img_dir, label_dir
         self.img_suffix, self.label_suffix = img_suffix, label_suffix

@@ -31,11 +31,18 @@ class DenseLocalVisualizer(SegLocalVisualizer):
     Args:
         name (str): Name of the instance. Defaults to 'visualizer'.
         codec (dict | BaseDenseCodec, optional): The task. Defaults to None.
+        max_width (int): Pixels; wider panels are drawn smaller, as those of
+            ETH3D's photographs would fill a disk. Defaults to 1536.
         **kwargs: Arguments of mmseg's ``SegLocalVisualizer``.
     """
 
-    def __init__(self, name='visualizer', codec=None, **kwargs):
+    def __init__(self,
+                 name='visualizer',
+                 codec=None,
+                 max_width=1536,
+                 **kwargs):
         super().__init__(name, **kwargs)
+        self.max_width = max_width
         self.codec = CODECS.build(codec) if isinstance(codec, dict) else codec
 
     @master_only
@@ -81,7 +88,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             return
         panels = self.draw_panels(image, data_sample, draw_gt, draw_pred)
         drawn = np.concatenate(
-            [_captioned(panel, caption, scale)
+            [_captioned(self._shrunk(panel), caption, scale)
              for panel, caption, scale in panels], axis=1)
         self.set_image(drawn)
         if show:
@@ -90,6 +97,13 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             mmcv.imwrite(mmcv.rgb2bgr(drawn), out_file)
         else:
             self.add_image(name, drawn, step)
+
+    def _shrunk(self, panel):
+        height, width = panel.shape[:2]
+        if width <= self.max_width:
+            return panel
+        size = self.max_width, max(height * self.max_width // width, 1)
+        return cv2.resize(panel, size, interpolation=cv2.INTER_AREA)
 
     def draw_panels(self, image, data_sample, draw_gt=True, draw_pred=True):
         """Draw the panels, without captions.

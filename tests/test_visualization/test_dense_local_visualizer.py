@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from genpercept_mm.codecs import MatteCodec
+from genpercept_mm.codecs import AffineDepthCodec, MatteCodec
 from genpercept_mm.registry import VISUALIZERS
 from genpercept_mm.visualization import DenseLocalVisualizer
 
@@ -274,3 +274,20 @@ def test_errors_name_the_remedy(image, codec, data_sample, kwargs, message):
     with pytest.raises(ValueError, match=f'DenseLocalVisualizer: .*{message}'):
         DenseLocalVisualizer(codec=codec).add_datasample(
             'x', image, data_sample, **kwargs)
+
+
+def test_wide_panels_are_drawn_smaller(tmp_path):
+    """A checkerboard of single pixels averages to grey."""
+    image = np.indices((20, 64)).sum(0)[..., None].repeat(3, 2) % 2 * 255
+    sample = SegDataSample()
+    sample.set_data(dict(pred_depth_map=PixelData(
+        data=torch.zeros(1, 20, 64))))
+    path = str(tmp_path / 'picture.png')
+    DenseLocalVisualizer(
+        codec=AffineDepthCodec(), max_width=32,
+        vis_backends=None).add_datasample(
+            'a', image.astype(np.uint8), sample, out_file=path)
+    drawn = cv2.imread(path)
+    assert drawn.shape[1] == 2 * 32
+    # below the caption
+    assert np.abs(drawn[-10:, :32].astype(int) - 127.5).max() <= 1

@@ -16,18 +16,21 @@ class EncodeTarget(BaseTransform):
 
     Required keys: ``gt_<label>_map``, optionally ``gt_<label>_mask``.
     Added keys: ``gt_target`` (H, W, C) float32 in [-1, 1],
-    ``gt_target_mask`` (H, W) bool, ``codec``. Removed: the raw label.
+    ``gt_target_mask`` (H, W) bool, ``codec``.
 
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
+        keep_label (bool): Keep the raw label beside the target, for example
+            for an auxiliary mmseg head. Defaults to False.
 
     Raises:
         ValueError: If the sample has no label for this codec, or one that
             does not fit the image or the codec; the file is named.
     """
 
-    def __init__(self, codec):
+    def __init__(self, codec, keep_label=False):
         self.codec = CODECS.build(codec)
+        self.keep_label = keep_label
         self._warned = False
 
     def transform(self, results):
@@ -37,7 +40,7 @@ class EncodeTarget(BaseTransform):
             results (dict): See the class.
 
         Returns:
-            dict: The same, with the target instead of the label.
+            dict: The same, with the target.
         """
         codec, name = self.codec, results.get('img_path', 'a sample')
         if codec.label_key not in results:
@@ -68,10 +71,11 @@ class EncodeTarget(BaseTransform):
                 logger='current',
                 level=WARNING)
         fields = results.setdefault('seg_fields', [])
-        for key in (codec.label_key, codec.mask_key):
-            results.pop(key, None)
-            if key in fields:
-                fields.remove(key)
+        if not self.keep_label:
+            for key in (codec.label_key, codec.mask_key):
+                results.pop(key, None)
+                if key in fields:
+                    fields.remove(key)
         results.update(gt_target=target, gt_target_mask=mask, codec=codec)
         fields.extend(['gt_target', 'gt_target_mask'])
         return results

@@ -1,7 +1,7 @@
 """Refuse to evaluate a checkpoint that does not fit."""
+import ast
 import re
 
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
@@ -61,13 +61,26 @@ class StrictLoadHook(Hook):
 
 
 def _quantity_of(checkpoint):
-    """Read the trained quantity from the config that mmengine saves."""
+    """Read the trained quantity from the config that mmengine saves; None
+    if there is no such thing."""
     text = checkpoint.get('meta', {}).get('cfg')
-    if not isinstance(text, str):
+    try:
+        model, = (_literal(node.value) for node in ast.parse(text).body
+                  if isinstance(node, ast.Assign)
+                  and getattr(node.targets[0], 'id', None) == 'model')
+        codec = model['decode_head']['codec']
+        # a codec that is not imported here says nothing
+        return CODECS.build(codec).quantity
+    except (TypeError, ValueError, SyntaxError, KeyError):
         return None
-    model = Config.fromstring(text, '.py').get('model', {})
-    codec = model.get('decode_head', {}).get('codec')
-    # the codec of a task that is not imported here says nothing
-    if codec is None or CODECS.get(codec.type) is None:
-        return None
-    return CODECS.build(codec).quantity
+
+
+def _literal(node):
+    """Evaluate literals and ``dict(...)``, and never run anything else."""
+    if isinstance(node, ast.Call) and getattr(
+            node.func, 'id', None) == 'dict' and not node.args:
+        return {keyword.arg: _literal(keyword.value)
+                for keyword in node.keywords}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        return [_literal(element) for element in node.elts]
+    return ast.literal_eval(node)

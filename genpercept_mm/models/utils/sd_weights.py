@@ -138,7 +138,8 @@ def embed_prompt(source, prompt, owner='SDUNet'):
     tokens = tokenizer(
         prompt,
         padding='do_not_pad',
-        max_length=tokenizer.model_max_length,
+        max_length=min(tokenizer.model_max_length,
+                       encoder.config.max_position_embeddings),
         truncation=True,
         return_tensors='pt')
     with torch.no_grad():

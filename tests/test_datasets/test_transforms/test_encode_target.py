@@ -25,6 +25,11 @@ def test_label_becomes_the_target_of_the_codec():
     np.testing.assert_array_equal(results['gt_target_mask'], mask)
     assert results['seg_fields'] == ['gt_target', 'gt_target_mask']
     assert 'gt_depth_map' not in results
+    kept = EncodeTarget(
+        dict(type='AffineDepthCodec'), keep_label=True)(sample())
+    assert kept['seg_fields'] == ['gt_depth_map', 'gt_depth_mask',
+                                  'gt_target', 'gt_target_mask']
+    assert kept['gt_depth_map'] is not None
 
 
 def test_wrong_codec_names_data_set_and_labels():
