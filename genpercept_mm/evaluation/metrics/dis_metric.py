@@ -117,8 +117,11 @@ def _sod_metrics():
     try:
         import py_sod_metrics
     except ImportError as error:
-        raise ImportError('DISMetric: needs PySODMetrics; run "pip install '
-                          'pysodmetrics".') from error
+        # alone, it installs a second OpenCV over the one that is there
+        raise ImportError(
+            'DISMetric: needs PySODMetrics; run "pip install scikit-image '
+            'scikit-learn" and "pip install --no-deps pysodmetrics", or '
+            '"python tools/install.py --groups dis".') from error
     return py_sod_metrics
 
 
