@@ -145,5 +145,5 @@ def test_masks_are_refused():
 
 def test_missing_package_is_named_at_once(monkeypatch):
     monkeypatch.setitem(sys.modules, 'py_sod_metrics', None)
-    with pytest.raises(ImportError, match='pip install pysodmetrics'):
+    with pytest.raises(ImportError, match='no-deps pysodmetrics'):
         DISMetric(prefix='x')
