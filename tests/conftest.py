@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 import pytest
 
+import genpercept_mm  # noqa: F401, lets compat act before hosts import
+
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 SHARED = osp.join(osp.dirname(ROOT), 'shared')
 MINI_CONFIG = 'configs/mini/genpercept_upernet_mini-hypersim.py'

@@ -86,7 +86,8 @@ def constants(quantity, samples):
     """
     import numpy as np
     if quantity in ('depth', 'disparity'):
-        # alignment turns any constant into the best one of each image
+        # alignment turns any constant into the least-squares one of each
+        # image; the metric knows no other
         return [np.array([.5])]
     if quantity == 'normal':
         total = sum(sample.gt_normal_map.data.sum((1, 2))

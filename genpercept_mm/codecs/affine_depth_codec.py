@@ -23,8 +23,8 @@ class AffineDepthCodec(BaseDenseCodec):
       +1; invalid pixels are -1
 
     The decoded quantity is ``(y + 1) / 2`` in [0, 1]. An image without a
-    valid pixel, or with one constant depth, has nothing to learn: its mask is
-    empty.
+    valid pixel, or whose two ends coincide, as with one constant depth, has
+    nothing to learn: its mask is empty.
 
     Args:
         space (str): ``'depth'`` or ``'disparity'``. Defaults to 'depth'.

@@ -6,7 +6,8 @@ class BaseDenseCodec(metaclass=ABCMeta):
     """Raw label -> network target -> quantity -> picture.
 
     One entry in a config, given to `EncodeTarget`, the head and the
-    visualizer, makes a task: nothing else knows task names. A new task is a
+    visualizer, makes a task; metrics, and error panels of pictures, follow
+    from the name of the predicted field. A new task is a
     subclass, registered in ``genpercept_mm.registry.CODECS``, that sets the
     attributes and implements the three methods.
 
@@ -24,6 +25,8 @@ class BaseDenseCodec(metaclass=ABCMeta):
         channels (int): C; with 1, heads average three decoded channels.
         interpolation (str): How targets are resized for training,
             ``'nearest'`` or ``'bilinear'``.
+        over_image (bool): Pictures show the image, weighted by the quantity,
+            over a checkerboard.
         affine_invariant (bool): The quantity has no scale and shift of its
             own, so windows of a large image are aligned to each other.
     """
@@ -33,6 +36,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
     channels = 1
     interpolation = 'nearest'
     affine_invariant = False
+    over_image = False
 
     @property
     def label_key(self):

@@ -22,6 +22,7 @@ class MatteCodec(BaseDenseCodec):
     quantity = 'alpha'
     channels = 1
     interpolation = 'bilinear'
+    over_image = True
 
     def __init__(self, stretch=False):
         self.stretch = stretch

@@ -231,26 +231,3 @@ def read_color(path):
         '.color.hdf5', '.render_entity_id.hdf5')
     entity = read_hdf5(entity_path) if osp.isfile(entity_path) else None
     return tone_map(color, entity)
-
-
-def distance_to_planar_depth(distance, focal=None):
-    """Turn distance to the optical centre into depth along the view axis.
-
-    Holds for Hypersim's standard camera (horizontal field of view pi/3,
-    principal point in the middle).
-
-    Args:
-        distance (np.ndarray): (H, W), metres.
-        focal (float, optional): Focal length in pixels. Defaults to None
-            (``W / 2 * cot(pi / 6)``, 886.81 at 1024 pixels).
-
-    Returns:
-        np.ndarray: (H, W), metres.
-    """
-    height, width = distance.shape
-    if focal is None:
-        focal = width / 2 / np.tan(np.pi / 6)
-    x = np.arange(width) - (width - 1) / 2
-    y = np.arange(height) - (height - 1) / 2
-    ray = np.sqrt(x[None]**2 + y[:, None]**2 + focal**2)
-    return distance * focal / ray

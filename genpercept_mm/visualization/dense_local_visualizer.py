@@ -172,7 +172,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         return _to_numpy(data_sample.get(field))
 
     def _paint(self, image, quantity):
-        if self.codec.quantity == 'alpha':
+        if self.codec.over_image:
             return _over_checkerboard(image, quantity)
         return self.codec.colorize(quantity)
 

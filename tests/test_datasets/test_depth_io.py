@@ -15,7 +15,6 @@ from genpercept_mm.datasets.depth_io import (
     read_hypersim_depth,
     read_png_depth,
 )
-from genpercept_mm.datasets.hypersim_layout import distance_to_planar_depth
 
 TILTED = [[0.6, 0.02, 0.01], [-0.01, 0.41, 0.1], [0.03, -0.05, -1.1]]
 
@@ -66,12 +65,15 @@ def test_npy_of_text_is_refused(tmp_path):
         read_float_depth(dict(depth_path=path))
 
 
-def test_standard_camera_gives_the_planar_depth_of_the_layout(tmp_path):
+def test_standard_camera_in_closed_form(tmp_path):
+    """distance * f / |(x, y, f)| with f = W / 2 * cot(30 degrees)."""
     distance = np.random.default_rng(0).uniform(1, 9, (48, 64))
     depth = read_hypersim_depth(
         dict(depth_path=write_hdf5(tmp_path / 'd.hdf5', distance)))
+    x, y = np.arange(64) - 31.5, np.arange(48)[:, None] - 23.5
+    focal = 32 * 3**.5
     np.testing.assert_allclose(
-        depth, distance_to_planar_depth(distance), rtol=1e-6)
+        depth, distance * focal / np.sqrt(x**2 + y**2 + focal**2), rtol=1e-6)
 
 
 def test_official_corner_value():

@@ -33,15 +33,6 @@ def test_names_are_unique_across_scenes():
     assert layout.frame_name('x/ADE_val_1.jpg') == 'ADE_val_1'
 
 
-def test_planar_depth_of_the_image_corner():
-    """REFERENCE section 11: distance 1 at the corner of 1024 x 768."""
-    depth = layout.distance_to_planar_depth(np.ones((768, 1024)))
-    corner = 886.81 / np.sqrt(886.81**2 + 511.5**2 + 383.5**2)
-    assert corner == pytest.approx(0.811189, abs=1e-6)
-    assert depth[0, 0] == pytest.approx(corner, abs=1e-6)
-    assert depth[0, 0] == depth[-1, -1]
-
-
 def test_tone_map_of_dark_and_invalid_frames():
     color = np.full((2, 2, 3), 1e-6)
     assert not layout.tone_map(color).any()  # percentile under 1e-4

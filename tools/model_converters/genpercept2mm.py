@@ -16,7 +16,7 @@ import torch
 from mmengine.config import Config
 from safetensors.torch import load_file
 
-from genpercept_mm.models.utils.released_weights import (
+from genpercept_mm.models.released_weights import (
     TASKS,
     detect_arch,
     model_config,

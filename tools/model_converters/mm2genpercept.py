@@ -20,7 +20,7 @@ from mmengine.config import Config
 from safetensors.torch import load_file, save_file
 
 from genpercept_mm.compat import weights_only
-from genpercept_mm.models.utils.released_weights import detect_arch, from_mm
+from genpercept_mm.models.released_weights import detect_arch, from_mm
 from genpercept_mm.models.utils.sd_archs import resolve_arch
 
 # Of the official hf_configs/scheduler_beta_1.0_1.0

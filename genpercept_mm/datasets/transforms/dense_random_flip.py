@@ -21,10 +21,12 @@ class DenseRandomFlip(RandomFlip):
 
     def _flip(self, results):
         super()._flip(results)
-        if 'gt_target' in results:
-            results['gt_target'] = results['codec'].mirror(
-                results['gt_target'], channel_axis=-1)
-        if 'gt_normal_map' in results.get('seg_fields', ()):
-            results['gt_normal_map'] = NormalCodec().mirror(
-                results['gt_normal_map'], channel_axis=-1)
+        # the target, and labels that are kept or have no target yet
+        codecs = dict(gt_normal_map=NormalCodec())
+        if 'codec' in results:
+            codecs['gt_target'] = results['codec']
+            codecs[results['codec'].label_key] = results['codec']
+        for key, codec in codecs.items():
+            if key in results.get('seg_fields', ()):
+                results[key] = codec.mirror(results[key], channel_axis=-1)
         results['mirrored'] = True

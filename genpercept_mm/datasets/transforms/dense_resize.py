@@ -91,12 +91,11 @@ class DenseResize(BaseTransform):
             size = max(int(height * factor), 1), max(int(width * factor), 1)
         results['img'] = resize_map(results['img'], size, self.interpolation)
         for key in results.get('seg_fields', ()):
-            mode = 'nearest'
-            if key == 'gt_target':
-                mode = results['codec'].interpolation
+            smooth = (key == 'gt_target'
+                      and results['codec'].interpolation == 'bilinear')
             results[key] = resize_map(
                 results[key], size,
-                'nearest-exact' if mode == 'nearest' else mode)
+                'bilinear' if smooth else 'nearest-exact')
         results['img_shape'] = size
         results['scale_factor'] = (size[1] / width, size[0] / height)
         return results

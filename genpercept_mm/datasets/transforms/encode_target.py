@@ -44,7 +44,7 @@ class EncodeTarget(BaseTransform):
         """
         codec, name = self.codec, results.get('img_path', 'a sample')
         if codec.label_key not in results:
-            found = [key for key in results.get('seg_fields', ())]
+            found = list(results.get('seg_fields', ()))
             raise ValueError(
                 f'EncodeTarget: {type(codec).__name__} needs '
                 f'{codec.label_key}, but {name} (data set '

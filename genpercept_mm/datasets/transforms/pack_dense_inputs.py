@@ -21,7 +21,7 @@ class PackDenseInputs(PackSegInputs):
 
     Args:
         meta_keys (Sequence[str]): Keys to keep as metadata. Defaults to
-            mmseg's, and the name of data set and sample.
+            mmseg's, the names of data set and sample, and ``crop_box``.
 
     Raises:
         ValueError: If normals were flipped by a transform that does not know

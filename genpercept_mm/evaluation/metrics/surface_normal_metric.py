@@ -2,16 +2,11 @@
 import numpy as np
 
 from genpercept_mm.registry import METRICS
+from genpercept_mm.utils.normal_axes import AXES, convert_axes
 
 from .base_dense_metric import BaseDenseMetric, to_numpy, write_png
 
 THRESHOLDS = (5, 7.5, 11.25, 22.5, 30)
-# factors of (x, y, z) from x right, y up, z to the viewer
-AXES = {
-    'genpercept': (1, 1, 1),
-    'opencv': (1, -1, -1),
-    'dsine': (-1, 1, 1),
-}
 # bins per degree of the histogram that the pooled median comes from
 RESOLUTION = 100
 
@@ -131,7 +126,8 @@ class SurfaceNormalMetric(BaseDenseMetric):
             pred (np.ndarray): (3, H, W).
             sample (dict): The sample; not used.
         """
-        normals = pred.transpose(1, 2, 0) * AXES[self.axes]
+        normals = convert_axes(
+            pred.transpose(1, 2, 0), 'genpercept', self.axes)
         top = 2**self.output_bits - 1
         values = np.rint(np.clip((normals + 1) / 2, 0, 1) * top)
         write_png(path + '.png', values.astype(f'uint{self.output_bits}'))

@@ -32,7 +32,7 @@ class DenseEstimator(EncoderDecoder):
     - ``mode``: ``'whole'``, or ``'slide'`` with ``crop_size`` and ``stride``
       (height, width). Windows are blended with weights that fall off to
       their borders; those of affine-invariant quantities are aligned to
-      each other first, by least squares over the overlaps.
+      each other first, by spread and mean of the overlaps.
     - ``flip``: predict the mirrored image too, and average. Default False.
 
     Args:

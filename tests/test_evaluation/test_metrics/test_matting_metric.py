@@ -105,6 +105,15 @@ def gradient(pred, gt, radius, padding, unit_length, divisor):
     return ((lengths[0] - lengths[1])**2).sum() / divisor
 
 
+def test_half_everywhere_on_nothing():
+    """Exactly a half of 255, and what 8 bits make of it."""
+    pred, gt = np.full((10, 10), 127.5), np.zeros((10, 10))
+    exact = calculate(pred, gt, quantize=False)
+    assert [exact[key] for key in ('sad', 'mad', 'mse')] == pytest.approx(
+        [.05, .5, .25])
+    assert calculate(pred, gt)['mad'] == pytest.approx(127 / 255)
+
+
 def test_worked_numbers():
     # differences of 51 / 255 = 0.2 and 102 / 255 = 0.4 in 2 x 2 pixels
     pred = np.array([[51, 0], [255, 153]], np.uint8)

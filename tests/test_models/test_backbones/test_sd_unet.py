@@ -159,7 +159,7 @@ def test_lora_trains_only_its_matrices_and_starts_as_identity(folder):
 
 @pytest.mark.slow
 def test_sd21_has_the_published_sizes():
-    """REFERENCE: U-Net 865,910,724 (865,898,560 without its output layers),
+    """SD 2.1: U-Net 865,910,724 (865,898,560 without its output layers),
     VAE encoder 34,163,592 and quant_conv 72, LoRA of rank 16 3,319,808."""
 
     def count(module, trainable=False):

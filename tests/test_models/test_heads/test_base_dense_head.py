@@ -18,7 +18,8 @@ class Head(BaseDenseHead):
 
 def head(**more):
     return Head(
-        dict(type='AffineDepthCodec'), dict(type='MaskedMSELoss'), **more)
+        dict(type='AffineDepthCodec'),
+        dict(type='genpercept_mm.MaskedMSELoss'), **more)
 
 
 def samples(target, mask):
@@ -43,9 +44,9 @@ def test_loss_is_that_of_the_valid_pixels():
 def test_losses_of_one_name_are_added_and_weighted():
     output, target = torch.rand(1, 1, 4, 6), torch.rand(1, 1, 4, 6)
     double = Head(dict(type='AffineDepthCodec'), [
-        dict(type='MaskedMSELoss', loss_weight=2.),
-        dict(type='MaskedMSELoss', loss_weight=.5),
-        dict(type='MaskedMSELoss', loss_weight=1., loss_name='loss_other')])
+        dict(type='genpercept_mm.MaskedMSELoss', loss_weight=2.),
+        dict(type='genpercept_mm.MaskedMSELoss', loss_weight=.5),
+        dict(type='genpercept_mm.MaskedMSELoss', loss_name='loss_other')])
     losses = double.loss(
         [output], samples(target, torch.ones(1, 1, 4, 6).bool()))
     mse = (output - target).square().mean().item()

@@ -7,7 +7,7 @@ from genpercept_mm.models import SDUNet, VAEDecodeHead
 from genpercept_mm.models.utils.sd_archs import ARCHS
 
 DEPTH = dict(type='AffineDepthCodec')
-MSE = dict(type='MaskedMSELoss')
+MSE = dict(type='genpercept_mm.MaskedMSELoss')
 
 
 def autoencoder():

@@ -51,6 +51,8 @@ def test_worked_numbers(offset):
     pred, target = row(0, 1, 2, 3), row(1, 3, 5, 8)
     loss = ScaleShiftInvariantLoss(offset=offset)(pred, target)
     assert loss.item() == pytest.approx(0.25, abs=1e-6)
+    half = ScaleShiftInvariantLoss(offset=offset, loss_weight=.5)
+    assert half(pred, target).item() == pytest.approx(.125, abs=1e-6)
     scale, shift = fit_scale_and_shift(pred, target, pred > -1)
     assert scale.shape == shift.shape == (1, 1, 1, 1)
     assert scale.item() == pytest.approx(2.3)

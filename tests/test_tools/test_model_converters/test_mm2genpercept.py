@@ -11,7 +11,7 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from mmengine.registry import init_default_scope
 from safetensors.torch import load_file
 
-from genpercept_mm.models.utils.released_weights import TASKS
+from genpercept_mm.models.released_weights import TASKS
 from genpercept_mm.registry import MODELS
 
 TOOLS = 'tools/model_converters'

@@ -3,7 +3,7 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import save_file
 
-from genpercept_mm.models.utils.released_weights import (
+from genpercept_mm.models.released_weights import (
     TASKS,
     detect_arch,
     from_mm,

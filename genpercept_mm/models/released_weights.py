@@ -6,8 +6,8 @@ import torch
 
 from genpercept_mm.registry import CODECS
 
-from .sd_archs import ARCHS, resolve_arch
-from ..heads.dpt_decode_head import DPTDecodeHead
+from .heads.dpt_decode_head import DPTDecodeHead
+from .utils.sd_archs import ARCHS, resolve_arch
 
 # Codecs of the official tasks
 TASKS = {
@@ -236,7 +236,7 @@ def _expected(arch, dpt, lora_rank=0):
         if lora_rank:
             from peft import LoraConfig
 
-            from ..backbones.sd_unet import LORA_TARGETS
+            from .backbones.sd_unet import LORA_TARGETS
             model.add_adapter(
                 LoraConfig(r=lora_rank, target_modules=LORA_TARGETS))
     unet = _shapes(model.state_dict())
