@@ -41,8 +41,8 @@ each_masked = pytest.mark.parametrize('cfg', MASKED, ids=label)
 
 def build(cfg, **kwargs):
     # earlier tests may have left a host's scope behind
-    return MODELS.build(
-        dict(cfg, type=f'genpercept_mm.{cfg["type"]}', **kwargs))
+    name = cfg['type'].split('.')[-1]
+    return MODELS.build(dict(cfg, type=f'genpercept_mm.{name}', **kwargs))
 
 
 def maps(cfg, number=2, size=(24, 20), seed=0):
