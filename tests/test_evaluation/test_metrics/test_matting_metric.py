@@ -114,6 +114,29 @@ def test_half_everywhere_on_nothing():
     assert calculate(pred, gt)['mad'] == pytest.approx(127 / 255)
 
 
+@pytest.mark.parametrize('seed', range(3))
+def test_equals_mmeval(seed):
+    """On floats (its SAD of bytes wraps around), with nothing known, and
+    with its gradient, whose kernels have unit length. Its CONN treats levels
+    that no region reaches otherwise; opaque pixels in both leave none."""
+    mmeval = pytest.importorskip('mmeval')
+    pred, gt = scene(seed)
+    pred[:3, :3] = gt[:3, :3] = 255
+    ours = calculate(pred, gt, classical_grad=True)
+    maps = [pred / 255], [gt / 255]
+    unknown = [np.full(gt.shape, 128, np.uint8)]
+    expected = {
+        **mmeval.SumAbsoluteDifferences()(*maps),
+        **mmeval.MattingMeanSquaredError()(*maps, unknown),
+        **mmeval.GradientError()(*maps, unknown),
+        **mmeval.ConnectivityError()(*maps, unknown)}
+    assert sorted(expected) == [
+        'connectivity_error', 'gradient_error', 'matting_mse', 'sad']
+    for name, key in (('connectivity_error', 'conn'), ('sad', 'sad'),
+                      ('gradient_error', 'grad'), ('matting_mse', 'mse')):
+        assert ours[key] == pytest.approx(expected[name], rel=1e-6), name
+
+
 def test_worked_numbers():
     # differences of 51 / 255 = 0.2 and 102 / 255 = 0.4 in 2 x 2 pixels
     pred = np.array([[51, 0], [255, 153]], np.uint8)
