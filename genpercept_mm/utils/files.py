@@ -26,3 +26,18 @@ def write_whole(path, write):
     finally:
         if osp.exists(temporary):
             os.remove(temporary)
+
+
+def write_bytes(path, content):
+    """Write a file's whole content, or nothing.
+
+    Args:
+        path (str | Path): Target, as of `write_whole`.
+        content (bytes): What it shall hold.
+    """
+
+    def write(temporary):
+        with open(temporary, 'wb') as file:
+            file.write(content)
+
+    write_whole(path, write)

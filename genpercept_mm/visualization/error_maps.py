@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from genpercept_mm.utils.affine_fit import fit_scale_and_shift
+
 
 def align(values, reference, mask):
     """Fit ``scale * values + shift`` to a reference by least squares.
@@ -24,11 +26,9 @@ def align(values, reference, mask):
     values = np.asarray(values, float)
     if not mask.any():
         return np.full(values.shape, np.nan)
-    x, y = values[mask], np.asarray(reference, float)[mask]
-    x_mean, y_mean = x.mean(), y.mean()
-    spread = np.square(x - x_mean).sum()
-    scale = ((x - x_mean) * (y - y_mean)).sum() / spread if spread else 0.
-    return scale * (values - x_mean) + y_mean
+    scale, shift = fit_scale_and_shift(
+        values[mask], np.asarray(reference, float)[mask])
+    return scale * values + shift
 
 
 def relative_depth_error(depth, label, mask):

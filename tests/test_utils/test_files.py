@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.files import write_bytes, write_whole
 
 
 def text_writer(text, fail=False):
@@ -37,3 +37,10 @@ def test_works_on_a_bare_file_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_whole('a', text_writer('x'))
     assert (tmp_path / 'a').read_text() == 'x'
+
+
+def test_bytes_are_written_as_they_are(tmp_path):
+    path = tmp_path / 'new folder/file.bin'
+    write_bytes(path, b'\r\n\x00')
+    assert path.read_bytes() == b'\r\n\x00'
+    assert os.listdir(path.parent) == ['file.bin']

@@ -14,10 +14,11 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.files import write_bytes
 
 from .primitives import FIELD_OF_VIEW, Room
 from .rooms import make_room
+from ..hypersim_cameras import CAMERA_CSV
 from ..hypersim_layout import (
     SPLIT_COLUMNS,
     SPLIT_CSV,
@@ -28,7 +29,6 @@ from ..hypersim_layout import (
 )
 
 PARAMETERS_JSON = 'mini_hypersim.json'
-CAMERA_CSV = 'metadata_camera_parameters.csv'
 CAMERA_NAME = 'cam_00'
 FRAME_KINDS = ('color', 'depth_meters', 'normal_cam', 'normal_world',
                'position', 'render_entity_id', 'semantic',
@@ -142,9 +142,9 @@ def build_mini_hypersim(out_dir: str,
         _render_room(out_dir, make_room(seed, number, frames_per_room),
                      [f for f in missing if f.room == number], parameters,
                      progress)
-    _write_bytes(osp.join(out_dir, CAMERA_CSV),
+    write_bytes(osp.join(out_dir, CAMERA_CSV),
                  _camera_csv(frames, width, height))
-    _write_bytes(osp.join(out_dir, SPLIT_CSV), _csv([SPLIT_COLUMNS] + [
+    write_bytes(osp.join(out_dir, SPLIT_CSV), _csv([SPLIT_COLUMNS] + [
         (f.scene, CAMERA_NAME, f.view, True, '', f.split) for f in frames]))
     print_log(f'mini Hypersim: rendered {len(missing)} of {num_frames} '
               f'frames into {out_dir}.')
@@ -172,7 +172,7 @@ def _claim_folder(out_dir: str, parameters: Dict[str, int]) -> None:
             f'got {out_dir}, which has scenes but no {PARAMETERS_JSON}; '
             f'{advice}')
     else:
-        _write_bytes(note,
+        write_bytes(note,
                      (json.dumps(parameters, indent=2) + '\n').encode())
 
 
@@ -193,10 +193,10 @@ def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
     renderer = RoomRenderer(room)
     size = parameters['width'], parameters['height']
     detail = osp.join(out_dir, frames[0].scene, '_detail')
-    _write_bytes(osp.join(detail, 'metadata_scene.csv'), _csv([
+    write_bytes(osp.join(detail, 'metadata_scene.csv'), _csv([
         ('parameter_name', 'parameter_value'),
         ('meters_per_asset_unit', _METERS_PER_ASSET_UNIT)]))
-    _write_bytes(osp.join(detail, 'metadata_cameras.csv'),
+    write_bytes(osp.join(detail, 'metadata_cameras.csv'),
                  _csv([('camera_name',), (CAMERA_NAME,)]))
     trajectory = osp.join(detail, CAMERA_NAME)
     write_hdf5(osp.join(trajectory, 'camera_keyframe_positions.hdf5'),
@@ -215,7 +215,7 @@ def _render_room(out_dir: str, room: Room, frames: List[PlannedFrame],
         for kind, array in arrays.items():
             write_hdf5(_path(out_dir, frame, kind), array)
         preview = tone_map(arrays['color'], arrays['render_entity_id'])
-        _write_bytes(
+        write_bytes(
             _path(out_dir, frame, 'tonemap'),
             cv2.imencode('.jpg', preview[..., ::-1],
                          [cv2.IMWRITE_JPEG_QUALITY, 98])[1].tobytes())
@@ -275,15 +275,6 @@ def _csv(rows) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator='\n').writerows(rows)
     return text.getvalue().encode()
-
-
-def _write_bytes(path: str, content: bytes) -> None:
-
-    def write(temporary):
-        with open(temporary, 'wb') as file:
-            file.write(content)
-
-    write_whole(path, write)
 
 
 def preview_sheet(data_root: str,

@@ -24,7 +24,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.utils import ProgressBar
 
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.files import write_bytes
 
 from .parts import Subject
 from .portraits import PORTRAITS, foliage, person, toy
@@ -272,9 +272,9 @@ def _render_frame(root, kind, frame, room, parameters, shapes):
                          seeds[0])
     picture = develop(render_color(shot, *size, parameters['spp'], seeds[1],
                                    shapes))
-    _write_bytes(osp.join(root, frame.label), cv2.imencode(
+    write_bytes(osp.join(root, frame.label), cv2.imencode(
         '.png', np.round(alpha * 255).astype(np.uint8))[1].tobytes())
-    _write_bytes(osp.join(root, frame.image), cv2.imencode(
+    write_bytes(osp.join(root, frame.image), cv2.imencode(
         '.jpg', picture[..., ::-1],
         [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes())
 
@@ -299,7 +299,7 @@ def _claim_folder(root, kind, parameters):
             f'got {root}, which has pictures but no {PARAMETERS_JSON}; '
             f'{advice}')
     else:
-        _write_bytes(note,
+        write_bytes(note,
                      (json.dumps(parameters, indent=2) + '\n').encode())
 
 
@@ -318,15 +318,6 @@ def _tracked(items, label):
             print_log(f'mini objects: {label} {done}/{total} frames, '
                       f'{elapsed:.0f} s, '
                       f'{elapsed / done * (total - done):.0f} s left')
-
-
-def _write_bytes(path, content):
-
-    def write(temporary):
-        with open(temporary, 'wb') as file:
-            file.write(content)
-
-    write_whole(path, write)
 
 
 def preview_sheet(out_dir, path, max_frames=24):

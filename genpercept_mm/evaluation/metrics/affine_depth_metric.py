@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 
 from genpercept_mm.registry import METRICS
+from genpercept_mm.utils.affine_fit import fit_scale_and_shift
 from genpercept_mm.utils.files import write_whole
 
 from .base_dense_metric import BaseDenseMetric, to_numpy, write_png
@@ -258,7 +259,7 @@ class AffineDepthMetric(BaseDenseMetric):
                 valid = valid & (depth > 0)
                 target = np.divide(1, target, where=valid,
                                    out=np.zeros(target.shape))
-            scale, shift = _scale_and_shift(*_subsample(
+            scale, shift = fit_scale_and_shift(*_subsample(
                 depth, target, valid, alignment_max_res,
                 alignment_width_only))
             depth = scale * depth + shift
@@ -353,17 +354,3 @@ def _nearest(size, factor):
     indices = torch.arange(size, dtype=torch.float32)
     return F.interpolate(indices[None, None], scale_factor=factor)[
         0, 0].long().numpy()
-
-
-def _scale_and_shift(pred, target):
-    """Least-squares solution of scale * pred + shift = target."""
-    if not len(pred):
-        return 0., 0.
-    pred_mean, target_mean = pred.mean(), target.mean()
-    centred = pred - pred_mean
-    variance = (centred**2).mean()
-    # a constant may differ from its own mean by rounding
-    if variance <= (1e-12 * pred_mean)**2:
-        return 0., target_mean
-    scale = (centred * (target - target_mean)).mean() / variance
-    return scale, target_mean - scale * pred_mean
