@@ -1,0 +1,81 @@
+"""Noise to start from and to train with."""
+import torch
+import torch.nn.functional as F
+
+LEVELS = 10
+
+
+def gaussian_noise(shape, generator=None, device=None, dtype=None):
+    """Draw standard normal values.
+
+    They are drawn on the CPU in fp32 and then moved, so that a seed means
+    the same on every device and in every precision.
+
+    Args:
+        shape (Sequence[int]): Shape.
+        generator (torch.Generator, optional): On the CPU. Defaults to None
+            (torch's global one).
+        device (torch.device, optional): Defaults to None (CPU).
+        dtype (torch.dtype, optional): Defaults to None (fp32).
+
+    Returns:
+        Tensor: Of that shape.
+    """
+    values = torch.randn(tuple(shape), generator=generator,
+                         dtype=torch.float32)
+    return values.to(device=device, dtype=dtype)
+
+
+def multi_resolution_noise(shape,
+                           strength,
+                           generator=None,
+                           device=None,
+                           dtype=None):
+    """Draw noise with low frequencies, as Marigold trains with.
+
+    To a Gaussian, up to ten more are added (arXiv:2312.02145; the variant of
+    its code that is called "original"). Level i = 0, 1, ... draws r in
+    [2, 4), divides the height and width of the level before by ``r**i``,
+    down to 1, and counts ``strength**i``; a level with a height or width of
+    1 is the last. The sum is divided by its standard deviation over the
+    whole batch. As level 0 has full size, strength 0 gives the sum of two
+    Gaussians, normalized.
+
+    Args:
+        shape (Sequence[int]): (N, C, h, w).
+        strength (float | Tensor): In [0, 1], for all samples or (N, ).
+        generator (torch.Generator, optional): On the CPU. Defaults to None
+            (torch's global one).
+        device (torch.device, optional): Defaults to None (CPU).
+        dtype (torch.dtype, optional): Defaults to None (fp32).
+
+    Returns:
+        Tensor: (N, C, h, w).
+    """
+    strength = torch.as_tensor(strength, dtype=torch.float32).cpu()
+    strength = strength.reshape(-1, 1, 1, 1)
+    noise = gaussian_noise(shape, generator)
+    size = full_size = tuple(shape[2:])
+    for level in range(LEVELS):
+        ratio = 2 + 2 * torch.rand((), generator=generator).item()
+        size = tuple(max(1, int(length / ratio**level)) for length in size)
+        coarse = gaussian_noise((*shape[:2], *size), generator)
+        noise = noise + strength**level * F.interpolate(
+            coarse, full_size, mode='bilinear', align_corners=False)
+        if 1 in size:
+            break
+    return (noise / noise.std()).to(device=device, dtype=dtype)
+
+
+def annealed_strength(timesteps, strength, num_train_timesteps=1000):
+    """Weaken low frequencies where there is little noise.
+
+    Args:
+        timesteps (int | Tensor): One, or (N, ).
+        strength (float): At the last timestep and beyond.
+        num_train_timesteps (int): Defaults to 1000.
+
+    Returns:
+        float | Tensor: ``strength * timesteps / num_train_timesteps``.
+    """
+    return strength * (timesteps / num_train_timesteps)

@@ -1,0 +1,263 @@
+"""From Marigold to GenPercept: one family of protocols."""
+import inspect
+
+import torch
+
+from .ddim import add_noise, ddim_step, velocity_target
+from .noise import annealed_strength, gaussian_noise, multi_resolution_noise
+from .schedule import NoiseSchedule
+
+NOISES = ('gaussian', 'image')
+DECODES = ('clean', 'sample')
+LATENT_CHANNELS = 4
+
+PROTOCOLS = dict(
+    # Ke et al., arXiv:2312.02145; steps as in GenPercept's ablations
+    marigold=dict(noise='gaussian', multi_res=0.9, annealed=True),
+    # Lee et al., arXiv:2311.18832, as GenPercept's ablations have it
+    dmp=dict(noise='image'),
+    # GenPercept, arXiv:2403.06090
+    one_step=dict(noise='image', beta_start=1., beta_end=1., num_steps=1))
+
+
+class DiffusionProtocol:
+    """How a latent diffusion model is trained and run for a dense task.
+
+    The paper's argument (section 3.1) in code: one-step perception is
+    multi-step diffusion at a corner of its parameter space. The label's
+    latent is mixed with noise, which is Gaussian, or the image's latent, and
+    the network predicts the velocity.
+
+    ============  ===========  ==============  ========  =====
+    name          noise        betas           input     steps
+    ============  ===========  ==============  ========  =====
+    ``marigold``  Gaussian     0.00085, 0.012  8, image  10
+                                               first
+    ``dmp``       the image's  0.00085, 0.012  4         10
+    ``one_step``  the image's  1, 1            4         1
+    ============  ===========  ==============  ========  =====
+
+    With both betas at 1 alpha-bar is 0: the noisy sample is the noise, the
+    velocity is minus the label, and a DDIM step leads from the noise to the
+    noise. If that is the image, every step sees the same input, and the last
+    one alone gives the result: any number of steps is one.
+
+    Args:
+        noise (str): ``'gaussian'``: the network sees the image's latent and
+            the noisy sample, concatenated; ``'image'``: it sees the noisy
+            sample only. Defaults to 'gaussian'.
+        multi_res (float): Strength of low frequencies in the Gaussian noise
+            of training, see `multi_resolution_noise`; 0 is plain noise.
+            Sampling always starts from plain noise. Defaults to 0.
+        annealed (bool): Reduce that strength with the timestep. Defaults to
+            True.
+        num_steps (int): Steps of sampling. Defaults to 10.
+        decode (str): Which latent is the result: ``'clean'``, the clean
+            sample that the last step predicts, as in GenPercept's ablations,
+            or ``'sample'``, where that step leads to, as in Marigold's and
+            diffusers' pipelines. Defaults to 'clean'.
+        beta_start (float): This and what follows, see `NoiseSchedule`.
+            Defaults to 0.00085.
+        beta_end (float): Defaults to 0.012.
+        num_train_timesteps (int): Defaults to 1000.
+        timestep_spacing (str): Defaults to 'leading'.
+        steps_offset (int): Defaults to 1.
+        set_alpha_to_one (bool): Defaults to False.
+        rescale_betas_zero_snr (bool): Defaults to False.
+
+    Attributes:
+        schedule (NoiseSchedule): Of these fields.
+        stochastic (bool): Results depend on a random draw.
+        concat (bool): The network's input is the image's latent and the
+            noisy sample, in this order.
+        in_channels (int): Channels of the network's input, 8 or 4.
+        is_one_step (bool): Any number of steps gives what one step gives.
+
+    Raises:
+        ValueError: If an argument is outside its set, or the result would be
+            the noise that sampling starts from.
+    """
+
+    def __init__(self,
+                 noise='gaussian',
+                 multi_res=0.,
+                 annealed=True,
+                 num_steps=10,
+                 decode='clean',
+                 beta_start=0.00085,
+                 beta_end=0.012,
+                 num_train_timesteps=1000,
+                 timestep_spacing='leading',
+                 steps_offset=1,
+                 set_alpha_to_one=False,
+                 rescale_betas_zero_snr=False):
+        for field, value, members in (('noise', noise, NOISES),
+                                      ('decode', decode, DECODES)):
+            if value not in members:
+                raise ValueError(f'DiffusionProtocol: {field} must be one of '
+                                 f'{members}, got {value!r}.')
+        if not 0 <= multi_res <= 1:
+            raise ValueError('DiffusionProtocol: multi_res must be in '
+                             f'[0, 1], got {multi_res}.')
+        if multi_res and noise == 'image':
+            raise ValueError('DiffusionProtocol: multi_res is about Gaussian '
+                             "noise; with noise='image' set it to 0.")
+        self.noise = noise
+        self.multi_res = multi_res
+        self.annealed = annealed
+        self.num_steps = num_steps
+        self.decode = decode
+        self.schedule = NoiseSchedule(
+            beta_start=beta_start,
+            beta_end=beta_end,
+            num_train_timesteps=num_train_timesteps,
+            timestep_spacing=timestep_spacing,
+            steps_offset=steps_offset,
+            set_alpha_to_one=set_alpha_to_one,
+            rescale_betas_zero_snr=rescale_betas_zero_snr)
+        self.schedule.timesteps(num_steps)
+        if decode == 'sample' and self.schedule.final_alpha == 0:
+            raise ValueError(
+                "DiffusionProtocol: decode='sample' with betas of 1 would "
+                "decode the noise itself; set decode='clean'.")
+
+        self.stochastic = self.concat = noise == 'gaussian'
+        self.in_channels = LATENT_CHANNELS * (2 if self.concat else 1)
+        self.is_one_step = noise == 'image' and beta_start == beta_end == 1
+
+    def training_pair(self, image, label, timesteps, generator=None):
+        """Make a network's input and target.
+
+        Args:
+            image (Tensor): (N, 4, h, w), latents of the images, scaled.
+            label (Tensor): (N, 4, h, w), latents of the labels, scaled.
+            timesteps (int | Tensor): One for all, or (N, ).
+            generator (torch.Generator, optional): On the CPU, for the noise.
+                Defaults to None (torch's global one).
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor, Tensor]: The network's input
+            (N, 8 or 4, h, w) in the dtype of ``image``; then, in fp32 at
+            least, the velocity (N, 4, h, w) to predict, the noisy sample
+            (N, 4, h, w), and alpha-bar, (N or 1, 1, 1, 1).
+        """
+        clean = _at_least_fp32(label)
+        if not self.stochastic:
+            noise = _at_least_fp32(image)
+        elif self.multi_res:
+            strength = self.multi_res
+            if self.annealed:
+                strength = annealed_strength(
+                    timesteps, strength, self.schedule.num_train_timesteps)
+            noise = multi_resolution_noise(
+                label.shape, strength, generator, label.device, clean.dtype)
+        else:
+            noise = gaussian_noise(
+                label.shape, generator, label.device, clean.dtype)
+        # a scalar would let predictions in fp16 stay in it
+        alpha = self.schedule.alpha(timesteps).reshape(-1, 1, 1, 1).to(
+            label.device)
+        sample = add_noise(clean, noise, alpha)
+        return (self._network_input(image, sample),
+                velocity_target(clean, noise, alpha), sample, alpha)
+
+    @torch.no_grad()
+    def sample(self,
+               predict,
+               image,
+               generator=None,
+               noise=None,
+               num_steps=None,
+               timesteps=None):
+        """Run the network step by step.
+
+        Args:
+            predict (callable): Called with the network's input
+                (N, 8 or 4, h, w) and a timestep (int), returns the velocity
+                (N, 4, h, w).
+            image (Tensor): (N, 4, h, w), latents of the images, scaled.
+            generator (torch.Generator, optional): On the CPU, for the noise
+                of the start. Defaults to None (torch's global one).
+            noise (Tensor, optional): (N, 4, h, w), the start itself.
+                Defaults to None (drawn).
+            num_steps (int, optional): Defaults to None (the protocol's).
+            timesteps (Sequence[int], optional): Timesteps to visit, in this
+                order, instead of the schedule's. Defaults to None.
+
+        Returns:
+            Tensor: (N, 4, h, w), the latent to decode, scaled, in the dtype
+            of ``image``.
+
+        Raises:
+            ValueError: If ``noise`` is given where the image is the noise,
+                or both ``num_steps`` and ``timesteps`` are.
+        """
+        if noise is not None and not self.stochastic:
+            raise ValueError("DiffusionProtocol: with noise='image' sampling "
+                             'starts from the image; give no other noise.')
+        if num_steps is not None and timesteps is not None:
+            raise ValueError('DiffusionProtocol: num_steps and timesteps both'
+                             ' say which steps to take; give one.')
+        if timesteps is None:
+            num_steps = self.num_steps if num_steps is None else num_steps
+            timesteps = self.schedule.timesteps(num_steps)
+            ends = [self.schedule.previous_alpha(t, num_steps)
+                    for t in timesteps]
+        else:
+            ends = [self.schedule.alpha(t) for t in timesteps[1:]]
+            ends.append(self.schedule.final_alpha)
+        if noise is None:
+            noise = gaussian_noise(
+                image.shape, generator,
+                image.device) if self.stochastic else image
+        sample = _at_least_fp32(noise)
+        for timestep, end in zip(timesteps, ends):
+            velocity = predict(
+                self._network_input(image, sample), timestep)
+            sample, clean = ddim_step(
+                sample, velocity.to(sample.dtype),
+                self.schedule.alpha(timestep), end)
+        result = clean if self.decode == 'clean' else sample
+        return result.to(image.dtype)
+
+    def _network_input(self, image, sample):
+        sample = sample.to(image.dtype)
+        return torch.cat([image, sample], dim=1) if self.concat else sample
+
+
+def build_protocol(cfg):
+    """Make a protocol from its name.
+
+    Args:
+        cfg (str | dict | DiffusionProtocol): ``'marigold'``, ``'dmp'`` or
+            ``'one_step'``; or a dict with that name as ``type``, and fields
+            of `DiffusionProtocol` to change.
+
+    Returns:
+        DiffusionProtocol: The protocol.
+
+    Raises:
+        ValueError: If the name or a field is unknown.
+
+    Examples:
+        >>> protocol = build_protocol(dict(type='marigold', num_steps=4))
+        >>> protocol.schedule.timesteps(protocol.num_steps)
+        [751, 501, 251, 1]
+    """
+    if isinstance(cfg, DiffusionProtocol):
+        return cfg
+    changes = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
+    name = changes.pop('type', None)
+    if name not in PROTOCOLS:
+        raise ValueError(f'DiffusionProtocol: type must be one of '
+                         f'{sorted(PROTOCOLS)}, got {name!r}.')
+    fields = list(inspect.signature(DiffusionProtocol).parameters)
+    unknown = sorted(set(changes) - set(fields))
+    if unknown:
+        raise ValueError(f'DiffusionProtocol: {unknown} are no fields of a '
+                         f'protocol; it has {fields}.')
+    return DiffusionProtocol(**{**PROTOCOLS[name], **changes})
+
+
+def _at_least_fp32(values):
+    return values.to(torch.promote_types(values.dtype, torch.float32))
