@@ -43,6 +43,7 @@ class AffineDepthCodec(BaseDenseCodec):
     label = 'depth'
     channels = 1
     affine_invariant = True
+    ensembling = 'affine'
 
     def __init__(self,
                  space='depth',

@@ -29,6 +29,10 @@ class BaseDenseCodec(metaclass=ABCMeta):
             over a checkerboard.
         affine_invariant (bool): The quantity has no scale and shift of its
             own, so windows of a large image are aligned to each other.
+        ensembling (str): How several predictions of one image become one,
+            see `genpercept_mm.diffusion.ensembling`: ``'mean'``;
+            ``'affine'``, aligned in scale and shift first; ``'direction'``,
+            for vectors of unit length.
     """
 
     label = None
@@ -37,6 +41,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
     interpolation = 'nearest'
     affine_invariant = False
     over_image = False
+    ensembling = 'mean'
 
     @property
     def label_key(self):
@@ -57,6 +62,11 @@ class BaseDenseCodec(metaclass=ABCMeta):
     def pred_field(self):
         """str: Field of a data sample that holds the prediction."""
         return f'pred_{self.quantity}_map'
+
+    @property
+    def uncertainty_field(self):
+        """str: Field of a data sample that holds an ensemble's spread."""
+        return f'pred_{self.quantity}_uncertainty_map'
 
     @abstractmethod
     def encode(self, label, mask=None):

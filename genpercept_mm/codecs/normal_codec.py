@@ -27,6 +27,7 @@ class NormalCodec(BaseDenseCodec):
     label = 'normal'
     quantity = 'normal'
     channels = 3
+    ensembling = 'direction'
 
     def __init__(self, normalize=True):
         self.normalize = normalize

@@ -227,10 +227,11 @@ class _Report:
                 + '\n  '.join(self.problems))
 
 
-def _expected(arch, dpt, lora_rank=0):
+def _expected(arch, dpt, lora_rank=0, in_channels=None):
     """Shapes of every part that a model of ours, or a folder, has."""
     from diffusers import AutoencoderKL, UNet2DConditionModel
-    unet_config, vae_config = resolve_arch(arch, 'released_weights')
+    unet_config, vae_config = resolve_arch(
+        arch, 'released_weights', in_channels)
     with torch.device('meta'):
         model = UNet2DConditionModel(**unet_config)
         if lora_rank:
@@ -276,11 +277,18 @@ def _refuse_noise_input(unet):
     if conv_in is not None and conv_in.dim() == 4 and conv_in.shape[1] == 8:
         raise ValueError(
             'This U-Net takes 8 input channels, image and noise latents: it '
-            'is a Marigold model (many steps from noise), not GenPercept. '
-            'The one-step backbone cannot run it.')
+            'is a Marigold model (steps from noise), not GenPercept. '
+            'tools/model_converters/marigold2mm.py converts folders of such '
+            'models; the GenPercept layout has no place for them.')
 
 
-def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
+def to_mm(unet,
+          vae,
+          prompt_embeds,
+          arch,
+          dpt_head=None,
+          keep_lora=False,
+          in_channels=None):
     """Make the state dict of a `DenseEstimator` from official weights.
 
     With ``dpt_head`` the head is a `DPTDecodeHead`, otherwise a
@@ -298,6 +306,8 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
             ``dpt_head_identity``. Defaults to None.
         keep_lora (bool): Keep LoRA matrices apart, for
             ``SDUNet(lora_rank=...)``. Defaults to False (merged).
+        in_channels (int, optional): As of `SDUNet`: 8 for Marigold. Defaults
+            to None (one latent, as in GenPercept).
 
     Returns:
         tuple[dict[str, Tensor], list[str]]: The state dict, and a sentence
@@ -307,7 +317,8 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
         ValueError: If tensors are missing, unknown or of another shape, all
             of which are named, or if the U-Net is of another method.
     """
-    _refuse_noise_input(unet)
+    if in_channels is None:
+        _refuse_noise_input(unet)
     notes = []
     ranks = lora_ranks(unet)
     if not keep_lora:
@@ -320,7 +331,7 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
                          f'{ranks or "none"}; do not keep LoRA apart.')
     vae = modernize_vae(vae)
     unet_shapes, vae_shapes, config = _expected(
-        arch, dpt_head is not None, ranks[0] if keep_lora else 0)
+        arch, dpt_head is not None, ranks[0] if keep_lora else 0, in_channels)
     if dpt_head is not None:
         unused = [k for k in unet if k.startswith(_LATENT_LAYERS)]
         decoder = [k for k in vae if k.startswith(_VAE_DECODER)]
@@ -379,7 +390,7 @@ def from_mm(state_dict, arch, base_vae=None, keep_lora=False):
 
     Raises:
         ValueError: If tensors are missing, unknown or of another shape, all
-            of which are named.
+            of which are named, or if the U-Net is of another method.
     """
     groups = {'backbone.unet.': {}, 'backbone.vae.': {},
               'decode_head.vae.': {}, 'decode_head.': {}, '': {}}
@@ -392,6 +403,7 @@ def from_mm(state_dict, arch, base_vae=None, keep_lora=False):
         groups[''].update(
             {'decode_head.' + key: value for key, value in dpt_head.items()})
         dpt_head = None
+    _refuse_noise_input(unet)
     prompt_embeds = groups[''].pop('backbone.prompt_embeds', None)
     ranks = lora_ranks(unet)
     if not keep_lora:

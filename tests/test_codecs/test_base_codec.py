@@ -7,6 +7,8 @@ import pytest
 from conftest import ROOT
 
 from genpercept_mm.codecs import BaseDenseCodec
+from genpercept_mm.diffusion.ensembling import ENSEMBLES
+from genpercept_mm.registry import CODECS
 
 
 def blocks_of(section):
@@ -137,3 +139,16 @@ def test_names_follow_from_label_and_quantity():
 def test_the_methods_must_be_there():
     with pytest.raises(TypeError, match='encode'):
         BaseDenseCodec()
+
+
+@pytest.mark.parametrize('codec, ensembling, field', [
+    (dict(type='AffineDepthCodec'), 'affine', 'depth'),
+    (dict(type='AffineDepthCodec', space='disparity'), 'affine',
+     'disparity'),
+    (dict(type='NormalCodec'), 'direction', 'normal'),
+    (dict(type='MatteCodec'), 'mean', 'alpha'),
+    (dict(type='ColormapCodec'), 'mean', 'sem_seg')])
+def test_ensembles_of_a_quantity(codec, ensembling, field):
+    codec = CODECS.build(codec)
+    assert codec.ensembling == ensembling and ensembling in ENSEMBLES
+    assert codec.uncertainty_field == f'pred_{field}_uncertainty_map'

@@ -37,7 +37,7 @@ def build(arch, device='cpu'):
     return unet, vae, prompt
 
 
-def dpt_tensors(widths=(32, 64, 96, 128), channels=16, last=8,
+def dpt_tensors(widths=(32, 64, 96, 96), channels=16, last=8,
                 device='cpu'):
     """The official head's tensors, from its published table of shapes."""
     shapes = {'feature_upsample_0.conv': (widths[0], widths[0], 3, 3)}
@@ -250,7 +250,9 @@ def test_marigold_is_refused():
     unet, vae, prompt = build('mini')
     state = unet.state_dict()
     state['conv_in.weight'] = state['conv_in.weight'].repeat(1, 2, 1, 1)
+    own, _ = to_mm(state, vae.state_dict(), prompt, 'mini', in_channels=8)
     for call in (lambda: to_mm(state, vae.state_dict(), prompt, 'mini'),
+                 lambda: from_mm(own, 'mini'),
                  lambda: detect_arch(state, vae.state_dict())):
         with pytest.raises(ValueError, match='Marigold'):
             call()

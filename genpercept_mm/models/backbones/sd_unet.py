@@ -7,14 +7,17 @@ from torch.utils.checkpoint import checkpoint
 from genpercept_mm.registry import MODELS
 
 from ..utils.sd_archs import resolve_arch
+from ..utils.sd_state_dict import abridge, adapt_state_dict, to_lora_names
 from ..utils.sd_weights import (
     check_source,
     embed_prompt,
     read_prompt_embeds,
     read_weights,
+    resolve_source,
 )
 
 FEATURE_TYPES = ('post_upsample', 'pre_upsample')
+NUM_TIMESTEPS = 1000
 LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
 
 
@@ -25,7 +28,8 @@ class SDUNet(BaseModule):
     GenPercept (arXiv:2403.06090, section 3): the VAE encodes the image, and
     the U-Net runs once on the clean image latent at a fixed timestep with
     the empty prompt. No text encoder exists here; its output is the buffer
-    ``prompt_embeds``.
+    ``prompt_embeds``. Protocols of several steps (Marigold, DMP) call
+    `velocity` instead, from `DenseEstimator`.
 
     Note:
         - N: images in a batch; H, W: image height and width
@@ -50,21 +54,31 @@ class SDUNet(BaseModule):
         arch (str | dict): ``'sd21'``, ``'sd15'``, ``'mini'``, or
             ``dict(unet=..., vae=...)`` with diffusers config fields.
             Defaults to 'sd21'.
-        pretrained (str, optional): Folder in diffusers layout or hub id;
-            read by ``init_weights``. Defaults to None (random weights,
-            unless ``init_cfg`` or a checkpoint brings some).
+        pretrained (str, optional): Folder in diffusers layout, hub id, or
+            ``'mini'``, the small prior inside this package; read by
+            ``init_weights``. Defaults to None (random weights, unless
+            ``init_cfg`` or a checkpoint brings some).
         out_indices (Sequence[int]): Outputs, see the table. Defaults to
             (0, 1, 2, 3).
         feature_type (str): ``'post_upsample'``, each block's output, as in
             the official DPT variant, or ``'pre_upsample'``, before its
             up-sampler, as in VPD. Defaults to 'post_upsample'.
         timestep (int): The fixed timestep, 0 to 999. Defaults to 1.
+        train_timestep (int | str, optional): The timestep in training mode,
+            or ``'random'``: uniform in 0 to 999 for each image. Defaults to
+            None (``timestep``).
+        in_channels (int, optional): Latent channels that the U-Net takes, 4,
+            or 8 for image and noisy latent (Marigold). ``pretrained`` with 4
+            is read into 8 with its first layer repeated and halved. Defaults
+            to None (as ``arch`` says).
         prompt (str): Text to embed when ``pretrained`` is read. Defaults to
             ''.
         prompt_embeds (str, optional): File with the embedded prompt (.npy,
             .pt, .safetensors) to use instead. Defaults to None.
         freeze_vae (bool): Keep the VAE encoder fixed. Defaults to True.
         freeze_unet (bool): Keep the U-Net fixed. Defaults to False.
+        scratch_unet (bool): Leave the U-Net random: ``pretrained`` brings the
+            VAE and the prompt only. Defaults to False.
         lora_rank (int): If positive, fix the U-Net and train LoRA matrices
             of this rank (alpha equal to it) on every attention projection;
             needs peft. Defaults to 0.
@@ -88,7 +102,7 @@ class SDUNet(BaseModule):
         >>> backbone = SDUNet(arch='mini')
         >>> outs = backbone(torch.zeros(1, 3, 64, 96))
         >>> [tuple(out.shape[1:]) for out in outs]
-        [(32, 8, 12), (64, 8, 12), (96, 4, 6), (128, 2, 3)]
+        [(32, 8, 12), (64, 8, 12), (96, 4, 6), (96, 2, 3)]
     """
 
     def __init__(self,
@@ -97,15 +111,18 @@ class SDUNet(BaseModule):
                  out_indices=(0, 1, 2, 3),
                  feature_type='post_upsample',
                  timestep=1,
+                 train_timestep=None,
+                 in_channels=None,
                  prompt='',
                  prompt_embeds=None,
                  freeze_vae=True,
                  freeze_unet=False,
+                 scratch_unet=False,
                  lora_rank=0,
                  with_cp=False,
                  init_cfg=None):
         super().__init__(init_cfg=init_cfg)
-        unet_cfg, vae_cfg = resolve_arch(arch)
+        unet_cfg, vae_cfg = resolve_arch(arch, in_channels=in_channels)
         num_blocks = len(unet_cfg['block_out_channels'])
         out_indices = tuple(out_indices)
         if not out_indices or any(
@@ -117,12 +134,19 @@ class SDUNet(BaseModule):
         if feature_type not in FEATURE_TYPES:
             raise ValueError(f'SDUNet: feature_type must be one of '
                              f'{FEATURE_TYPES}, got {feature_type!r}.')
-        if not 0 <= timestep < 1000:
+        if timestep not in range(NUM_TIMESTEPS):
             raise ValueError('SDUNet: timestep must be in 0..999, got '
                              f'{timestep}.')
+        if train_timestep not in (None, 'random', *range(NUM_TIMESTEPS)):
+            raise ValueError("SDUNet: train_timestep must be None, 'random' "
+                             f'or in 0..999, got {train_timestep!r}.')
         if lora_rank and freeze_unet:
             raise ValueError('SDUNet: lora_rank trains the U-Net through '
                              'LoRA and freeze_unet forbids it; set one.')
+        if scratch_unet and (lora_rank or freeze_unet):
+            raise ValueError('SDUNet: scratch_unet leaves the U-Net random, '
+                             'and lora_rank and freeze_unet keep it so; set '
+                             'one.')
         if pretrained is not None and init_cfg is not None:
             raise ValueError('SDUNet: pretrained and init_cfg both say where'
                              ' the weights are; set one.')
@@ -133,14 +157,18 @@ class SDUNet(BaseModule):
         self.out_indices = out_indices
         self.feature_type = feature_type
         self.timestep = timestep
+        self.train_timestep = (
+            timestep if train_timestep is None else train_timestep)
         self.freeze_vae = freeze_vae
         self.freeze_unet = freeze_unet
+        self.scratch_unet = scratch_unet
         self.lora_rank = lora_rank
         self.with_cp = with_cp
 
         # diffusers takes seconds to import, so only who builds a model pays
         from diffusers import AutoencoderKL, UNet2DConditionModel
         self.unet = UNet2DConditionModel(**unet_cfg)
+        self.in_channels = self.unet.config.in_channels
         self.vae = AutoencoderKL(**vae_cfg)
         del self.vae.decoder, self.vae.post_quant_conv
         self.scaling_factor = self.vae.config.scaling_factor
@@ -149,7 +177,8 @@ class SDUNet(BaseModule):
         self.register_buffer(
             'prompt_embeds',
             torch.randn(
-                1, 2, unet_cfg['cross_attention_dim'], generator=generator))
+                1, 2, unet_cfg['cross_attention_dim'], generator=generator,
+                device='cpu'))
         self._has_weights = pretrained is None
 
         self._describe_outputs(vae_cfg)
@@ -160,7 +189,7 @@ class SDUNet(BaseModule):
             self.unet.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
         self._freeze()
-        self.register_load_state_dict_pre_hook(_adapt_state_dict)
+        self.register_load_state_dict_pre_hook(adapt_state_dict)
 
     def _describe_outputs(self, vae_cfg):
         channels = tuple(self.unet.config.block_out_channels)
@@ -244,28 +273,32 @@ class SDUNet(BaseModule):
             self._set_prompt(read_prompt_embeds(self.prompt_embeds_file))
 
     def _load_pretrained(self):
-        check_source(self.pretrained)
+        source = resolve_source(self.pretrained)
+        check_source(source)
         prompt_embeds = None
         if self.prompt_embeds_file is None:
-            prompt_embeds = embed_prompt(self.pretrained, self.prompt)
-        for part in ('unet', 'vae'):
+            prompt_embeds = embed_prompt(source, self.prompt)
+        for part in ('vae', ) if self.scratch_unet else ('unet', 'vae'):
             model = getattr(self, part)
-            state = read_weights(type(model), model, self.pretrained, part)
+            state = read_weights(type(model), model, source, part)
             own = model.state_dict()
-            _to_lora_names(state, own)
+            to_lora_names(state, own)
             missing = [key for key in own if '.lora_' not in key
                        and key not in state]
             if missing:
                 raise RuntimeError(
                     f'SDUNet: {part} of pretrained={self.pretrained!r} lacks '
-                    f'{len(missing)} tensors: {_abridge(missing)}.')
+                    f'{len(missing)} tensors: {abridge(missing)}.')
             model.load_state_dict(
                 {key: state[key] for key in own if key in state},
                 strict=False)
         if prompt_embeds is not None:
             self._set_prompt(prompt_embeds)
         self._has_weights = True
-        print_log(f'SDUNet: loaded {self.pretrained}', logger='current')
+        print_log(
+            f'SDUNet: loaded {self.pretrained}'
+            + (' (VAE and prompt only)' if self.scratch_unet else ''),
+            logger='current')
 
     def _set_prompt(self, prompt_embeds):
         width = self.prompt_embeds.shape[-1]
@@ -302,37 +335,98 @@ class SDUNet(BaseModule):
             of ``out_indices``, in that order.
 
         Raises:
-            ValueError: If ``x`` has another shape or is too small.
+            ValueError: If ``x`` has another shape or is too small, or the
+                U-Net takes a noisy latent too.
             RuntimeError: If ``pretrained`` is set and nothing was loaded.
         """
+        if self.in_channels != self.vae.config.latent_channels:
+            raise ValueError(
+                f'SDUNet: a U-Net with in_channels={self.in_channels} needs '
+                'noise beside the image, which one step on the image alone '
+                'has not; use genpercept_mm.DenseEstimator with '
+                "protocol='marigold'.")
         if x.dim() != 4 or x.shape[1] != 3 or min(
                 x.shape[2:]) < self.size_divisor:
             raise ValueError(
                 f'SDUNet: input must be (N, 3, H, W) with H and W of at '
                 f'least {self.size_divisor}, got {tuple(x.shape)}; pad with '
                 'genpercept_mm.OneStepDataPreprocessor.')
-        if not self._has_weights:
-            raise RuntimeError(
-                f'SDUNet: pretrained={self.pretrained!r} is set but not '
-                'loaded; call init_weights(), or load a checkpoint.')
-        outs = self.run_unet(self.encode(x))
+        outs = self.run_unet(self.encode(x),
+                             self.draw_timesteps(len(x), x.device))
         return tuple(outs[index] for index in self.out_indices)
 
-    def run_unet(self, latent):
+    def draw_timesteps(self, batch, device=None):
+        """Give the timesteps of a batch in the current mode.
+
+        Args:
+            batch (int): Number of images.
+            device (torch.device, optional): Of the result. Defaults to None
+                (the CPU).
+
+        Returns:
+            int | Tensor: ``timestep``; in training mode ``train_timestep``,
+            where ``'random'`` is a new (N, ) int64 tensor. It is drawn on
+            the CPU, so that a seed means the same on every device.
+        """
+        if not self.training:
+            return self.timestep
+        if self.train_timestep == 'random':
+            return torch.randint(NUM_TIMESTEPS, (batch, )).to(device)
+        return self.train_timestep
+
+    def velocity(self, latents, timesteps):
+        """Run the U-Net and give its output as it is.
+
+        Args:
+            latents (Tensor): (N, in_channels, h, w), scaled.
+            timesteps (int | Tensor): 0 to 999, one or (N, ).
+
+        Returns:
+            Tensor: (N, 4, h, w).
+
+        Raises:
+            ValueError: If ``out_indices`` does not ask for the predicted
+                latent, or ``latents`` has other channels.
+            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+        """
+        index = len(self.unet.down_blocks)
+        if not self.predicts_latent:
+            raise ValueError(
+                f'SDUNet: the velocity needs {index} (predicted latent) in '
+                f'out_indices, got {self.out_indices}.')
+        if latents.dim() != 4 or latents.shape[1] != self.in_channels:
+            raise ValueError(
+                f'SDUNet: latents must be (N, {self.in_channels}, h, w), got '
+                f'{tuple(latents.shape)}; in_channels of the backbone and '
+                'the protocol must agree.')
+        return -self.run_unet(latents, timesteps)[index]
+
+    def run_unet(self, latents, timesteps=None):
         """Run the U-Net once.
 
         Args:
-            latent (Tensor): (N, 4, h, w), scaled.
+            latents (Tensor): (N, in_channels, h, w), scaled.
+            timesteps (int | Tensor, optional): 0 to 999, one or (N, ).
+                Defaults to None (``timestep``).
 
         Returns:
             dict[int, Tensor]: Every output of the class docstring's table
             that the kept parts give.
-        """
-        unet = self.unet
-        prompt = self.prompt_embeds.expand(latent.shape[0], -1, -1)
-        time = unet.time_embedding(unet.get_time_embed(latent, self.timestep))
 
-        hidden = unet.conv_in(latent)
+        Raises:
+            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+        """
+        if not self._has_weights:
+            raise RuntimeError(
+                f'SDUNet: pretrained={self.pretrained!r} is set but not '
+                'loaded; call init_weights(), or load a checkpoint.')
+        if timesteps is None:
+            timesteps = self.timestep
+        unet = self.unet
+        prompt = self.prompt_embeds.expand(latents.shape[0], -1, -1)
+        time = unet.time_embedding(unet.get_time_embed(latents, timesteps))
+
+        hidden = unet.conv_in(latents)
         skips = [hidden]
         for block in unet.down_blocks:
             context = {}
@@ -379,54 +473,3 @@ class SDUNet(BaseModule):
             else:
                 hidden = layer(*args)
         return hidden
-
-
-def _abridge(keys, limit=8):
-    more = len(keys) - limit
-    return ', '.join(keys[:limit]) + (f' and {more} more' if more > 0 else '')
-
-
-def _to_lora_names(state, own):
-    """Rename plain weights to those that peft wraps, in place."""
-    for key in own:
-        plain = key.replace('.base_layer.', '.')
-        if plain != key and plain in state and key not in state:
-            state[key] = state.pop(plain)
-
-
-def _adapt_state_dict(module, state_dict, prefix, *args):
-    """Check a checkpoint before it is loaded, and adopt its prompt.
-
-    mmengine only logs what does not fit, and would go on with random
-    weights.
-
-    Raises:
-        RuntimeError: If the checkpoint holds a backbone under this name,
-            but another one.
-    """
-    own = module.state_dict()
-    given = {key[len(prefix):]: value for key, value in state_dict.items()
-             if key.startswith(prefix)}
-    if not given:
-        return
-    _to_lora_names(given, own)
-    for key in [key for key in state_dict if key.startswith(prefix)]:
-        del state_dict[key]
-    state_dict.update({prefix + key: value for key, value in given.items()})
-
-    missing = [key for key in own if key not in given
-               and '.lora_' not in key]
-    wrong = [f'{key} is {tuple(given[key].shape)} there, '
-             f'{tuple(value.shape)} here' for key, value in own.items()
-             if key in given and key != 'prompt_embeds'
-             and given[key].shape != value.shape]
-    if missing or wrong:
-        raise RuntimeError(
-            'SDUNet: the checkpoint is of another architecture. '
-            f'{len(missing)} tensors are missing ({_abridge(missing)}); '
-            f'{len(wrong)} have another shape ({_abridge(wrong, 3)}). Set '
-            'arch, feature_type, out_indices and lora_rank as in its '
-            'training config.')
-    if 'prompt_embeds' in given:
-        module._set_prompt(given['prompt_embeds'])
-    module._has_weights = True

@@ -6,12 +6,19 @@ from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 
+from genpercept_mm.diffusion import (
+    build_protocol,
+    gaussian_noise,
+    split_velocity,
+)
+from genpercept_mm.diffusion.ensembling import ENSEMBLES
 from genpercept_mm.registry import MODELS
 
-from ..heads import BaseDenseHead
+from ..heads import BaseDenseHead, VAEDecodeHead
 from ..utils.window_alignment import align_windows, blend_weights
 
-TEST_CFG = ('mode', 'crop_size', 'stride', 'flip')
+TEST_CFG = ('mode', 'crop_size', 'stride', 'flip', 'num_steps',
+            'ensemble_size', 'seed', 'uncertainty')
 
 
 @MODELS.register_module()
@@ -27,6 +34,16 @@ class DenseEstimator(EncoderDecoder):
     [-1, 1], resized once from the network's size to the original one
     (bilinear, antialiased), and decoded there.
 
+    The default protocol is one step: features of the backbone, and any
+    dense head on them. The others run the U-Net on latents, several times
+    (see `genpercept_mm.diffusion.DiffusionProtocol`), and need a
+    `VAEDecodeHead` and a backbone with the predicted latent among its
+    outputs. They learn the velocity at the backbone's ``train_timestep`` by
+    the head's ``loss_latent``, and by ``loss_decode`` from the clean latent
+    that follows from it. On the same weights both ways agree to rounding
+    where they are the same mathematics, with betas of 1 and the image as
+    noise.
+
     ``test_cfg`` has mmseg's fields:
 
     - ``mode``: ``'whole'``, or ``'slide'`` with ``crop_size`` and ``stride``
@@ -34,6 +51,19 @@ class DenseEstimator(EncoderDecoder):
       their borders; those of affine-invariant quantities are aligned to
       each other first, by spread and mean of the overlaps.
     - ``flip``: predict the mirrored image too, and average. Default False.
+
+    and, for other protocols than one step:
+
+    - ``num_steps``: Default None (the protocol's).
+    - ``seed``: of the noise that sampling starts from. It is drawn for each
+      image (or window) anew, so that a prediction does not depend on what
+      else is in the batch, or came before. Default 0.
+    - ``ensemble_size``: Predictions from as many draws, made into one as the
+      codec's ``ensembling`` says; they run in one batch, of this many times
+      the images. Default 1.
+    - ``uncertainty``: Add the spread of an ensemble to the data samples, as
+      ``pred_<quantity>_uncertainty_map`` (1, H, W), see
+      `genpercept_mm.diffusion.ensembling`; whole mode only. Default False.
 
     Args:
         backbone (dict): For example `SDUNet`.
@@ -46,12 +76,16 @@ class DenseEstimator(EncoderDecoder):
         test_cfg (dict, optional): See above. Defaults to None ('whole').
         data_preprocessor (dict, optional): Defaults to None.
         pretrained (str, optional): As in mmseg. Defaults to None.
+        protocol (str | dict): ``'one_step'``, ``'marigold'``, ``'dmp'``, or
+            a dict with that as ``type`` and fields to change. Defaults to
+            'one_step'.
         init_cfg (dict, optional): mmengine initialization. Defaults to
             None.
 
     Raises:
         TypeError: If the head is no `BaseDenseHead`.
-        ValueError: If ``test_cfg`` is not as above.
+        ValueError: If ``test_cfg`` is not as above, or backbone and head do
+            not fit the protocol.
     """
 
     def __init__(self,
@@ -63,6 +97,7 @@ class DenseEstimator(EncoderDecoder):
                  test_cfg=None,
                  data_preprocessor=None,
                  pretrained=None,
+                 protocol='one_step',
                  init_cfg=None):
         super().__init__(
             backbone=backbone,
@@ -84,6 +119,9 @@ class DenseEstimator(EncoderDecoder):
                              f"or 'slide', got {mode!r}.")
         if mode == 'slide':
             self._check_windows()
+        self.protocol = build_protocol(protocol)
+        self._check_protocol()
+        self._check_sampling()
 
     def _check_windows(self):
         crop, stride = (self.test_cfg.get(key)
@@ -95,6 +133,67 @@ class DenseEstimator(EncoderDecoder):
                 "DenseEstimator: test_cfg.mode='slide' needs crop_size and "
                 'stride, (height, width) each, with strides of at most the '
                 f'crop, got {crop} and {stride}.')
+
+    def _check_protocol(self):
+        """Whether backbone and head can run the protocol."""
+        protocol, backbone = self.protocol, self.backbone
+        if hasattr(backbone, 'velocity') and (
+                backbone.in_channels != protocol.in_channels):
+            raise ValueError(
+                f'DenseEstimator: this protocol (noise={protocol.noise!r}) '
+                f'gives the U-Net {protocol.in_channels} channels, backbone.'
+                f'in_channels is {backbone.in_channels}; set it to '
+                f'{protocol.in_channels}, or choose another protocol.')
+        if protocol.is_one_step:
+            return
+        reason = 'DenseEstimator: only the one_step protocol runs '
+        if not isinstance(self.decode_head, VAEDecodeHead):
+            raise ValueError(
+                f'{reason}with a {type(self.decode_head).__name__}; set '
+                'decode_head to a genpercept_mm.VAEDecodeHead.')
+        if not getattr(backbone, 'predicts_latent', False):
+            raise ValueError(
+                f'{reason}without the predicted latent; set backbone.'
+                'out_indices of genpercept_mm.SDUNet to (4, ).')
+        if self.with_neck or self.with_auxiliary_head:
+            raise ValueError(f'{reason}with a neck or an auxiliary_head; '
+                             'remove them.')
+        if protocol.schedule.num_train_timesteps != 1000:
+            raise ValueError(
+                'DenseEstimator: num_train_timesteps of the protocol must be '
+                "1000, as Stable Diffusion's, got "
+                f'{protocol.schedule.num_train_timesteps}.')
+
+    def _check_sampling(self):
+        """Whether ``test_cfg`` fits the protocol."""
+        cfg = self.test_cfg
+        num_steps = cfg.get('num_steps')
+        if num_steps is not None:
+            self.protocol.schedule.timesteps(num_steps)
+        self.num_steps = (
+            self.protocol.num_steps if num_steps is None else num_steps)
+        self.ensemble_size = cfg.get('ensemble_size', 1)
+        if not (isinstance(self.ensemble_size, int)
+                and self.ensemble_size >= 1):
+            raise ValueError('DenseEstimator: test_cfg.ensemble_size must be '
+                             'a positive integer, got '
+                             f'{self.ensemble_size!r}.')
+        if self.ensemble_size > 1 and not self.protocol.stochastic:
+            raise ValueError(
+                'DenseEstimator: test_cfg.ensemble_size='
+                f'{self.ensemble_size} is pointless with a deterministic '
+                "protocol, all members would be equal; set it to 1, or use "
+                "protocol='marigold'.")
+        if cfg.get('uncertainty'):
+            if self.ensemble_size == 1:
+                raise ValueError(
+                    'DenseEstimator: test_cfg.uncertainty is the spread of '
+                    'an ensemble; set ensemble_size to at least 2.')
+            if cfg['mode'] == 'slide':
+                raise ValueError(
+                    'DenseEstimator: test_cfg.uncertainty is not defined '
+                    "across windows; set mode='whole', or uncertainty=False."
+                )
 
     def _init_decode_head(self, decode_head):
         self.decode_head = MODELS.build(decode_head)
@@ -114,6 +213,70 @@ class DenseEstimator(EncoderDecoder):
             getattr(self.backbone, 'encode', None))
         return add_prefix(losses, 'decode')
 
+    def loss(self, inputs, data_samples):
+        """Compute the losses of a batch.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W) from the data preprocessor.
+            data_samples (list[SegDataSample]): With targets.
+
+        Returns:
+            dict[str, Tensor]: Losses by name.
+
+        Raises:
+            ValueError: If there is no loss or no target, or only one
+                timestep would be trained and several be visited.
+        """
+        if self.protocol.is_one_step:
+            return super().loss(inputs, data_samples)
+        backbone, head = self.backbone, self.decode_head
+        image = backbone.encode(inputs)
+        label, mask = head.encode_targets(data_samples, backbone.encode)
+        timesteps = backbone.draw_timesteps(len(image), image.device)
+        if isinstance(timesteps, int) and self.num_steps > 1:
+            raise ValueError(
+                f'DenseEstimator: only timestep {timesteps} would be trained'
+                f', and {self.num_steps} steps be taken; set backbone.'
+                "train_timestep='random', or num_steps=1 of the protocol.")
+        unet_input, target, sample, alpha = self.protocol.training_pair(
+            image, label, timesteps)
+        velocity = backbone.velocity(unet_input, timesteps)
+        clean, _ = split_velocity(sample, velocity, alpha)
+        losses = head.loss_by_latent(
+            clean, data_samples, velocity, target, mask)
+        return add_prefix(losses, 'decode')
+
+    def _forward(self, inputs, data_samples=None):
+        return self.encode_decode(inputs, None)
+
+    def encode_decode(self, inputs, batch_img_metas):
+        """Compute the head's output, for each member of an ensemble.
+
+        Args:
+            inputs (Tensor): (N, 3, H, W).
+            batch_img_metas (list[dict] | None): Not used.
+
+        Returns:
+            Tensor: (N, C, about H, about W), not clipped; with an ensemble
+            of E, (N E, C, about H, about W), members of an image together.
+        """
+        if self.protocol.is_one_step:
+            return super().encode_decode(inputs, batch_img_metas)
+        image = self.backbone.encode(inputs)
+        noise = None
+        if self.protocol.stochastic:
+            generator = torch.Generator().manual_seed(
+                self.test_cfg.get('seed', 0))
+            # the same for each image, as if it came alone
+            noise = gaussian_noise(
+                (self.ensemble_size, *image.shape[1:]), generator,
+                image.device).repeat(len(image), 1, 1, 1)
+            image = image.repeat_interleave(self.ensemble_size, dim=0)
+        latent = self.protocol.sample(
+            self.backbone.velocity, image, noise=noise,
+            num_steps=self.num_steps)
+        return self.decode_head.decode(latent)
+
     def predict(self, inputs, data_samples=None):
         """Predict quantities at the size of the original images.
 
@@ -124,7 +287,8 @@ class DenseEstimator(EncoderDecoder):
                 originals).
 
         Returns:
-            list[SegDataSample]: With ``pred_<quantity>_map``.
+            list[SegDataSample]: With ``pred_<quantity>_map``, and if
+            ``test_cfg`` says so ``pred_<quantity>_uncertainty_map``.
         """
         if data_samples is None:
             size = tuple(inputs.shape[2:])
@@ -134,13 +298,16 @@ class DenseEstimator(EncoderDecoder):
         sizes = [_size_without_padding(inputs, sample)
                  for sample in data_samples]
         if all(size == tuple(inputs.shape[2:]) for size in sizes):
-            outputs = self.inference(inputs, None)
+            outputs, spreads = self._infer(inputs)
         else:
             # the network would see the padding and predict something else
-            outputs = [self.inference(image[None, :, :size[0], :size[1]],
-                                      None)[0]
-                       for image, size in zip(inputs, sizes)]
-        return self.postprocess_result(outputs, data_samples)
+            pairs = [self._infer(image[None, :, :size[0], :size[1]])
+                     for image, size in zip(inputs, sizes)]
+            outputs = [output[0] for output, _ in pairs]
+            spreads = None
+            if self.test_cfg.get('uncertainty'):
+                spreads = [spread[0] for _, spread in pairs]
+        return self.postprocess_result(outputs, data_samples, spreads)
 
     def inference(self, inputs, batch_img_metas):
         """Run the network on whole images or windows, and mirrored ones.
@@ -152,13 +319,22 @@ class DenseEstimator(EncoderDecoder):
         Returns:
             Tensor: (N, C, H', W') in [-1, 1].
         """
-        run = (self.slide_inference
-               if self.test_cfg['mode'] == 'slide' else self.whole_inference)
-        output = run(inputs, None)
+        return self._infer(inputs)[0]
+
+    def _infer(self, inputs):
+        """`inference`, and the uncertainty (N, 1, H', W') or None."""
+        output, spread = self._infer_unflipped(inputs)
         if self.test_cfg.get('flip'):
-            mirrored = self._mirror(run(inputs.flip(-1), None))
-            output = (output + mirrored) / 2
-        return output
+            mirrored, mirrored_spread = self._infer_unflipped(inputs.flip(-1))
+            output = (output + self._mirror(mirrored)) / 2
+            if spread is not None:
+                spread = (spread + mirrored_spread.flip(-1)) / 2
+        return output, spread
+
+    def _infer_unflipped(self, inputs):
+        if self.test_cfg['mode'] == 'slide':
+            return self.slide_inference(inputs, None), None
+        return self._infer_whole(inputs)
 
     def _mirror(self, output):
         return self.codec.mirror(output.flip(-1), channel_axis=1)
@@ -173,8 +349,19 @@ class DenseEstimator(EncoderDecoder):
         Returns:
             Tensor: (N, C, about H, about W) in [-1, 1].
         """
-        output = self.encode_decode(inputs, batch_img_metas)
-        return self.decode_head.bound(output.float())
+        return self._infer_whole(inputs)[0]
+
+    def _infer_whole(self, inputs):
+        output = self.decode_head.bound(
+            self.encode_decode(inputs, None).float())
+        if self.ensemble_size == 1:
+            return output, None
+        uncertainty = bool(self.test_cfg.get('uncertainty'))
+        pairs = [ENSEMBLES[self.codec.ensembling](members, uncertainty)
+                 for members in output.split(self.ensemble_size)]
+        return (torch.stack([merged for merged, _ in pairs]),
+                torch.stack([spread for _, spread in pairs])
+                if uncertainty else None)
 
     def slide_inference(self, inputs, batch_img_metas):
         """Run the network on overlapping windows.
@@ -227,13 +414,16 @@ class DenseEstimator(EncoderDecoder):
         ends = [min(start + crop, length) for start in starts]
         return [(max(end - crop, 0), end) for end in ends]
 
-    def postprocess_result(self, seg_logits, data_samples=None):
+    def postprocess_result(self, seg_logits, data_samples=None,
+                           uncertainties=None):
         """Resize and decode.
 
         Args:
             seg_logits (Sequence[Tensor]): (C, H', W') in [-1, 1] each.
             data_samples (list[SegDataSample], optional): Their metadata say
                 the sizes. Defaults to None.
+            uncertainties (Sequence[Tensor], optional): (1, H', W') each.
+                Defaults to None.
 
         Returns:
             list[SegDataSample]: The same, with the prediction.
@@ -241,21 +431,28 @@ class DenseEstimator(EncoderDecoder):
         Raises:
             ValueError: If the pipeline flipped an image upside down.
         """
-        for output, sample in zip(seg_logits, data_samples):
+        if uncertainties is None:
+            uncertainties = [None] * len(data_samples)
+        for output, spread, sample in zip(
+                seg_logits, uncertainties, data_samples):
             output = output[None]
             meta = sample.metainfo
-            if meta.get('flip'):
+            flipped = meta.get('flip')
+            if flipped:
                 if meta.get('flip_direction', 'horizontal') != 'horizontal':
                     raise ValueError(
                         'DenseEstimator: only left-right flips can be taken '
                         f'back, got {meta["flip_direction"]!r} for '
                         f'{meta.get("img_path")}.')
                 output = self._mirror(output)
-            output = _resize(output, meta['ori_shape'][:2])
-            sample.set_data({
-                self.codec.pred_field:
-                PixelData(data=self.codec.decode(output)[0])
-            })
+            size = meta['ori_shape'][:2]
+            decoded = self.codec.decode(_resize(output, size))[0]
+            fields = {self.codec.pred_field: PixelData(data=decoded)}
+            if spread is not None:
+                spread = spread[None].flip(-1) if flipped else spread[None]
+                fields[self.codec.uncertainty_field] = PixelData(
+                    data=_resize(spread, size)[0])
+            sample.set_data(fields)
         return data_samples
 
 

@@ -7,7 +7,7 @@ from genpercept_mm.registry import MODELS
 
 from .base_dense_head import BaseDenseHead
 from ..utils.sd_archs import resolve_arch
-from ..utils.sd_weights import check_source, read_weights
+from ..utils.sd_weights import check_source, read_weights, resolve_source
 
 DECODERS = ('frozen', 'finetune', 'scratch')
 
@@ -27,17 +27,18 @@ class VAEDecodeHead(BaseDenseHead):
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
         arch (str | dict): As of `SDUNet`. Defaults to 'sd21'.
-        pretrained (str, optional): Folder in diffusers layout or hub id that
-            brings the decoder's weights. Defaults to None (random, unless
-            ``init_cfg`` or a checkpoint brings some).
+        pretrained (str, optional): Folder, hub id or ``'mini'`` as of
+            `SDUNet`, for the decoder's weights. Defaults to None (random,
+            unless ``init_cfg`` or a checkpoint brings some).
         decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``: from
             random weights whatever ``pretrained`` has (the official flag of
             that name fine-tunes). Defaults to 'frozen'.
         in_index (int): Which backbone output is the latent. Defaults to -1.
         loss_decode (dict | list[dict], optional): Losses on the map.
             Defaults to None.
-        loss_latent (dict, optional): Loss on the latent, masked where any
-            pixel of a cell is invalid. Defaults to None.
+        loss_latent (dict, optional): Loss on the latent, or on the velocity
+            if `DenseEstimator` runs another protocol than one step; masked
+            where any pixel of a cell is invalid. Defaults to None.
         with_cp (bool): Gradient checkpointing of the decoder, frozen or not.
             Defaults to False.
         init_cfg (dict, optional): mmengine initialization. Defaults to
@@ -109,9 +110,10 @@ class VAEDecodeHead(BaseDenseHead):
         if self.pretrained is None:
             super().init_weights()
             return
-        check_source(self.pretrained, 'VAEDecodeHead')
+        source = resolve_source(self.pretrained, 'VAEDecodeHead')
+        check_source(source, 'VAEDecodeHead')
         state = read_weights(
-            type(self.vae), self.vae, self.pretrained, 'vae', 'VAEDecodeHead')
+            type(self.vae), self.vae, source, 'vae', 'VAEDecodeHead')
         own = self.vae.state_dict()
         missing = [key for key in own if key not in state]
         if missing:
@@ -136,12 +138,26 @@ class VAEDecodeHead(BaseDenseHead):
         Raises:
             RuntimeError: If ``pretrained`` is set and nothing was loaded.
         """
+        return self.decode(inputs[self.in_index])
+
+    def decode(self, latent):
+        """Decode a latent.
+
+        Args:
+            latent (Tensor): (N, 4, h, w), scaled.
+
+        Returns:
+            Tensor: (N, C, 8 h, 8 w), not clipped.
+
+        Raises:
+            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+        """
         if not self._has_weights:
             raise RuntimeError(
                 f'VAEDecodeHead: pretrained={self.pretrained!r} is set but '
                 'not loaded; call init_weights(), or load a checkpoint.')
-        latent = inputs[self.in_index] / self.scaling_factor
-        output = self.vae.decoder(self.vae.post_quant_conv(latent))
+        output = self.vae.decoder(
+            self.vae.post_quant_conv(latent / self.scaling_factor))
         if self.out_channels == 1:
             output = output.mean(dim=1, keepdim=True)
         return output
@@ -176,21 +192,69 @@ class VAEDecodeHead(BaseDenseHead):
             ValueError: If no loss is set, or one on the latent without an
                 encoder.
         """
-        losses = {}
-        if len(self.loss_decode) or self.loss_latent is None:
-            losses = super().loss(inputs, data_samples, train_cfg)
+        latent = inputs[self.in_index]
+        label = mask = None
         if self.loss_latent is not None:
-            if encoder is None:
-                raise ValueError(
-                    'VAEDecodeHead: loss_latent needs the VAE encoder of the '
-                    'backbone; use genpercept_mm.DenseEstimator with '
-                    'genpercept_mm.SDUNet.')
-            target, mask = self.stack_targets(data_samples)
-            with torch.no_grad():
-                label = encoder(target.expand(-1, 3, -1, -1))
-            losses['loss_latent'] = self.loss_latent(
-                inputs[self.in_index], label, self.latent_mask(
-                    mask, label.shape[2:]))
+            label, mask = self.encode_targets(data_samples, encoder)
+        return self.loss_by_latent(latent, data_samples, latent, label, mask)
+
+    def encode_targets(self, data_samples, encoder=None):
+        """Encode the targets of a batch.
+
+        Args:
+            data_samples (list[SegDataSample]): With ``gt_target`` and
+                ``gt_target_mask``.
+            encoder (callable, optional): Encodes (N, 3, H, W) maps into
+                scaled latents. Defaults to None.
+
+        Returns:
+            tuple[Tensor, Tensor]: (N, 4, h, w) scaled, without gradients,
+            and (N, 1, h, w) bool.
+
+        Raises:
+            ValueError: If there is no encoder or no target.
+        """
+        if encoder is None:
+            raise ValueError(
+                'VAEDecodeHead: loss_latent needs the VAE encoder of the '
+                'backbone; use genpercept_mm.DenseEstimator with '
+                'genpercept_mm.SDUNet.')
+        target, mask = self.stack_targets(data_samples)
+        with torch.no_grad():
+            label = encoder(target.expand(-1, 3, -1, -1))
+        return label, self.latent_mask(mask, label.shape[2:])
+
+    def loss_by_latent(self, clean, data_samples, pred=None, target=None,
+                       mask=None):
+        """Compute the losses of a batch from what was predicted for it.
+
+        Args:
+            clean (Tensor): (N, 4, h, w) scaled, predicted latent to decode
+                for ``loss_decode``.
+            data_samples (list[SegDataSample]): With ``gt_target`` and
+                ``gt_target_mask``.
+            pred (Tensor, optional): (N, 4, h, w), prediction for
+                ``loss_latent``: that latent, or a velocity. Defaults to
+                None.
+            target (Tensor, optional): (N, 4, h, w), what it should be.
+                Defaults to None.
+            mask (Tensor, optional): (N, 1, h, w) bool. Defaults to None.
+
+        Returns:
+            dict[str, Tensor]: Losses by name, ``loss_latent`` among them.
+
+        Raises:
+            ValueError: If no loss is set, or there is no target.
+        """
+        losses = {}
+        if len(self.loss_decode):
+            losses = self.loss_by_output(
+                self.decode(clean), *self.stack_targets(data_samples))
+        if self.loss_latent is not None:
+            losses['loss_latent'] = self.loss_latent(pred, target, mask)
+        if not losses:
+            raise ValueError('VAEDecodeHead: set loss_decode, loss_latent or '
+                             'both to train this head.')
         return losses
 
     def latent_mask(self, mask, size):

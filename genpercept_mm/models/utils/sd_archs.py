@@ -49,12 +49,12 @@ ARCHS = {
     'mini': dict(
         unet=dict(
             _SD_UNET,
-            block_out_channels=(32, 64, 96, 128),
+            block_out_channels=(32, 64, 96, 96),
             layers_per_block=1,
             norm_num_groups=8,
             sample_size=16,
             cross_attention_dim=32,
-            attention_head_dim=(1, 2, 3, 4),
+            attention_head_dim=(1, 2, 3, 3),
             use_linear_projection=True),
         vae=dict(
             _SD_VAE,
@@ -79,20 +79,22 @@ _UNET_PARTS = dict(
     time_embedding_act_fn=(None, ))
 
 
-def resolve_arch(arch, owner='SDUNet'):
+def resolve_arch(arch, owner='SDUNet', in_channels=None):
     """Look an architecture up.
 
     Args:
         arch (str | dict): A name in ``ARCHS``, or ``dict(unet=..., vae=...)``
             with the fields of the two diffusers ``config.json`` files.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
+        in_channels (int, optional): Channels that the U-Net takes instead:
+            those of a latent, or twice as many. Defaults to None.
 
     Returns:
         tuple[dict, dict]: Fresh copies of the U-Net and the VAE config.
 
     Raises:
         ValueError: If the name is unknown, or a dict lacks a part or has one
-            that `SDUNet` does not run.
+            that `SDUNet` does not run, or ``in_channels`` is another number.
     """
     if isinstance(arch, str):
         if arch not in ARCHS:
@@ -116,4 +118,12 @@ def resolve_arch(arch, owner='SDUNet'):
                 raise ValueError(
                     f'{owner}: arch.unet.{key}={value!r} is no part of a '
                     f'Stable Diffusion U-Net; it must be one of {allowed}.')
+    if in_channels is not None:
+        unet['in_channels'] = in_channels
+    latent = vae.get('latent_channels', 4)
+    if unet.get('in_channels', 4) not in (latent, 2 * latent):
+        raise ValueError(
+            f'{owner}: in_channels of the U-Net must be {latent} (one latent)'
+            f' or {2 * latent} (image and noisy latent), got '
+            f'{unet["in_channels"]}.')
     return unet, vae

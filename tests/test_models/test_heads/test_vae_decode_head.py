@@ -159,6 +159,32 @@ def test_both_losses_at_once():
     assert set(losses) == {'loss_latent', 'loss_mse'}
 
 
+def test_losses_of_a_velocity_and_the_clean_latent_it_gives():
+    """One is compared as it is, where cells are valid, one is decoded."""
+    torch.manual_seed(0)
+    head = VAEDecodeHead(DEPTH, 'mini', loss_latent=MSE, loss_decode=MSE)
+    clean, velocity, expected = torch.randn(3, 2, 4, 4, 6)
+    target = torch.rand(2, 1, 32, 48) * 2 - 1
+    mask = torch.ones(2, 1, 32, 48).bool()
+    mask[1, 0, :, :8] = False
+    cells = torch.ones(2, 1, 4, 6).bool()
+    cells[1, 0, :, 0] = False
+    losses = head.loss_by_latent(
+        clean, samples(target, mask), velocity, expected, cells)
+    assert losses['loss_latent'].item() == pytest.approx(
+        (velocity - expected).square()[
+            cells.expand(-1, 4, -1, -1)].mean().item(), rel=1e-5)
+    assert losses['loss_mse'].item() == pytest.approx(
+        (head([clean]) - target)[mask].square().mean().item(), rel=1e-5)
+
+    backbone = SDUNet('mini', out_indices=(4, ))
+    label, found = head.encode_targets(samples(target, mask), backbone.encode)
+    assert torch.equal(found, cells)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            label, backbone.encode(target.repeat(1, 3, 1, 1)))
+
+
 def test_bad_input(tmp_path):
     with pytest.raises(ValueError, match='decoder'):
         VAEDecodeHead(DEPTH, 'mini', decoder='trained')
