@@ -99,6 +99,8 @@ def main():
     cfg.load_from = args.checkpoint
     cfg.custom_hooks = [
         *cfg.get('custom_hooks', []),
+        # fills up checkpoints that hold trained weights only
+        dict(type='genpercept_mm.TrainedWeightsHook'),
         dict(type='genpercept_mm.StrictLoadHook')
     ]
     if args.show or args.show_dir:

@@ -7,14 +7,12 @@ vae_post_quant_conv), or any diffusers folder. What it lacks comes from the
 Stable Diffusion folder --base. Prints the model's config.
 """
 import argparse
-import json
 import os
 import os.path as osp
 import sys
 
 import torch
 from mmengine.config import Config
-from safetensors.torch import load_file
 
 from genpercept_mm.models.released_weights import (
     TASKS,
@@ -23,17 +21,17 @@ from genpercept_mm.models.released_weights import (
     replace_vae_decoder,
     to_mm,
 )
+from genpercept_mm.models.utils.diffusers_folder import (
+    find_weights,
+    read_json,
+    read_part,
+)
 from genpercept_mm.models.utils.sd_weights import (
     embed_prompt,
     read_prompt_embeds,
 )
 from genpercept_mm.utils.files import write_whole
 from genpercept_mm.version import __version__
-
-WEIGHTS = [stem + suffix
-           for stem in ('diffusion_pytorch_model', 'model', 'pytorch_model')
-           for suffix in ('.safetensors', '.bin', '.fp16.safetensors',
-                          '.fp16.bin')]
 
 
 def parse_args():
@@ -70,39 +68,6 @@ def parse_args():
         action='store_true',
         help='do not merge LoRA matrices (backbone.lora_rank then)')
     return parser.parse_args()
-
-
-def find_weights(folder):
-    """Find the weight file of a part; None if the folder has none."""
-    if not osp.isdir(folder):
-        return None
-    names = os.listdir(folder)
-    for name in WEIGHTS:
-        if name in names:
-            return osp.join(folder, name)
-    if any(name.endswith('.index.json') for name in names):
-        raise ValueError(f'{folder}: the weights are in several files; save '
-                         'them as one with diffusers first.')
-    return None
-
-
-def read_part(folder):
-    """Read the tensors of a part, memory-mapped."""
-    path = find_weights(folder)
-    if path is None:
-        raise FileNotFoundError(
-            f'{folder} has no weights; expected one of {WEIGHTS[:2]}.')
-    if path.endswith('.safetensors'):
-        return load_file(path)
-    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
-
-
-def read_json(*path):
-    path = osp.join(*path)
-    if not osp.isfile(path):
-        return None
-    with open(path) as file:
-        return json.load(file)
 
 
 def task_of(name):
@@ -199,9 +164,9 @@ def refuse_marigold(*folders):
         name = index.get('_class_name', '')
         if name.startswith('Marigold'):
             raise ValueError(
-                f'{folder} holds a {name}: Marigold starts from noise, takes '
-                'image and noise latents (8 channels) and many steps. Only '
-                'GenPercept weights are converted.')
+                f'{folder} holds a {name}: Marigold starts from noise and '
+                'takes image and noise latents (8 channels). Convert it with '
+                'tools/model_converters/marigold2mm.py.')
 
 
 def convert(args):

@@ -16,7 +16,7 @@ from genpercept_mm.registry import MODELS
 
 TOOLS = 'tools/model_converters'
 UNET_FILE = 'diffusion_pytorch_model.safetensors'
-WIDTHS = (32, 64, 96, 128)
+WIDTHS = (32, 64, 96, 96)
 
 
 def load_tool(name):

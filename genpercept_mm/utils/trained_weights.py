@@ -1,0 +1,148 @@
+"""State dicts without the weights that `pretrained` brings anyway."""
+import torch
+from mmengine.logging import print_log
+
+KEY = 'left_out'
+
+
+def checksum(tensor):
+    """Sum the bit patterns of a tensor's values in fp32.
+
+    Args:
+        tensor (Tensor): Real numbers, any shape.
+
+    Returns:
+        int: The same on every device, as integers add up exactly.
+    """
+    bits = tensor.detach().float().contiguous().flatten().view(torch.int32)
+    return int(bits.sum(dtype=torch.int64))
+
+
+def weight_sources(model):
+    """List the modules that read weights from elsewhere by themselves.
+
+    Args:
+        model (nn.Module): Any.
+
+    Returns:
+        dict[str, nn.Module]: By name, those with ``pretrained`` set or an
+        ``init_cfg`` of the type ``'Pretrained'``.
+    """
+
+    def reads(module):
+        configs = getattr(module, 'init_cfg', None) or []
+        configs = [configs] if isinstance(configs, dict) else configs
+        return isinstance(getattr(module, 'pretrained', None), str) or any(
+            config['type'] == 'Pretrained' for config in configs)
+
+    return {name: module for name, module in model.named_modules()
+            if reads(module)}
+
+
+def source_of(key, sources):
+    """Find the module that brings a tensor.
+
+    Args:
+        key (str): Of the model's state dict.
+        sources (dict[str, nn.Module]): From `weight_sources`.
+
+    Returns:
+        str | None: Name of the innermost one around the tensor.
+    """
+    around = [name for name in sources
+              if not name or key.startswith(name + '.')]
+    return max(around, key=len, default=None)
+
+
+def frozen_checksums(model):
+    """Fingerprint the parameters that are fixed and come from elsewhere.
+
+    Args:
+        model (nn.Module): Any.
+
+    Returns:
+        dict[str, int]: Checksum by name in the state dict.
+    """
+    sources = weight_sources(model)
+    return {name: checksum(parameter) for name, parameter
+            in model.named_parameters(remove_duplicate=False)
+            if not parameter.requires_grad
+            and source_of(name, sources) is not None}
+
+
+def leave_out(checkpoint, checksums):
+    """Take weights out of a checkpoint, and note which.
+
+    Args:
+        checkpoint (dict): With ``state_dict`` and ``meta``; changed.
+        checksums (dict[str, int]): Of the tensors to take out.
+    """
+    checkpoint['state_dict'] = type(checkpoint['state_dict'])(
+        (key, value) for key, value in checkpoint['state_dict'].items()
+        if key not in checksums)
+    checkpoint.setdefault('meta', {})[KEY] = dict(checksums)
+
+
+def complete(checkpoint, model):
+    """Put weights that `leave_out` took back into a checkpoint.
+
+    They are those of ``model``; where it has other ones, its modules read
+    theirs again with ``init_weights``.
+
+    Args:
+        checkpoint (dict): Its ``state_dict`` is filled up, in place, with
+            tensors that are the model's own, not copies.
+        model (nn.Module): Of the config that the checkpoint was trained
+            with.
+
+    Returns:
+        bool: Whether the checkpoint had been without them.
+
+    Raises:
+        RuntimeError: If a module brings other weights than in training, or
+            none, or is not in the model.
+    """
+    left_out = checkpoint.get('meta', {}).get(KEY)
+    if not left_out:
+        return False
+    own = model.state_dict()
+    alien = [key for key in left_out if key not in own]
+    if alien:
+        raise RuntimeError(
+            f'The checkpoint holds trained weights only, of a model with '
+            f'{len(alien)} tensors that this one lacks ({alien[:3]}). Use the '
+            'config that it was trained with, or make it a whole one with '
+            'tools/model_converters/merge_lora.py.')
+
+    def wrong():
+        return [key for key, expected in left_out.items()
+                if checksum(own[key]) != expected]
+
+    sources = weight_sources(model)
+    origin = {key: source_of(key, sources) for key in left_out}
+    for name in sorted({origin[key] for key in wrong()} - {None}):
+        print_log(
+            f'the checkpoint holds trained weights only; {name or "the model"}'
+            ' reads the others', logger='current')
+        sources[name].init_weights()
+    own = model.state_dict()
+    differ = wrong()
+    if differ:
+        parts = sorted({_describe(key, origin[key], sources)
+                        for key in differ})
+        raise RuntimeError(
+            'The checkpoint holds trained weights only, and '
+            f'{len(differ)} of {len(left_out)} others are not here as they '
+            f'were in training ({", ".join(differ[:3])}): '
+            f'{"; ".join(parts)}. Set pretrained to what the training took.')
+    checkpoint['state_dict'].update((key, own[key]) for key in left_out)
+    return True
+
+
+def _describe(key, name, sources):
+    """Say where a part would have its weights from."""
+    if name is None:
+        return f'{key.split(".")[0]} has no pretrained weights'
+    module = sources[name]
+    given = getattr(module, 'pretrained', None) or module.init_cfg
+    return f'{name or "the model"} has other ones, pretrained={given!r}'
