@@ -21,11 +21,11 @@ CONFIGS = sorted(
         osp.join(ROOT, 'configs', 'mini', '*.py')))
 MINI_HEADS = dict(
     EncoderDecoder=dict(
-        decode_head=dict(in_channels=[32, 64, 96, 128], channels=16),
+        decode_head=dict(in_channels=[32, 64, 96, 96], channels=16),
         auxiliary_head=dict(in_channels=96, channels=16)),
     VAEDecodeHead=dict(decode_head=dict(arch='mini', pretrained=None)),
     DPTDecodeHead=dict(
-        decode_head=dict(in_channels=[32, 64, 96, 128], channels=16)))
+        decode_head=dict(in_channels=[32, 64, 96, 96], channels=16)))
 DENSE = [config for config in CONFIGS if 'upernet' not in config]
 UPERNET = [config for config in CONFIGS if 'upernet' in config]
 

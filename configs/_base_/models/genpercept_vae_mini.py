@@ -1,6 +1,6 @@
-# The same network at a size for a laptop. There are no pretrained weights of
-# this size, so encoder and decoder of the VAE are trained too.
+# The same network at a size for a laptop, from the small prior that ships
+# with the package (tools/analysis_tools/pretrain_mini.py made it)
 _base_ = ['genpercept_vae.py']
 model = dict(
-    backbone=dict(arch='mini', pretrained=None, freeze_vae=False),
-    decode_head=dict(arch='mini', pretrained=None, decoder='scratch'))
+    backbone=dict(arch='mini', pretrained='mini'),
+    decode_head=dict(arch='mini', pretrained='mini'))

@@ -7,8 +7,8 @@ from genpercept_mm.registry import DATA_SAMPLERS
 
 # draws taken from the generator at once
 DRAWS = 4096
-# first word of the seeds, so that draws and permutations are unrelated
-CHOICES, PERMUTATIONS = 0, 1
+# first word of the seeds, so that what is drawn from them is unrelated
+CHOICES, PERMUTATIONS, SUBSETS = 0, 1, 2
 
 
 @DATA_SAMPLERS.register_module()
@@ -27,6 +27,12 @@ class MixtureSampler(Sampler):
     r + w, r + 2w and so on. Every order is a function of the seed, the data
     set and how often it was exhausted, so `skip` gets to any place without
     going through what lies before.
+
+    With a ``fraction``, each data set is replaced by a subset of that share
+    of its samples. Subsets depend on ``fraction_seed`` and the place of the
+    data set alone, not on ``seed``, ranks or training, and a smaller
+    fraction's is inside a larger one's: 1/4 within 1/2. A training that is
+    resumed with the same fraction goes on in the same subset.
 
     ``sampler`` only hands over data set and seed; mmengine asks for one, and
     gives both it and the loader's ``batch_size`` to a ``batch_sampler``::
@@ -49,17 +55,30 @@ class MixtureSampler(Sampler):
             has; the data set may then be a single one).
         seed (int, optional): The same on all ranks. Defaults to None (that
             of ``sampler``, or a random one that all ranks agree on).
+        fraction (float): Share of each data set that is used, in (0, 1];
+            the number of samples is rounded. Defaults to 1.0.
+        fraction_seed (int): Which samples those are; not negative. Defaults
+            to 0.
 
     Attributes:
         seed (int): What makes the sequence; read when iteration starts.
+        sizes (list[int]): Samples of each data set that are used.
+        subsets (list[np.ndarray]): Their indices in the data set, ascending.
 
     Raises:
         ValueError: If ``sampler`` has no data set, ``batch_size`` is no
-            positive integer, a data set is smaller than a batch, or
-            ``probabilities`` does not fit the data sets.
+            positive integer, a data set or its subset is smaller than a
+            batch, or ``probabilities``, ``fraction`` or ``fraction_seed`` is
+            not as above.
     """
 
-    def __init__(self, sampler, batch_size, probabilities=None, seed=None):
+    def __init__(self,
+                 sampler,
+                 batch_size,
+                 probabilities=None,
+                 seed=None,
+                 fraction=1.0,
+                 fraction_seed=0):
         dataset = getattr(sampler, 'dataset', None)
         if dataset is None:
             raise ValueError(
@@ -75,14 +94,26 @@ class MixtureSampler(Sampler):
                 'MixtureSampler: probabilities need a ConcatDataset, got '
                 f'{type(dataset).__name__}; leave them out, or wrap the data '
                 'sets in ConcatDataset.')
-        self.sizes = [len(part) for part in
-                      (dataset.datasets if mixed else [dataset])]
+        if not 0 < fraction <= 1:
+            raise ValueError('MixtureSampler: fraction must be above 0 and '
+                             f'at most 1, got {fraction}.')
+        if not isinstance(fraction_seed, int) or fraction_seed < 0:
+            raise ValueError('MixtureSampler: fraction_seed must be an '
+                             f'integer from 0 on, got {fraction_seed!r}.')
+        whole = [len(part) for part in
+                 (dataset.datasets if mixed else [dataset])]
+        self.offsets = np.cumsum([0, *whole])
+        self.subsets = [
+            draw_subset(size, fraction, [SUBSETS, fraction_seed, part])
+            for part, size in enumerate(whole)]
+        self.sizes = [len(subset) for subset in self.subsets]
         small = [size for size in self.sizes if size < batch_size]
         if small:
             raise ValueError(
-                f'MixtureSampler: data sets have {self.sizes} samples, so '
-                f'{len(small)} of them cannot fill a batch of {batch_size}; '
-                'lower batch_size or leave them out.')
+                f'MixtureSampler: data sets have {self.sizes} samples (the '
+                f'fraction {fraction} of {whole}), so {len(small)} of them '
+                f'cannot fill a batch of {batch_size}; lower batch_size, '
+                'raise fraction, or leave them out.')
         self.batches = [size // batch_size for size in self.sizes]
         self.probabilities = self._normalized(
             self.batches if probabilities is None else probabilities)
@@ -138,7 +169,6 @@ class MixtureSampler(Sampler):
             list[int]: A micro batch.
         """
         parts = len(self.sizes)
-        offsets = np.cumsum([0, *self.sizes])
         bounds = np.cumsum(self.probabilities)
         # rounding must not leave a gap below 1, nor reach a data set of
         # probability zero
@@ -166,8 +196,23 @@ class MixtureSampler(Sampler):
                             [PERMUTATIONS, self.seed, int(part), cycle]
                         ).permutation(self.sizes[part])
                     first = place * self.batch_size
-                    order = orders[part][1]
-                    yield (order[first:first + self.batch_size] +
-                           offsets[part]).tolist()
+                    places = orders[part][1][first:first + self.batch_size]
+                    yield (self.subsets[part][places] +
+                           self.offsets[part]).tolist()
                 used[part] += 1
                 turn += 1
+
+
+def draw_subset(size, fraction, seed):
+    """Choose samples; smaller fractions choose among those of larger ones.
+
+    Args:
+        size (int): Samples in the data set.
+        fraction (float): Share to choose, in (0, 1].
+        seed (int | Sequence[int]): For numpy's generator.
+
+    Returns:
+        np.ndarray: round(size * fraction) different indices, ascending.
+    """
+    order = np.random.default_rng(seed).permutation(size)
+    return np.sort(order[:round(size * fraction)])

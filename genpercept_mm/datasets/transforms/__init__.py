@@ -9,9 +9,10 @@ from .load_hypersim_semantic import LoadHypersimSemantic
 from .load_normal import LoadNormal
 from .load_seg_label import LoadSegLabel
 from .pack_dense_inputs import PackDenseInputs
+from .sensor_depth_noise import SensorDepthNoise
 
 __all__ = [
     'DenseRandomFlip', 'DenseResize', 'EncodeTarget', 'KITTIBenchmarkCrop',
     'LoadAlpha', 'LoadDepth', 'LoadHypersimImage', 'LoadHypersimSemantic',
-    'LoadNormal', 'LoadSegLabel', 'PackDenseInputs'
+    'LoadNormal', 'LoadSegLabel', 'PackDenseInputs', 'SensorDepthNoise'
 ]

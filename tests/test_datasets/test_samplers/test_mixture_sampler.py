@@ -55,10 +55,11 @@ class Toy(BaseDataset):
         return [dict(name=f'{self.size}/{i}') for i in range(self.size)]
 
 
-def sampler(sizes=(10, 7), batch_size=3, probabilities=(.9, .1), seed=0):
+def sampler(sizes=(10, 7), batch_size=3, probabilities=(.9, .1), seed=0,
+            **arguments):
     data = ConcatDataset([Toy(size) for size in sizes])
     return MixtureSampler(
-        InfiniteSampler(data), batch_size, probabilities, seed)
+        InfiniteSampler(data), batch_size, probabilities, seed, **arguments)
 
 
 def take(batches, count, start=0):
@@ -194,6 +195,78 @@ def test_two_ranks_share_one_sequence(tmp_path, run_python):
         assert first['length'] == (10 // 3 + 7 // 3) // 2
 
 
+def seen(count=600, **arguments):
+    """Indices that come in so many batches, by data set."""
+    part = sampler(sizes=(160, 96), probabilities=[.6, .4], **arguments)
+    indices = {i for batch in take(part, count) for i in batch}
+    return ({i for i in indices if i < 160}, {i for i in indices if i >= 160})
+
+
+@pytest.mark.parametrize('fraction, sizes', [
+    (1.0, [160, 96]), (1 / 2, [80, 48]), (1 / 4, [40, 24]),
+    (1 / 8, [20, 12]), (1 / 16, [10, 6]), (.33, [53, 32])])
+def test_a_fraction_of_each_data_set_is_used_and_nothing_else(
+        fraction, sizes):
+    """Over many epochs: 600 batches of 3 from at most 256 samples."""
+    found = seen(fraction=fraction)
+    assert [len(part) for part in found] == sizes
+    assert max(found[1]) < 256
+    subset = sampler(sizes=(160, 96), fraction=fraction)
+    assert subset.sizes == sizes
+    assert len(subset) == sum(size // 3 for size in sizes)
+
+
+def test_smaller_fractions_are_inside_larger_ones():
+    larger = seen(fraction=1.0)
+    for fraction in (1 / 2, 1 / 4, 1 / 8, 1 / 16):
+        smaller = seen(fraction=fraction)
+        assert all(a < b for a, b in zip(smaller, larger))
+        larger = smaller
+
+
+def test_which_samples_a_fraction_has_is_seeded_apart_from_their_order():
+    one = seen(fraction=.25)
+    assert seen(fraction=.25, seed=7) == one
+    other = seen(fraction=.25, fraction_seed=1)
+    assert all(a != b for a, b in zip(one, other))
+    # unrelated subsets share 10 of 40 samples (hypergeometric, sd 2.4); the
+    # first ones of the data set would always be among them
+    assert len(one[0] & other[0]) <= 20
+    # data sets of one size do not share their choice
+    twins = sampler(sizes=(160, 160), fraction=.25)
+    assert set(twins.subsets[0]) != set(twins.subsets[1])
+
+
+def test_the_whole_fraction_is_the_sequence_without_one():
+    assert take(sampler(fraction=1.0, fraction_seed=5), 50) == take(
+        sampler(), 50)
+
+
+def test_every_rank_has_the_same_subset(monkeypatch):
+    arguments = dict(sizes=(160, 96), fraction=.25)
+    everything = take(sampler(**arguments), 3 * 20)
+    for rank in range(3):
+        monkeypatch.setattr(
+            'genpercept_mm.datasets.samplers.mixture_sampler.get_dist_info',
+            lambda: (rank, 3))
+        assert take(sampler(**arguments), 20) == everything[rank::3]
+
+
+@pytest.mark.parametrize('skipped', [1, 100, 5000])
+def test_a_resumed_fraction_goes_on(skipped):
+    resumed = sampler(sizes=(160, 96), fraction=.25)
+    resumed.skip(skipped)
+    assert take(resumed, 30) == take(
+        sampler(sizes=(160, 96), fraction=.25), 30, skipped)
+
+
+def test_proportions_are_those_of_the_subsets():
+    """16 and 5 samples make 4 batches and 1; 64 and 20 made 16 and 5."""
+    part = sampler(sizes=(64, 20), batch_size=4, probabilities=None,
+                   fraction=.25)
+    np.testing.assert_allclose(part.probabilities, [4 / 5, 1 / 5])
+
+
 def test_in_a_runner_the_batch_size_is_the_loaders():
     loader = Runner.build_dataloader(
         dict(batch_size=4,
@@ -215,8 +288,15 @@ def test_in_a_runner_the_batch_size_is_the_loaders():
     (dict(probabilities=[1.1, -.1]), 'not negative'),
     (dict(probabilities=[0, 0]), 'not all zero'),
     (dict(probabilities=[float('nan'), 1]), 'finite'),
-    (dict(sizes=(10, 2)), r'have \[10, 2\] samples, so 1 of them cannot fill '
-     'a batch of 3'),
+    (dict(sizes=(10, 2)), r'have \[10, 2\] samples .*, so 1 of them cannot '
+     'fill a batch of 3'),
+    (dict(fraction=.25, sizes=(10, 20)), r'have \[2, 5\] samples \(the '
+     r'fraction 0.25 of \[10, 20\]\), so 1 of them'),
+    (dict(fraction=0), 'fraction must be above 0 and at most 1, got 0'),
+    (dict(fraction=1.5), 'fraction must be above 0 and at most 1, got 1.5'),
+    (dict(fraction=float('nan')), 'fraction must be above 0'),
+    (dict(fraction_seed=-1), 'fraction_seed must be an integer from 0 on'),
+    (dict(fraction_seed=.5), 'fraction_seed must be an integer from 0 on'),
     (dict(batch_size=0), 'batch_size must be a positive integer, got 0'),
     (dict(batch_size=2.5), 'batch_size must be a positive integer, got 2.5'),
 ])

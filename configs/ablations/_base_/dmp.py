@@ -1,0 +1,4 @@
+# Deterministic diffusion: the image latent is the noise, 10 steps. The paper
+# calls it DMP, but trains the whole U-Net, where DMP trains LoRA.
+_base_ = ['baseline.py']
+model = dict(protocol=dict(type='dmp'))

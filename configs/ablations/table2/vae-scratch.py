@@ -1,0 +1,4 @@
+# The official config of that name fine-tunes the pretrained decoder instead:
+# decoder='finetune'
+_base_ = ['image-mse.py']
+model = dict(decode_head=dict(decoder='scratch'))

@@ -1,0 +1,2 @@
+_base_ = ['../_base_/baseline.py']
+model = dict(backbone=dict(prompt='A high quality RGB image'))

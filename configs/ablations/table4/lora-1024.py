@@ -1,0 +1,2 @@
+_base_ = ['../_base_/lora.py']
+model = dict(backbone=dict(lora_rank=1024))

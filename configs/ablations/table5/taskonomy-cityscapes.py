@@ -1,0 +1,14 @@
+# "Real data": the baseline with other training images
+_base_ = [
+    '../../_base_/models/genpercept_vae.py',
+    '../../_base_/datasets/taskonomy_cityscapes_depth.py',
+    '../../_base_/datasets/affine_depth_benchmarks.py',
+    '../../_base_/schedules/genpercept_30k_accu4.py',
+    '../../_base_/dense_runtime.py'
+]
+model = dict(
+    decode_head=dict(
+        codec={{_base_.codec}},
+        loss_latent=dict(type='genpercept_mm.MaskedMSELoss', loss_weight=1.0)))
+visualizer = dict(codec={{_base_.codec}})
+default_hooks = dict(checkpoint=dict(save_best='abs_rel', rule='less'))
