@@ -77,6 +77,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
+    package_data={PACKAGE: ['weights/**/*']},
     python_requires='>=3.10',
     install_requires=read_requirements('runtime'),
     extras_require=dict(

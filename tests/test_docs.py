@@ -99,11 +99,12 @@ names = dict(
     DATASETS=['HypersimDataset', 'ADE20KNYU40Dataset', 'KITTIDepthDataset',
               'FolderPairsDataset'],
     TRANSFORMS=['LoadHypersimImage', 'LoadHypersimSemantic', 'LoadSegLabel',
-                'LoadDepth', 'EncodeTarget', 'PackDenseInputs'],
+                'LoadDepth', 'EncodeTarget', 'PackDenseInputs',
+                'SensorDepthNoise'],
     METRICS=['SegIoUMetric', 'AffineDepthMetric', 'SurfaceNormalMetric',
              'DISMetric', 'MattingMetric'],
     HOOKS=['SafeCheckpointHook', 'StrictLoadHook', 'SceneVisualizationHook',
-           'ResumeDataHook'],
+           'ResumeDataHook', 'TrainedWeightsHook'],
     DATA_SAMPLERS=['MixtureSampler'],
     VISUALIZERS=['DenseLocalVisualizer'])
 for registry, types in names.items():
@@ -111,4 +112,4 @@ for registry, types in names.items():
         found = globals()[registry].get('genpercept_mm.' + name)
         print(found.__name__)
 ''')
-    assert len(done.stdout.split()) == 33
+    assert len(done.stdout.split()) == 35

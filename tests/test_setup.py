@@ -38,4 +38,6 @@ def test_wheel_and_sdist_carry_what_mim_and_pip_need(tmp_path):
                 assert osp.join('genpercept_mm/.mim', path) in names
     assert 'genpercept_mm/.mim/model-index.yml' in names
     assert 'genpercept_mm/models/backbones/sd_unet.py' in names
+    weights = glob('genpercept_mm/weights/**/*.*', recursive=True)
+    assert weights and set(weights) <= names
     assert not any(name.startswith('tests') for name in names)

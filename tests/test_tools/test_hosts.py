@@ -17,7 +17,7 @@ _base_ = ['mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
     backbone={backbone},
-    head=dict(in_channels=128, deconv_out_channels=(16, 16, 16)))
+    head=dict(in_channels=96, deconv_out_channels=(16, 16, 16)))
 data = dict(data_root='{root}', ann_file='{ann}',
             data_prefix=dict(img='val2017/'), bbox_file=None)
 train_dataloader = dict({loader} dataset=data)
@@ -32,7 +32,7 @@ _base_ = ['mmdet::retinanet/retinanet_r50_fpn_1x_coco.py']
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
     backbone={backbone},
-    neck=dict(in_channels=[32, 64, 96, 128], start_level=0),
+    neck=dict(in_channels=[32, 64, 96, 96], start_level=0),
     bbox_head=dict(num_classes=1, stacked_convs=1, in_channels=256),
     # two iterations from random weights give low scores
     test_cfg=dict(score_thr=0.0))

@@ -138,13 +138,13 @@ model = dict(
 @pytest.mark.slow
 @pytest.mark.parametrize('scope, base, neck', [
     ('mmseg', 'mmseg::fcn/fcn_r50-d8_4xb2-40k_cityscapes-512x1024.py',
-     'pretrained=None, decode_head=dict(in_channels=128, channels=16, '
+     'pretrained=None, decode_head=dict(in_channels=96, channels=16, '
      "norm_cfg=dict(type='BN')), auxiliary_head=dict(in_channels=96, "
      "channels=16, norm_cfg=dict(type='BN'))"),
     ('mmdet', 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
-     'neck=dict(in_channels=[32, 64, 96, 128])'),
+     'neck=dict(in_channels=[32, 64, 96, 96])'),
     ('mmpose', 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
-     'td-hm_res50_8xb64-210e_coco-256x192.py', 'head=dict(in_channels=128)'),
+     'td-hm_res50_8xb64-210e_coco-256x192.py', 'head=dict(in_channels=96)'),
 ])
 def test_host_configs_that_only_name_the_type(
         run_python, tmp_path, scope, base, neck):
@@ -163,7 +163,7 @@ model = MODELS.build(cfg.model)
 outs = model.backbone(torch.zeros(1, 3, 64, 64))
 print(type(model).__name__, [tuple(out.shape) for out in outs])
 ''')
-    assert '(1, 32, 8, 8), (1, 64, 8, 8), (1, 96, 4, 4), (1, 128, 2, 2)' in (
+    assert '(1, 32, 8, 8), (1, 64, 8, 8), (1, 96, 4, 4), (1, 96, 2, 2)' in (
         done.stdout)
 
 
