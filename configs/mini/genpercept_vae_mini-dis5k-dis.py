@@ -1,5 +1,5 @@
 # Object masks on about 100 rendered photographs of 128 x 96 (see
-# tools/dataset_converters/mini_objects.py), from random weights
+# tools/dataset_converters/mini_objects.py)
 _base_ = [
     '../_base_/models/genpercept_vae_mini.py',
     '../_base_/schedules/mini_dense.py', '../_base_/dense_runtime.py'
@@ -8,6 +8,8 @@ codec = dict(type='MatteCodec')
 model = dict(
     decode_head=dict(
         codec=codec,
+        # the small VAE has seen no such maps
+        decoder='finetune',
         # a small network in short training blurs what it is unsure of; L1
         # keeps the background empty
         loss_decode=[

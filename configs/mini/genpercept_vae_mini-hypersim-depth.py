@@ -1,5 +1,5 @@
 # Depth on mini-Hypersim (about 100 rendered frames of 128 x 96, see
-# tools/dataset_converters/mini_hypersim.py), from random weights
+# tools/dataset_converters/mini_hypersim.py)
 _base_ = [
     '../_base_/models/genpercept_vae_mini.py',
     '../_base_/schedules/mini_dense.py', '../_base_/dense_runtime.py'

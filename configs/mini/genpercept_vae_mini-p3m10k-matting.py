@@ -1,5 +1,5 @@
 # Soft mattes on about 100 rendered photographs of 128 x 96 (see
-# tools/dataset_converters/mini_objects.py), from random weights
+# tools/dataset_converters/mini_objects.py)
 _base_ = [
     '../_base_/models/genpercept_vae_mini.py',
     '../_base_/schedules/mini_dense.py', '../_base_/dense_runtime.py'
@@ -8,6 +8,8 @@ codec = dict(type='MatteCodec')
 model = dict(
     decode_head=dict(
         codec=codec,
+        # the small VAE has seen no such maps
+        decoder='finetune',
         loss_decode=dict(type='genpercept_mm.MaskedMSELoss',
                          loss_weight=1.0)))
 train_pipeline = [

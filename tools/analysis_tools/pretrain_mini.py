@@ -57,7 +57,7 @@ def parse_args():
     parser.add_argument('--num-objects', type=int, default=240,
                         help='pictures of people, and of things, to render')
     parser.add_argument('--vae-iters', type=int, default=6000)
-    parser.add_argument('--unet-iters', type=int, default=20000)
+    parser.add_argument('--unet-iters', type=int, default=7000)
     parser.add_argument('--vae-batch', type=int, default=8)
     parser.add_argument('--unet-batch', type=int, default=32)
     parser.add_argument('--vae-lr', type=float, default=1e-3)

@@ -1,5 +1,5 @@
-# A few minutes on a CPU, from random weights
-max_iters = 700
+# A few minutes on a CPU
+max_iters = 500
 optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=2e-3, weight_decay=0.01),
@@ -15,7 +15,7 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=350)
+    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=250)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(
@@ -25,7 +25,7 @@ default_hooks = dict(
     checkpoint=dict(
         type='genpercept_mm.SafeCheckpointHook',
         by_epoch=False,
-        interval=175,
+        interval=125,
         max_keep_ckpts=2,
         save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
