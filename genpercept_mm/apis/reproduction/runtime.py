@@ -1,0 +1,220 @@
+"""Run time and memory of the protocols, as in table 11 of the paper."""
+import gc
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import namedtuple
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+DTYPES = dict(fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
+# by architecture: configs with the VAE decoder and with the DPT head
+CONFIGS = dict(
+    sd21=('configs/genpercept_vae_hypersim-vkitti2-depth.py',
+          'configs/genpercept_dpt_hypersim-vkitti2-disparity.py'),
+    mini=('configs/mini/genpercept_vae_mini-hypersim-depth.py',
+          'configs/mini/genpercept_dpt_mini-hypersim-disparity.py'))
+REFERENCE_ROW = 'multi-step'
+
+Setting = namedtuple('Setting', 'name head model weights seconds memory')
+Setting.__doc__ = """A row of table 11.
+
+``head`` is 'vae' or 'dpt', ``model`` what differs from the config, rows of
+equal ``weights`` can share them; ``seconds`` and ``memory`` (GB) are the
+paper's, on an RTX 4090.
+"""
+_MARIGOLD = dict(protocol='marigold', backbone=dict(in_channels=8))
+SETTINGS = {
+    'ensemble': Setting(
+        'Stochastic multi-step, ensemble of 10', 'vae',
+        dict(_MARIGOLD, test_cfg=dict(num_steps=10, ensemble_size=10)),
+        '8 channels', 5.74, 16),
+    REFERENCE_ROW: Setting(
+        'Stochastic multi-step', 'vae',
+        dict(_MARIGOLD, test_cfg=dict(num_steps=10)), '8 channels', .79,
+        6.95),
+    'deterministic': Setting(
+        'Deterministic multi-step', 'vae',
+        dict(protocol='dmp', test_cfg=dict(num_steps=10)), '4 channels',
+        .79, 6.95),
+    'one-step': Setting(
+        'One step', 'vae', dict(protocol='one_step'), '4 channels', .34,
+        6.95),
+    'one-step-dpt': Setting(
+        'One step, DPT head', 'dpt', dict(protocol='one_step'), 'DPT', .24,
+        6.32)
+}
+
+Measurement = namedtuple('Measurement', 'seconds memory')
+Measurement.__doc__ = """``seconds`` (list[float]) of each prediction, peak
+``memory`` in GiB of a process that makes one."""
+
+
+def measure(arch, shape, dtype, device, repeats, report=print):
+    """Measure all rows.
+
+    Memory is that of a fresh process for each row, as the high-water mark of
+    a process never falls. Times are taken in this process, in turns, so that
+    what slows the machine down for a while slows all rows.
+
+    Args:
+        arch (str): Of ``CONFIGS``.
+        shape (Sequence[int]): (H, W) of the image.
+        dtype (str): Of ``DTYPES``, to autocast to.
+        device (str): Where to run.
+        repeats (int): Timed predictions of each row.
+        report (Callable): Takes lines of progress. Defaults to ``print``.
+
+    Returns:
+        dict[str, Measurement]: By the keys of ``SETTINGS``.
+
+    Raises:
+        RuntimeError: If a process fails.
+    """
+    warmup = int(torch.device(device).type == 'cuda')
+    steps = [(key, kind) for kind in
+             ['memory'] + ['time'] * (warmup + repeats) for key in SETTINGS]
+    memory, expected, seconds = {}, {}, {key: [] for key in SETTINGS}
+    models = None
+    for index, (key, kind) in enumerate(steps):
+        if kind == 'memory':
+            memory[key], expected[key] = _measure_in_child(
+                key, arch, shape, dtype, device)
+            result = f'{memory[key]:.2f} GiB, {expected[key]:.2f} s'
+        else:
+            if models is None:
+                models = build_models(arch, device)
+            expected[key] = time_prediction(models[key], shape, dtype, device)
+            seconds[key].append(expected[key])
+            result = f'{expected[key]:.3f} s'
+        left = sum(expected.get(other, 0) for other, _ in steps[index + 1:])
+        report(f'[{index + 1}/{len(steps)}] {kind}, {SETTINGS[key].name}: '
+               f'{result} (at least {left:.0f} s to go)')
+    return {key: Measurement(seconds[key][warmup:], memory[key])
+            for key in SETTINGS}
+
+
+def build_models(arch, device, keys=None):
+    """Build the estimators of rows with random weights.
+
+    Args:
+        arch (str): Of ``CONFIGS``.
+        device (str): Where they shall be.
+        keys (Sequence[str], optional): Of ``SETTINGS``. Defaults to None
+            (all).
+
+    Returns:
+        dict[str, DenseEstimator]: In evaluation mode; rows of equal
+        ``weights`` have the same backbone and head.
+    """
+    models, shared = {}, {}
+    for key in keys or SETTINGS:
+        setting = SETTINGS[key]
+        cfg = Config.fromfile(CONFIGS[arch][setting.head == 'dpt'])
+        cfg.merge_from_dict(dict(model=setting.model))
+        cfg.merge_from_dict({'model.backbone.pretrained': None})
+        if setting.head == 'vae':
+            cfg.merge_from_dict({'model.decode_head.pretrained': None})
+        torch.manual_seed(0)
+        with DefaultScope.overwrite_default_scope(cfg.default_scope):
+            model = MODELS.build(cfg.model)
+        if setting.weights in shared:
+            first = shared[setting.weights]
+            model.backbone = first.backbone
+            model.decode_head = first.decode_head
+            gc.collect()
+        shared[setting.weights] = model
+        models[key] = model.to(device).eval()
+    return models
+
+
+def time_prediction(model, shape, dtype, device):
+    """Time one prediction, from an image to a map of its size.
+
+    Args:
+        model (DenseEstimator): In evaluation mode.
+        shape (Sequence[int]): (H, W) of the image.
+        dtype (str): Of ``DTYPES``, to autocast to.
+        device (str): Where the model is.
+
+    Returns:
+        float: Seconds.
+    """
+    device = torch.device(device)
+    generator = torch.Generator().manual_seed(0)
+    image = torch.randint(
+        0, 256, (3, *shape), dtype=torch.uint8, generator=generator)
+    _synchronize(device)
+    start = time.perf_counter()
+    with torch.no_grad(), torch.autocast(
+            device.type, dtype=DTYPES[dtype],
+            enabled=DTYPES[dtype] is not None):
+        inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
+        model.predict(inputs)
+    _synchronize(device)
+    return time.perf_counter() - start
+
+
+def _synchronize(device):
+    if device.type == 'cuda':
+        torch.cuda.synchronize(device)
+
+
+def _measure_in_child(key, arch, shape, dtype, device):
+    """Peak memory (GiB) and seconds of one prediction in a process."""
+    done = subprocess.run(
+        [sys.executable, '-m', __name__, key, arch, *map(str, shape), dtype,
+         device], stdout=subprocess.PIPE, text=True, env=dict(
+             os.environ, PYTHONPATH=os.pathsep.join(
+                 [os.getcwd(), *filter(None, sys.path)])))
+    if done.returncode:
+        raise RuntimeError(
+            f'measuring the memory of {SETTINGS[key].name!r} ended with '
+            f'status {done.returncode} (-9: the system ended it, most likely '
+            'for lack of memory); see the message above.')
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main(key, arch, height, width, dtype, device):
+    """Print peak memory (GiB) and seconds of one prediction, as JSON.
+
+    Args:
+        key (str): Of ``SETTINGS``.
+        arch (str): Of ``CONFIGS``.
+        height (str): Of the image.
+        width (str): Of the image.
+        dtype (str): Of ``DTYPES``.
+        device (str): Where to run.
+    """
+    model = build_models(arch, device, [key])[key]
+    seconds = time_prediction(model, (int(height), int(width)), dtype, device)
+    if torch.device(device).type == 'cuda':
+        peak = torch.cuda.max_memory_allocated(device) / 2**30
+    else:
+        peak = peak_resident_memory()
+    print(json.dumps([peak, seconds]))
+
+
+def peak_resident_memory():
+    """Return the high-water mark of this process.
+
+    Returns:
+        float: GiB.
+    """
+    try:
+        with open('/proc/self/status') as file:
+            line = next(line for line in file if line.startswith('VmHWM'))
+        return int(line.split()[1]) / 2**20
+    except FileNotFoundError:
+        # Linux counts here what the parent had before, others do not
+        import resource
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**30 if sys.platform == 'darwin' else 2**20)
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,151 @@
+import os
+import os.path as osp
+import re
+import resource
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from glob import glob
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from conftest import ROOT, write_hypersim
+
+from genpercept_mm.apis.reproduction import runtime
+from genpercept_mm.datasets.hypersim_layout import frame_path
+
+TOOL = 'tools/analysis_tools/reproduce.py'
+# one training for both
+ROWS = ('dmp_beta-1-1', 'baseline')
+READING = '<!-- reading -->\nAs expected.\n<!-- /reading -->'
+DATES = re.compile(r'^- (date|seconds).*\n', re.M)
+
+
+@pytest.fixture(scope='module')
+def copy(tmp_path_factory):
+    """A checkout with eight tiny frames in each split of its mini data."""
+    copy = tmp_path_factory.mktemp('copy')
+    for name in ('genpercept_mm', 'configs', 'tools'):
+        shutil.copytree(osp.join(ROOT, name), copy / name,
+                        ignore=shutil.ignore_patterns('__pycache__', '.mim'))
+    data = str(copy / 'data' / 'mini_ablations')
+    write_hypersim(data, frames=8)
+    rng = np.random.default_rng(0)
+    for scene in ('ai_001_001', 'ai_002_001', 'ai_003_001'):
+        for frame in range(8):
+            path = frame_path(data, scene, 'cam_00', frame, 'depth_meters')
+            with h5py.File(path, 'w') as file:
+                file['dataset'] = np.add.outer(
+                    np.linspace(rng.uniform(2, 4), 1, 48),
+                    np.linspace(0, rng.uniform(0, 2), 64)).astype(np.float16)
+    return copy
+
+
+def start(copy, work_dir, *options, limit=None):
+    def limit_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (
+            limit, resource.RLIM_INFINITY))
+
+    return subprocess.Popen(
+        [sys.executable, TOOL, '1', '--max-iters', '2', '--rows', *ROWS,
+         '--work-dir', str(work_dir), '--out', str(work_dir / 'table.md'),
+         *options], cwd=copy, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, start_new_session=True,
+        preexec_fn=None if limit is None else limit_files,
+        env=dict(os.environ, PYTHONPATH=str(copy), PYTHONWARNINGS='ignore',
+                 OMP_NUM_THREADS='1'))
+
+
+def finish(process, status=0):
+    output = process.communicate(timeout=600)[0]
+    assert process.returncode == status, output[-5000:]
+    return output
+
+
+def table(work_dir):
+    """The written table without what differs between runs."""
+    with open(work_dir / 'table.md') as file:
+        text, count = DATES.subn('', file.read())
+    assert count
+    return text.replace(READING, '<!-- reading -->\n<!-- /reading -->')
+
+
+@pytest.mark.slow
+def test_a_killed_run_gives_the_table_of_an_unbroken_one(copy, tmp_path):
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    output = finish(start(copy, whole))
+    assert '[1/1 trainings, ' in output and '- 2 of 24 rows have' in output
+    expected = table(whole)
+    cells = [line.split(' | ') for line in expected.splitlines()
+             if line.startswith(('| DMP, (1, 1) |', '| Our baseline |'))]
+    # ten steps equal one, as in the paper
+    assert cells[0][2:4] == cells[1][2:4] and 0 < float(cells[0][2]) < 2
+    assert '- frames: 8 for training, 16 for testing\n' in expected
+    assert '- training: 2 iterations with batches of ' in expected
+    assert cv2.imread(str(whole / 'table.png')) is not None
+
+    process = start(copy, broken)
+    pattern = str(broken / '*' / '1' / 'baseline' / 'seed0' / 'train'
+                  / 'iter_2.pth')
+    while not glob(pattern):
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert not glob(str(broken / '*' / '1' / '*' / 'seed0' / 'result.json'))
+    checkpoint, = glob(pattern)
+    before = os.stat(checkpoint).st_mtime_ns
+    path = broken / 'table.md'
+    path.write_text(f'# Old\n{READING}\n')
+    finish(start(copy, broken))
+    assert os.stat(checkpoint).st_mtime_ns == before
+    assert READING in path.read_text()
+    assert table(broken) == expected
+
+    output = finish(start(copy, broken, '--no-run', limit=1000), 1)
+    assert 'reproduce.py: [Errno 27] File too large' in output
+    assert table(broken) == expected
+    assert not glob(str(broken / '*.part'))
+
+
+def call(monkeypatch, *options):
+    """Run the tool in this process; returns its exit status."""
+    monkeypatch.setattr(signal, 'signal', lambda *args: None)
+    monkeypatch.setattr(sys, 'argv', [TOOL, *options])
+    with pytest.raises(SystemExit) as stop:
+        runpy.run_path(TOOL, run_name='__main__')
+    return stop.value.code
+
+
+@pytest.mark.parametrize('options, message', [
+    (['7'], "there is no table '7'; choose of 1, 2, 3, 4, 5, 12, or 11"),
+    (['5', '--rows', 'x'], 'table 5 has no row x; its rows are:\n  baseline\n'
+     '  taskonomy-cityscapes'),
+    (['5', '--no-run', '--out', 'LICENSE'], 'LICENSE exists and has 0')])
+def test_bad_input_is_refused_before_anything_runs(
+        monkeypatch, options, message):
+    assert message in call(monkeypatch, *options)
+
+
+def test_the_runtime_table_through_the_command_line(tmp_path, monkeypatch):
+    """Measuring itself has tests of its own."""
+    out = tmp_path / 'table.md'
+    calls = []
+
+    def measure(*args):
+        calls.append(args[:5])
+        return dict.fromkeys(
+            runtime.SETTINGS, runtime.Measurement([1., 2., 4.], 3.))
+
+    monkeypatch.setattr(runtime, 'measure', measure)
+    assert call(monkeypatch, '11', '--arch', 'mini', '--shape', '64', '96',
+                '--device', 'cpu', '--out', str(out)) == 0
+    assert calls == [('mini', [64, 96], 'fp32', 'cpu', 3)]
+    text = out.read_text()
+    assert '| One step | 2.000 | 1.000 to 4.000 | 1.00 | 0.43 |' in text
+    assert '--shape 64 96 --dtype fp32 --arch mini --repeats 3' in text
