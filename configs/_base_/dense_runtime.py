@@ -4,3 +4,5 @@ visualizer = dict(type='genpercept_mm.DenseLocalVisualizer')
 custom_hooks = [dict(type='genpercept_mm.ResumeDataHook')]
 # tools/test.py --tta sets model.test_cfg.flip
 tta_model = None
+# ranks of a distributed training draw their own timesteps and noise
+randomness = dict(diff_rank_seed=True)
