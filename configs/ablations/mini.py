@@ -4,7 +4,7 @@
 # Diffusion.
 data_root = 'data/mini_ablations'
 lr = 1e-3
-max_iters = 400
+max_iters = 300
 batch_size = 4
 num_workers = 1
 

@@ -6,9 +6,10 @@ _base_ = [
 ]
 codec = dict(type='MatteCodec')
 model = dict(
+    # the small VAE blurs pictures, and has seen no such maps
+    backbone=dict(freeze_vae=False),
     decode_head=dict(
         codec=codec,
-        # the small VAE has seen no such maps
         decoder='finetune',
         # a small network in short training blurs what it is unsure of; L1
         # keeps the background empty

@@ -6,9 +6,10 @@ _base_ = [
 ]
 codec = dict(type='NormalCodec')
 model = dict(
+    # the small VAE blurs pictures, and has seen no such maps
+    backbone=dict(freeze_vae=False),
     decode_head=dict(
         codec=codec,
-        # the small VAE has seen no such maps
         decoder='finetune',
         loss_decode=dict(type='genpercept_mm.AngularLoss', loss_weight=1.0)))
 train_pipeline = [

@@ -35,6 +35,8 @@ class ColormapCodec(BaseDenseCodec):
     label = 'seg'
     quantity = 'sem_seg'
     channels = 3
+    # the mean of two classes' colours is a third one's
+    ensembling = None
 
     def __init__(self, palette='nyu40', ignore_index=255, stretch=False):
         if isinstance(palette, str):

@@ -124,6 +124,12 @@ class DiffusionProtocol:
         self.stochastic = self.concat = noise == 'gaussian'
         self.in_channels = LATENT_CHANNELS * (2 if self.concat else 1)
         self.is_one_step = noise == 'image' and beta_start == beta_end == 1
+        if self.is_one_step and (timestep_spacing, steps_offset) != (
+                'leading', 1):
+            raise ValueError(
+                'DiffusionProtocol: in one step the timestep is that of the '
+                "backbone; leave timestep_spacing='leading' and "
+                'steps_offset=1, and set backbone.timestep.')
 
     def training_pair(self, image, label, timesteps, generator=None):
         """Make a network's input and target.

@@ -147,8 +147,9 @@ def test_the_methods_must_be_there():
      'disparity'),
     (dict(type='NormalCodec'), 'direction', 'normal'),
     (dict(type='MatteCodec'), 'mean', 'alpha'),
-    (dict(type='ColormapCodec'), 'mean', 'sem_seg')])
+    (dict(type='ColormapCodec'), None, 'sem_seg')])
 def test_ensembles_of_a_quantity(codec, ensembling, field):
     codec = CODECS.build(codec)
-    assert codec.ensembling == ensembling and ensembling in ENSEMBLES
+    assert codec.ensembling == ensembling
+    assert ensembling is None or ensembling in ENSEMBLES
     assert codec.uncertainty_field == f'pred_{field}_uncertainty_map'

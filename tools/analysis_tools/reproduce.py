@@ -101,13 +101,13 @@ def prepare_data():
             None, [ROOT, os.environ.get('PYTHONPATH')]))))
 
 
-def number_of_frames():
-    """Count the frames that are there, or will be."""
+def data_parameters():
+    """Read what the frames were rendered with, or how many will be."""
     note = osp.join(MINI_DATA, 'mini_hypersim.json')
     if not osp.isfile(note):
-        return MINI_FRAMES
+        return dict(num_frames=MINI_FRAMES)
     with open(note) as file:
-        return json.load(file)['num_frames']
+        return json.load(file)
 
 
 def load_config(path, scale, max_iters):
@@ -187,7 +187,7 @@ def reproduce(args):
     if args.scale == 'mini':
         if not (args.list or args.no_run):
             prepare_data()
-        data = dict(num_frames=number_of_frames())
+        data = data_parameters()
     trials = plan(
         rows, args.table, args.seeds, osp.join(args.work_dir, variant),
         partial(load_config, scale=args.scale, max_iters=args.max_iters),

@@ -1,4 +1,5 @@
 """Which trainings and evaluations a table of the paper needs."""
+import copy
 import hashlib
 import json
 import os
@@ -98,7 +99,7 @@ class Trial:
 
     Args:
         row (Row): The row.
-        seed (int): Of the training.
+        seed (int): Of the training, and of the noise in the evaluation.
         cfg (Config): What is evaluated.
         trainer (Row): The row that trains, often ``row``.
         train_cfg (Config): What is trained.
@@ -115,8 +116,9 @@ class Trial:
 
     def __init__(self, row, seed, cfg, trainer, train_cfg, work_dir,
                  data=None):
-        self.row, self.seed, self.cfg = row, seed, cfg
-        self.trainer, self.train_cfg = trainer, train_cfg
+        self.row, self.seed, self.trainer = row, seed, trainer
+        self.cfg, self.train_cfg = (
+            _with_seed(one, seed) for one in (cfg, train_cfg))
         self.folder, self.train_folder = (
             osp.join(work_dir, one.table, one.id, f'seed{seed}')
             for one in (row, trainer))
@@ -138,6 +140,12 @@ class Trial:
     def max_iters(self):
         """int: Iterations of the training."""
         return self.train_cfg.train_cfg.max_iters
+
+
+def _with_seed(cfg, seed):
+    cfg = copy.deepcopy(cfg)
+    cfg.merge_from_dict({'model.test_cfg.seed': seed})
+    return cfg
 
 
 def plan(rows, table, seeds, work_dir, load_config, data=None):

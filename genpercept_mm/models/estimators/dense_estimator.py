@@ -1,4 +1,6 @@
 """A segmentor for any dense quantity."""
+import os.path as osp
+
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
@@ -9,6 +11,7 @@ from mmseg.utils import add_prefix
 from genpercept_mm.diffusion import (
     build_protocol,
     gaussian_noise,
+    image_generator,
     split_velocity,
 )
 from genpercept_mm.diffusion.ensembling import ENSEMBLES
@@ -55,9 +58,9 @@ class DenseEstimator(EncoderDecoder):
     and, for other protocols than one step:
 
     - ``num_steps``: Default None (the protocol's).
-    - ``seed``: of the noise that sampling starts from. It is drawn for each
-      image (or window) anew, so that a prediction does not depend on what
-      else is in the batch, or came before. Default 0.
+    - ``seed``: of the noise that sampling starts from. That follows from
+      seed and name of the image (``sample_name``, else the file's) alone,
+      not from what else is in the batch, or came before. Default 0.
     - ``ensemble_size``: Predictions from as many draws, made into one as the
       codec's ``ensembling`` says; they run in one batch, of this many times
       the images. Default 1.
@@ -155,6 +158,11 @@ class DenseEstimator(EncoderDecoder):
             raise ValueError(
                 f'{reason}without the predicted latent; set backbone.'
                 'out_indices of genpercept_mm.SDUNet to (4, ).')
+        if backbone.timestep != 1:
+            raise ValueError(
+                f'{reason}at backbone.timestep, got {backbone.timestep}; '
+                'others visit the timesteps of their schedule. Leave it at '
+                '1, and set backbone.train_timestep for the training.')
         if self.with_neck or self.with_auxiliary_head:
             raise ValueError(f'{reason}with a neck or an auxiliary_head; '
                              'remove them.')
@@ -184,6 +192,10 @@ class DenseEstimator(EncoderDecoder):
                 f'{self.ensemble_size} is pointless with a deterministic '
                 "protocol, all members would be equal; set it to 1, or use "
                 "protocol='marigold'.")
+        if self.ensemble_size > 1 and self.codec.ensembling is None:
+            raise ValueError(
+                f'DenseEstimator: outputs of {type(self.codec).__name__} '
+                'cannot be averaged; set test_cfg.ensemble_size=1.')
         if cfg.get('uncertainty'):
             if self.ensemble_size == 1:
                 raise ValueError(
@@ -233,11 +245,13 @@ class DenseEstimator(EncoderDecoder):
         image = backbone.encode(inputs)
         label, mask = head.encode_targets(data_samples, backbone.encode)
         timesteps = backbone.draw_timesteps(len(image), image.device)
-        if isinstance(timesteps, int) and self.num_steps > 1:
+        visited = self.protocol.schedule.timesteps(self.num_steps)
+        if isinstance(timesteps, int) and visited != [timesteps]:
             raise ValueError(
                 f'DenseEstimator: only timestep {timesteps} would be trained'
-                f', and {self.num_steps} steps be taken; set backbone.'
-                "train_timestep='random', or num_steps=1 of the protocol.")
+                f', and {visited} be visited in testing; set backbone.'
+                "train_timestep='random'"
+                + (f', or {visited[0]}.' if len(visited) == 1 else '.'))
         unet_input, target, sample, alpha = self.protocol.training_pair(
             image, label, timesteps)
         velocity = backbone.velocity(unet_input, timesteps)
@@ -254,7 +268,7 @@ class DenseEstimator(EncoderDecoder):
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Not used.
+            batch_img_metas (list[dict] | None): Names for the noise.
 
         Returns:
             Tensor: (N, C, about H, about W), not clipped; with an ensemble
@@ -265,12 +279,12 @@ class DenseEstimator(EncoderDecoder):
         image = self.backbone.encode(inputs)
         noise = None
         if self.protocol.stochastic:
-            generator = torch.Generator().manual_seed(
-                self.test_cfg.get('seed', 0))
-            # the same for each image, as if it came alone
-            noise = gaussian_noise(
-                (self.ensemble_size, *image.shape[1:]), generator,
-                image.device).repeat(len(image), 1, 1, 1)
+            shape = self.ensemble_size, *image.shape[1:]
+            metas = batch_img_metas or [{}] * len(image)
+            noise = torch.cat([
+                gaussian_noise(shape, image_generator(
+                    self.test_cfg.get('seed', 0), _name(meta)), image.device)
+                for meta in metas])
             image = image.repeat_interleave(self.ensemble_size, dim=0)
         latent = self.protocol.sample(
             self.backbone.velocity, image, noise=noise,
@@ -297,12 +311,13 @@ class DenseEstimator(EncoderDecoder):
                 for _ in inputs]
         sizes = [_size_without_padding(inputs, sample)
                  for sample in data_samples]
+        metas = [sample.metainfo for sample in data_samples]
         if all(size == tuple(inputs.shape[2:]) for size in sizes):
-            outputs, spreads = self._infer(inputs)
+            outputs, spreads = self._infer(inputs, metas)
         else:
             # the network would see the padding and predict something else
-            pairs = [self._infer(image[None, :, :size[0], :size[1]])
-                     for image, size in zip(inputs, sizes)]
+            pairs = [self._infer(image[None, :, :size[0], :size[1]], [meta])
+                     for image, size, meta in zip(inputs, sizes, metas)]
             outputs = [output[0] for output, _ in pairs]
             spreads = None
             if self.test_cfg.get('uncertainty'):
@@ -314,27 +329,28 @@ class DenseEstimator(EncoderDecoder):
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Not used.
+            batch_img_metas (list[dict] | None): Names for the noise.
 
         Returns:
             Tensor: (N, C, H', W') in [-1, 1].
         """
-        return self._infer(inputs)[0]
+        return self._infer(inputs, batch_img_metas)[0]
 
-    def _infer(self, inputs):
+    def _infer(self, inputs, metas):
         """`inference`, and the uncertainty (N, 1, H', W') or None."""
-        output, spread = self._infer_unflipped(inputs)
+        output, spread = self._infer_unflipped(inputs, metas)
         if self.test_cfg.get('flip'):
-            mirrored, mirrored_spread = self._infer_unflipped(inputs.flip(-1))
+            mirrored, mirrored_spread = self._infer_unflipped(
+                inputs.flip(-1), metas)
             output = (output + self._mirror(mirrored)) / 2
             if spread is not None:
                 spread = (spread + mirrored_spread.flip(-1)) / 2
         return output, spread
 
-    def _infer_unflipped(self, inputs):
+    def _infer_unflipped(self, inputs, metas):
         if self.test_cfg['mode'] == 'slide':
-            return self.slide_inference(inputs, None), None
-        return self._infer_whole(inputs)
+            return self.slide_inference(inputs, metas), None
+        return self._infer_whole(inputs, metas)
 
     def _mirror(self, output):
         return self.codec.mirror(output.flip(-1), channel_axis=1)
@@ -344,16 +360,16 @@ class DenseEstimator(EncoderDecoder):
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Not used.
+            batch_img_metas (list[dict] | None): Names for the noise.
 
         Returns:
             Tensor: (N, C, about H, about W) in [-1, 1].
         """
-        return self._infer_whole(inputs)[0]
+        return self._infer_whole(inputs, batch_img_metas)[0]
 
-    def _infer_whole(self, inputs):
+    def _infer_whole(self, inputs, metas):
         output = self.decode_head.bound(
-            self.encode_decode(inputs, None).float())
+            self.encode_decode(inputs, metas).float())
         if self.ensemble_size == 1:
             return output, None
         uncertainty = bool(self.test_cfg.get('uncertainty'))
@@ -368,7 +384,7 @@ class DenseEstimator(EncoderDecoder):
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Not used.
+            batch_img_metas (list[dict] | None): Names for the noise.
 
         Returns:
             Tensor: (N, C, H, W) in [-1, 1].
@@ -454,6 +470,12 @@ class DenseEstimator(EncoderDecoder):
                     data=_resize(spread, size)[0])
             sample.set_data(fields)
         return data_samples
+
+
+def _name(meta):
+    """Name of an image, if it has one; not its folder, which moves."""
+    return meta.get('sample_name') or osp.basename(
+        meta.get('img_path') or '') or None
 
 
 def _size_without_padding(inputs, sample):
