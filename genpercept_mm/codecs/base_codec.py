@@ -29,10 +29,10 @@ class BaseDenseCodec(metaclass=ABCMeta):
             over a checkerboard.
         affine_invariant (bool): The quantity has no scale and shift of its
             own, so windows of a large image are aligned to each other.
-        ensembling (str, optional): How several predictions of one image become one,
-            see `genpercept_mm.diffusion.ensembling`: ``'mean'``;
-            ``'affine'``, aligned in scale and shift first; ``'direction'``,
-            for vectors of unit length; None, not at all.
+        ensembling (str, optional): How several predictions of one image
+            become one, see `genpercept_mm.diffusion.ensembling`:
+            ``'mean'``; ``'affine'``, aligned in scale and shift first;
+            ``'direction'``, for vectors of unit length; None, not at all.
     """
 
     label = None

@@ -5,6 +5,7 @@ import torch
 from genpercept_mm.diffusion import (
     annealed_strength,
     gaussian_noise,
+    image_generator,
     multi_resolution_noise,
 )
 
@@ -104,6 +105,19 @@ def test_annealing():
         annealed_strength(t, .9), torch.tensor([0., .45, .8991]))
     assert annealed_strength(250, .8) == pytest.approx(.2)
     assert annealed_strength(5, 1., num_train_timesteps=10) == .5
+
+
+def test_generators_of_images():
+    draws = {float(torch.rand((), generator=image_generator(seed, name)))
+             for seed in range(3) for name in (None, 'a', 'b')}
+    assert len(draws) == 9
+    assert torch.equal(
+        torch.rand(3, generator=image_generator(5, 'a')),
+        torch.rand(3, generator=image_generator(5, 'a')))
+    # without a name, what a user of torch or diffusers would draw
+    assert torch.equal(
+        torch.rand(3, generator=image_generator(5)),
+        torch.rand(3, generator=seeded(5)))
 
 
 def test_a_seed_says_it_all():

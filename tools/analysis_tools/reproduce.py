@@ -4,7 +4,9 @@ TABLE is 1, 2, 3, 4, 5 or 12: every row is trained and tested, with each seed,
 and docs/table_<TABLE>_<scale>.md gets our numbers, the paper's, ranks and, for
 a sweep, a plot. What is finished is used again, and what was interrupted goes
 on, so the same command can be given until it succeeds. Text between
-<!-- reading --> and <!-- /reading --> in that file is kept.
+<!-- reading --> and <!-- /reading --> in that file is kept. A file that has more
+results (rows times seeds) than the new table is not replaced: the new one is
+written beside it as ....new.md.
 
 TABLE 11 measures run time and memory instead, with random weights, and writes
 docs/table_11_<arch>_<device>_<H>x<W>_<dtype>.md.
@@ -27,9 +29,14 @@ from genpercept_mm.apis.reproduction import store
 from genpercept_mm.apis.reproduction.comparison import compare
 from genpercept_mm.apis.reproduction.execution import Execution
 from genpercept_mm.apis.reproduction.hardware import describe_hardware
+from genpercept_mm.apis.reproduction.iterations import set_iterations
 from genpercept_mm.apis.reproduction.markdown import kept_reading
 from genpercept_mm.apis.reproduction.plan import plan, read_rows, select_rows
-from genpercept_mm.apis.reproduction.report import render_table
+from genpercept_mm.apis.reproduction.report import (
+    render_table,
+    reported_results,
+    results_line,
+)
 from genpercept_mm.apis.reproduction.runtime import CONFIGS, DTYPES, measure
 from genpercept_mm.apis.reproduction.runtime_report import (
     render_runtime_table,
@@ -44,6 +51,13 @@ MINI_FRAMES = 600
 say = partial(print, flush=True)
 
 
+def positive_int(text):
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'{text} is not above 0')
+    return value
+
+
 def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
@@ -55,17 +69,21 @@ def parse_args():
     group.add_argument(
         '--scale', choices=SCALES, default='mini',
         help='mini (default): a small network and rendered rooms; paper: '
-        'Stable Diffusion 2.1, its data sets and a GPU')
+        'Stable Diffusion 2.1, its data sets and a GPU, where it trains in '
+        'mixed precision (results with and without are kept apart)')
     group.add_argument(
         '--rows', nargs='+', metavar='ID',
         help='run only these; the table has all rows all the same')
     group.add_argument('--seeds', type=int, nargs='+', default=[0],
-                       metavar='SEED', help='of the trainings; default: 0')
-    group.add_argument('--jobs', type=int, default=1,
+                       metavar='SEED', help='of the trainings, all that '
+                       'shall be in the table; default: 0')
+    group.add_argument('--jobs', type=positive_int, default=1,
                        help='trainings at a time; default: 1')
-    group.add_argument('--max-iters', type=int, metavar='N',
+    group.add_argument('--max-iters', type=positive_int, metavar='N',
                        help='train for less or longer, counting accumulated '
-                       'batches one by one; the results are kept apart')
+                       'batches one by one; warm-up and decay of the '
+                       'learning rate shrink or grow along; the results are '
+                       'kept apart')
     group.add_argument('--work-dir', type=osp.abspath,
                        default=osp.join(ROOT, 'work_dirs', 'reproduce'),
                        help='folder of trainings and results; default: '
@@ -81,11 +99,13 @@ def parse_args():
                        help='autocast to this type; weights stay fp32')
     group.add_argument('--arch', choices=sorted(CONFIGS), default='sd21',
                        help='default: sd21, which needs 12 GB of memory')
-    group.add_argument('--repeats', type=int, default=3,
+    group.add_argument('--repeats', type=positive_int, default=3,
                        help='timed predictions of each row; default: 3')
     group.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.seeds = list(dict.fromkeys(args.seeds))
+    return args
 
 
 def prepare_data():
@@ -114,7 +134,7 @@ def load_config(path, scale, max_iters):
     """Load the config of a row as it will be run."""
     cfg = row_config(path, scale)
     if max_iters is not None:
-        cfg.train_cfg.max_iters = max_iters
+        set_iterations(cfg, max_iters)
     if scale == 'mini':
         # One that goes on from a checkpoint draws other random numbers than
         # an unbroken one; minutes of training rather begin anew.
@@ -151,9 +171,15 @@ def write_report(args, out, content, trials, failures):
     rows = list(dict.fromkeys(trial.row for trial in trials))
     entries = compare(rows, metrics, results, failed)
     title = f'Table {args.table}, {args.scale} scale: {table["title"]}'
+    base, suffix = osp.splitext(out)
+    reported = reported_results(out)
+    target = out
+    if len(runs) < reported:
+        base += '.new'
+        target = base + suffix
     picture = None
     if table['sweep'] and results:
-        path = osp.splitext(out)[0] + '.png'
+        path = base + '.png'
         plot_sweep(path, title, table['sweep'], entries)
         picture = osp.basename(path)
     command = ['python', 'tools/analysis_tools/reproduce.py', args.table,
@@ -164,13 +190,19 @@ def write_report(args, out, content, trials, failures):
     batch = cfg.train_dataloader.batch_size
     updates = cfg.optim_wrapper.get('accumulative_counts', 1)
     details = [
+        results_line(len(runs), len(trials)),
         f'seeds: {", ".join(map(str, args.seeds))}',
         f'training: {cfg.train_cfg.max_iters / updates:g} iterations with '
-        f'batches of {batch * updates}']
+        f'batches of {batch * updates}, in '
+        f'{"mixed precision (fp16)" if trials[0].amp else "fp32"}']
     text = render_table(title, shlex.join(command), entries, metrics, runs,
                         details, kept_reading(out), picture)
-    write_bytes(out, text.encode())
-    say(f'\n{text.split("## Reading")[0]}\n{out}')
+    write_bytes(target, text.encode())
+    say(f'\n{text.split("## Reading")[0]}\n{target}')
+    if target != out:
+        say(f'{out} has {reported} results and is left as it is, as this '
+            f'table has {len(runs)}. Give --seeds all that shall be in it, '
+            f'or move {target} there.')
 
 
 def reproduce(args):
@@ -191,7 +223,7 @@ def reproduce(args):
     trials = plan(
         rows, args.table, args.seeds, osp.join(args.work_dir, variant),
         partial(load_config, scale=args.scale, max_iters=args.max_iters),
-        data)
+        data, amp=args.scale == 'paper' and torch.cuda.is_available())
     if args.list:
         list_rows(trials)
         return 0

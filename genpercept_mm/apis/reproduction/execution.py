@@ -124,16 +124,25 @@ class Execution:
                         continue
                     try:
                         self._evaluate(trial, seconds, locks)
-                    except (RunError, OSError) as error:
-                        failures[trial] = str(error)
-                        self.report(f'{trial.name}: FAILED\n{error}')
-        except (RunError, OSError) as error:
-            failures = dict.fromkeys(trials, str(error))
-            self.report(f'{first.trainer.key} seed {first.seed}: FAILED\n'
-                        f'{error}')
+                    except _Stopped:
+                        raise
+                    except Exception as error:
+                        failures[trial] = self._report_failure(
+                            trial.name, error)
         except _Stopped:
             pass
+        # whatever it is, other jobs may have days of work before them
+        except Exception as error:
+            failures = dict.fromkeys(trials, self._report_failure(
+                f'{first.trainer.key} seed {first.seed}', error))
         return failures
+
+    def _report_failure(self, name, error):
+        message = str(error)
+        if not isinstance(error, (RunError, OSError)):
+            message = f'{type(error).__name__}: {message}'
+        self.report(f'{name}: FAILED\n{message}')
+        return message
 
     def _train(self, trial, locks):
         """Train unless that is done; returns the seconds that it took, None
@@ -155,6 +164,7 @@ class Execution:
                 osp.join(trial.train_folder, 'train_config.py'),
                 trial.train_cfg),
             '--work-dir', work_dir, '--resume',
+            *(['--amp'] if trial.amp else []),
             '--cfg-options', f'randomness.seed={trial.seed}')
         if store.finished_checkpoint(trial) is None:
             raise RunError(f'{name}: the training left no iter_'

@@ -105,6 +105,7 @@ class Trial:
         train_cfg (Config): What is trained.
         work_dir (str): Folder of all tables.
         data (object): What rendered data are made of. Defaults to None.
+        amp (bool): Train with mixed precision. Defaults to False.
 
     Attributes:
         folder (str): Of its results; that of the training where the row
@@ -115,15 +116,17 @@ class Trial:
     """
 
     def __init__(self, row, seed, cfg, trainer, train_cfg, work_dir,
-                 data=None):
+                 data=None, amp=False):
         self.row, self.seed, self.trainer = row, seed, trainer
+        self.amp = amp
         self.cfg, self.train_cfg = (
             _with_seed(one, seed) for one in (cfg, train_cfg))
         self.folder, self.train_folder = (
             osp.join(work_dir, one.table, one.id, f'seed{seed}')
             for one in (row, trainer))
         self.train_fingerprint = _digest(
-            [training_fingerprint(train_cfg), seed, data])
+            [training_fingerprint(train_cfg), seed, data,
+             *(['amp'] if amp else [])])
         self.fingerprint, trainers = (_digest([
             self.train_fingerprint, one['model'],
             *(one.get(key) for key in RESULT_KEYS)])
@@ -148,7 +151,7 @@ def _with_seed(cfg, seed):
     return cfg
 
 
-def plan(rows, table, seeds, work_dir, load_config, data=None):
+def plan(rows, table, seeds, work_dir, load_config, data=None, amp=False):
     """List the trials of a table.
 
     Rows of the table with equal training settings share the training of the
@@ -162,6 +165,8 @@ def plan(rows, table, seeds, work_dir, load_config, data=None):
         load_config (Callable): Path of a row's config -> Config.
         data (object): What rendered data are made of; other data make other
             results. Defaults to None.
+        amp (bool): Train with mixed precision; makes other results. Defaults
+            to False.
 
     Returns:
         list[Trial]: All rows with the first seed, then with the next.
@@ -180,7 +185,7 @@ def plan(rows, table, seeds, work_dir, load_config, data=None):
             trainer = trainers.setdefault(
                 training_fingerprint(load(row)), row)
         chosen.append((row, load(row), trainer, load(trainer)))
-    return [Trial(row, seed, cfg, trainer, train_cfg, work_dir, data)
+    return [Trial(row, seed, cfg, trainer, train_cfg, work_dir, data, amp)
             for seed in seeds for row, cfg, trainer, train_cfg in chosen]
 
 

@@ -1,4 +1,6 @@
 """A table of ours beside the paper's, as Markdown."""
+import os.path as osp
+import re
 from statistics import median
 
 from .comparison import METRICS, correlations
@@ -6,6 +8,7 @@ from .markdown import MISSING, markdown_table, number
 
 DATASETS = dict(kitti='KITTI', nyuv2='NYU', scannet='ScanNet', diode='DIODE',
                 eth3d='ETH3D')
+RESULTS = re.compile(r'^- results: (\d+) of \d+', re.M)
 
 
 def render_table(title, command, entries, metrics, runs, details, reading,
@@ -50,6 +53,35 @@ def render_table(title, command, entries, metrics, runs, details, reading,
     parts.append('## Every number\n')
     parts.append(_numbers(entries, metrics))
     return '\n'.join(parts)
+
+
+def results_line(count, total):
+    """Say how many results are in a table, for `reported_results`.
+
+    Args:
+        count (int): Results of all rows and seeds.
+        total (int): What there would be without gaps.
+
+    Returns:
+        str: One of ``details`` of `render_table`.
+    """
+    return f'results: {count} of {total}, rows times seeds'
+
+
+def reported_results(path):
+    """Read how many results a written table has.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        int: 0 where there is no file, or it does not say.
+    """
+    if not osp.isfile(path):
+        return 0
+    with open(path, encoding='utf-8') as file:
+        found = RESULTS.search(file.read())
+    return int(found[1]) if found else 0
 
 
 def _coverage(entries):

@@ -291,6 +291,20 @@ def test_a_seed_means_the_same_in_any_batch(codec, size):
     assert mixed[1].shape[1:] == (48, 32)
 
 
+def test_noise_follows_the_name_of_the_image():
+    model = estimator(num_steps=2)
+
+    def maps(**meta):
+        return predict(model, picture(), **meta)[0].pred_depth_map.data
+
+    nameless, a = maps(), maps(sample_name='room/a')
+    assert (maps(sample_name='room/b') - a).abs().mean() > 1e-3
+    assert (a - nameless).abs().mean() > 1e-3
+    # files may move, data sets' own names go first
+    assert torch.equal(maps(img_path='x/a.png'), maps(img_path='y/a.png'))
+    assert torch.equal(maps(sample_name='room/a', img_path='x/b.png'), a)
+
+
 def test_seeds_differ():
     first, second = (depths(estimator(num_steps=2, seed=seed), picture())[0]
                      for seed in (0, 1))
@@ -440,10 +454,30 @@ def test_no_neck_and_no_other_clock():
     ('marigold', dict(uncertainty=True, ensemble_size=3, mode='slide',
                       crop_size=(32, 32), stride=(16, 16)),
      "uncertainty.*mode='whole'"),
+    (dict(type='one_step', timestep_spacing='trailing'), dict(),
+     'backbone.timestep'),
     ('marigold', dict(members=3), 'members')])
 def test_bad_sampling(protocol, test_cfg, message):
     with pytest.raises(ValueError, match=message):
         estimator(protocol, **test_cfg)
+
+
+def test_colours_of_classes_are_no_quantity_to_average():
+    with pytest.raises(ValueError, match='ColormapCodec.*ensemble_size=1'):
+        estimator(codec='ColormapCodec', ensemble_size=3)
+
+
+@pytest.mark.parametrize('protocol,visited', [
+    (dict(type='marigold', num_steps=1), 1),
+    (dict(type='dmp', num_steps=1, timestep_spacing='trailing'), 999)])
+def test_the_one_timestep_that_is_trained_is_the_one_visited(
+        protocol, visited):
+    right = estimator(protocol, backbone=dict(train_timestep=visited))
+    assert losses(right)['decode.loss_latent'] > 0
+    with pytest.raises(ValueError, match=fr'\[{visited}\].*or {visited}'):
+        losses(estimator(protocol, backbone=dict(train_timestep=500)))
+    with pytest.raises(ValueError, match='backbone.timestep, got 500'):
+        estimator(protocol, backbone=dict(timestep=500))
 
 
 def test_bad_training():
