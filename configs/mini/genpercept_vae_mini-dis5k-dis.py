@@ -2,7 +2,7 @@
 # tools/dataset_converters/mini_objects.py)
 _base_ = [
     '../_base_/models/genpercept_vae_mini.py',
-    '../_base_/schedules/mini_dense.py', '../_base_/dense_runtime.py'
+    '../_base_/schedules/mini_masks.py', '../_base_/dense_runtime.py'
 ]
 codec = dict(type='MatteCodec')
 model = dict(

@@ -4,9 +4,9 @@ TABLE is 1, 2, 3, 4, 5 or 12: every row is trained and tested, with each seed,
 and docs/table_<TABLE>_<scale>.md gets our numbers, the paper's, ranks and, for
 a sweep, a plot. What is finished is used again, and what was interrupted goes
 on, so the same command can be given until it succeeds. Text between
-<!-- reading --> and <!-- /reading --> in that file is kept. A file that has more
-results (rows times seeds) than the new table is not replaced: the new one is
-written beside it as ....new.md.
+<!-- reading --> and <!-- /reading --> in that file is kept. A file with more
+results (rows times seeds) than the new table is not replaced; the new one is
+written beside it, with .new before the suffix.
 
 TABLE 11 measures run time and memory instead, with random weights, and writes
 docs/table_11_<arch>_<device>_<H>x<W>_<dtype>.md.
@@ -93,8 +93,9 @@ def parse_args():
     group.add_argument('--no-run', action='store_true',
                        help='write the table from the results that are there')
     group = parser.add_argument_group('table 11')
-    group.add_argument('--shape', type=int, nargs=2, default=[256, 256],
-                       metavar=('H', 'W'), help='image; default: 256 256')
+    group.add_argument('--shape', type=positive_int, nargs=2,
+                       default=[256, 256], metavar=('H', 'W'),
+                       help='image; default: 256 256')
     group.add_argument('--dtype', choices=sorted(DTYPES), default='fp32',
                        help='autocast to this type; weights stay fp32')
     group.add_argument('--arch', choices=sorted(CONFIGS), default='sd21',

@@ -55,7 +55,7 @@ def write_tools(folder):
     (tools / 'test.py').write_text(TEST)
 
 
-def make_trials(work_dir, seeds=(0, ), load=load_config):
+def make_trials(work_dir, seeds=(0, ), load=load_config, **options):
     """Three rows, two trainings, as often as there are seeds."""
     return plan(read_rows({'7': dict(rows=ROWS)}), '7', seeds, str(work_dir),
-                load)
+                load, **options)

@@ -40,8 +40,8 @@ def calls(tmp_path):
 
 @pytest.fixture
 def trials(tmp_path):
-    def make(seeds=(0, ), load=load_config):
-        return make_trials(tmp_path / 'work', seeds, load)
+    def make(seeds=(0, ), load=load_config, **options):
+        return make_trials(tmp_path / 'work', seeds, load, **options)
     return make
 
 
@@ -109,6 +109,42 @@ def test_a_failing_row_leaves_the_others_alone(
     assert without_threads(calls()) == (
         FIRST[:3] if which == 'train_bb' else FIRST[4:])
     assert values(trials()) == [1, 2, 2]
+
+
+@pytest.mark.parametrize('module, name, message', [
+    (execution, 'count_train_frames', 'ValueError: no scenes'),
+    (store, 'read_metrics', 'ValueError: no scenes'),
+    (store, 'begin_training', "KeyError: 'id'")])
+def test_an_unforeseen_error_leaves_the_other_rows_alone(
+        root, trials, monkeypatch, module, name, message):
+    original = getattr(module, name)
+
+    def fail(thing):
+        # a config, a folder or a trial of bb
+        if '/bb/' in getattr(thing, 'folder', str(thing)) or (
+                getattr(thing, 'name', None) == 'bb'):
+            raise KeyError('id') if name == 'begin_training' else (
+                ValueError('no scenes'))
+        return original(thing)
+
+    monkeypatch.setattr(module, name, fail)
+    failures, text = run(root, trials())
+    assert failures.pop('bb') == message
+    assert f': FAILED\n{message}' in text
+    assert set(failures.values()) <= {message} and 'cccc' not in failures
+    assert values(trials()[2:]) == [2]
+
+
+@pytest.mark.parametrize('amp', [False, True])
+def test_mixed_precision_is_asked_of_the_training(root, trials, amp):
+    for tool in ('train', 'test'):
+        path = root / 'tools' / f'{tool}.py'
+        path.write_text('import sys\nprint(sys.argv)\n' + path.read_text())
+    failures, _ = run(root, trials(amp=amp))
+    assert failures == {}
+    for name, asked in (('train.log', amp), ('test.log', False)):
+        with open(os.path.join(trials()[0].folder, name)) as file:
+            assert ("'--amp'" in file.read()) == asked
 
 
 def test_a_training_without_its_last_checkpoint_is_an_error(root, trials):

@@ -114,6 +114,22 @@ def test_equal_settings_are_trained_once_and_tested_once():
         'w', '2', 'other', 'seed0')
 
 
+def test_the_noise_of_an_evaluation_follows_the_seed():
+    loaded = {}
+
+    def load_once(path):
+        return loaded.setdefault(path, load(path))
+
+    trials = planned('1', (3, 4), load=load_once)
+    for trial in trials:
+        assert trial.cfg.model.test_cfg.seed == trial.seed
+        assert trial.train_cfg.model.test_cfg.seed == trial.seed
+    # the rest stays, and so do the configs that all seeds are made of
+    assert trials[0].cfg.model.test_cfg == dict(num_steps=10, seed=3)
+    assert trials[3].cfg.model.backbone == trials[0].cfg.model.backbone
+    assert loaded['multi.py'].to_dict() == load('multi.py').to_dict()
+
+
 def changed(field, value):
     def load_changed(path):
         cfg = load(path)
@@ -137,8 +153,8 @@ def test_what_a_changed_config_makes_invalid(field, value, training, result):
 
 
 @pytest.mark.parametrize('options', [
-    dict(seeds=(1, )), dict(data=dict(num_frames=8))])
-def test_seed_and_data_make_other_results(options):
+    dict(seeds=(1, )), dict(data=dict(num_frames=8)), dict(amp=True)])
+def test_seed_data_and_precision_make_other_results(options):
     before, after = planned('1')[2], planned('1', **options)[2]
     assert before.train_fingerprint != after.train_fingerprint
     assert before.fingerprint != after.fingerprint

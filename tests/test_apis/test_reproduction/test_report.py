@@ -2,7 +2,11 @@ import re
 
 from genpercept_mm.apis.reproduction.comparison import compare
 from genpercept_mm.apis.reproduction.plan import Row
-from genpercept_mm.apis.reproduction.report import render_table
+from genpercept_mm.apis.reproduction.report import (
+    render_table,
+    reported_results,
+    results_line,
+)
 
 METRICS = [('kitti', 'abs_rel'), ('kitti', 'delta1'), ('nyuv2', 'abs_rel'),
            ('nyuv2', 'delta1')]
@@ -75,6 +79,18 @@ def test_the_head_says_what_was_run_where_and_when():
     assert '- date: 2026-01-01 to 2026-01-02\n' in text
     assert 'training, median: 10; of a test: 4\n' in text
     assert READING in text
+
+
+def test_a_table_says_how_many_results_it_has(tmp_path):
+    path = tmp_path / 'table.md'
+    assert reported_results(str(path)) == 0
+    text = render_table('Title', 'python x', compare(ROWS, METRICS, {}),
+                        METRICS, (RUN, ), [results_line(41, 42)], READING)
+    assert '\n- results: 41 of 42, rows times seeds\n' in text
+    path.write_text(text)
+    assert reported_results(str(path)) == 41
+    path.write_text('# by hand, results: 41 of 42')
+    assert reported_results(str(path)) == 0
 
 
 def test_nothing_is_said_of_runs_that_were_not():

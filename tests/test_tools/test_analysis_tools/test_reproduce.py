@@ -14,15 +14,20 @@ import cv2
 import h5py
 import numpy as np
 import pytest
+import torch
 from conftest import ROOT, write_hypersim
 
-from genpercept_mm.apis.reproduction import runtime
+from genpercept_mm.apis.reproduction import runtime, store
 from genpercept_mm.datasets.hypersim_layout import frame_path
 
 TOOL = 'tools/analysis_tools/reproduce.py'
 # one training for both
 ROWS = ('dmp_beta-1-1', 'baseline')
 READING = '<!-- reading -->\nAs expected.\n<!-- /reading -->'
+RESULT = dict(
+    metrics=dict(abs_rel=.1, delta1=.9), hardware='CPU', torch='2',
+    train_frames=8, test_frames=8, date='2026-01-01', train_seconds=1,
+    test_seconds=1)
 DATES = re.compile(r'^- (date|seconds).*\n', re.M)
 
 
@@ -130,6 +135,87 @@ def call(monkeypatch, *options):
 def test_bad_input_is_refused_before_anything_runs(
         monkeypatch, options, message):
     assert message in call(monkeypatch, *options)
+
+
+@pytest.mark.parametrize('option, values', [
+    ('--jobs', ['0']), ('--max-iters', ['-1']), ('--repeats', ['0']),
+    ('--shape', ['64', '0'])])
+def test_counts_below_one_are_usage_errors(
+        monkeypatch, capsys, option, values):
+    assert call(monkeypatch, '5', '--list', option, *values) == 2
+    assert re.search(rf'error: argument {option}.*: -?\d is not above 0',
+                     capsys.readouterr().err)
+
+
+def head(path):
+    """Of a table."""
+    return path.read_text().split('## Rows')[0]
+
+
+def test_a_seed_given_twice_counts_once(monkeypatch, tmp_path):
+    out = tmp_path / 'table.md'
+    assert call(monkeypatch, '5', '--no-run', '--seeds', '1', '0', '1',
+                '--out', str(out), '--work-dir', str(tmp_path)) == 0
+    assert '- results: 0 of 4, rows times seeds\n- seeds: 1, 0\n' in head(out)
+    assert '--seeds 1 0`' in head(out)
+
+
+def test_a_richer_table_is_not_replaced_by_a_narrower_run(
+        monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(store, 'read_result', lambda trial: RESULT)
+    out, beside = tmp_path / 'table.md', tmp_path / 'table.new.md'
+    options = ['5', '--no-run', '--out', str(out), '--seeds']
+    assert call(monkeypatch, *options, '0', '1', '2') == 0
+    assert '- results: 6 of 6, ' in head(out)
+    rich = out.read_text().replace(
+        '<!-- reading -->\n<!-- /reading -->', READING)
+    out.write_text(rich)
+    capsys.readouterr()
+    assert call(monkeypatch, *options, '1') == 0
+    assert out.read_text() == rich
+    assert '- results: 2 of 2, ' in head(beside)
+    assert READING in beside.read_text()
+    assert (f'{out} has 6 results and is left as it is, as this table has 2. '
+            'Give --seeds all') in capsys.readouterr().out
+    # as many are no loss
+    beside.unlink()
+    assert call(monkeypatch, *options, '3', '4', '5') == 0
+    assert '- seeds: 3, 4, 5\n' in head(out) and READING in out.read_text()
+    assert not beside.exists()
+
+
+def test_a_plot_goes_with_its_table(monkeypatch, tmp_path):
+    monkeypatch.setattr(store, 'read_result', lambda trial: RESULT)
+    out = tmp_path / 'table.md'
+    out.write_text(f'# Old\n- results: 99 of 99\n{READING}\n')
+    assert call(monkeypatch, '12', '--no-run', '--out', str(out)) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        'table.md', 'table.new.md', 'table.new.png'}
+    assert '](table.new.png)' in (tmp_path / 'table.new.md').read_text()
+
+
+@pytest.mark.parametrize('scale, cuda, precision', [
+    ('paper', True, 'mixed precision (fp16)'), ('paper', False, 'fp32'),
+    ('mini', True, 'fp32')])
+def test_the_papers_scale_trains_in_mixed_precision(
+        monkeypatch, tmp_path, scale, cuda, precision):
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: cuda)
+    out = tmp_path / 'table.md'
+    assert call(monkeypatch, '5', '--no-run', '--scale', scale, '--out',
+                str(out), '--work-dir', str(tmp_path)) == 0
+    assert re.search(r'^- training: .*, in (.*)$', head(out), re.M)[1] == (
+        precision)
+
+
+@pytest.mark.parametrize('scale', ['mini', 'paper'])
+def test_fewer_iterations_shorten_the_learning_rates_schedule(scale):
+    load_config = runpy.run_path(TOOL)['load_config']
+    whole = load_config('table1/baseline.py', scale, None)
+    total = whole.train_cfg.max_iters
+    short = load_config('table1/baseline.py', scale, total // 4)
+    assert short.train_cfg.max_iters == total // 4
+    assert [phase.end for phase in short.param_scheduler] == [
+        round(phase.end / 4) for phase in whole.param_scheduler]
 
 
 def test_the_runtime_table_through_the_command_line(tmp_path, monkeypatch):
