@@ -1,7 +1,11 @@
 """Stable Diffusion's U-Net as a backbone for dense prediction."""
+import math
+
 import torch
+import torch.nn.functional as F
 from mmengine.logging import print_log
 from mmengine.model import BaseModule
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from genpercept_mm.registry import MODELS
@@ -16,7 +20,7 @@ from ..utils.sd_weights import (
     resolve_source,
 )
 
-FEATURE_TYPES = ('post_upsample', 'pre_upsample')
+FEATURE_TYPES = ('post_upsample', 'pre_upsample', 'pyramid')
 NUM_TIMESTEPS = 1000
 LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
 
@@ -36,15 +40,15 @@ class SDUNet(BaseModule):
         - h, w: latent cells, floor(H / 8) and floor(W / 8)
         - L, D: tokens and width of the embedded prompt
 
-    ============  =======================  ===============  ==============
-    out_indices   feature (SD 1.5, 2.1)    post_upsample    pre_upsample
-    ============  =======================  ===============  ==============
-    0             up_blocks.3              320, 1/8         320, 1/8
-    1             up_blocks.2              640, 1/8         640, 1/16
-    2             up_blocks.1              1280, 1/16       1280, 1/32
-    3             up_blocks.0              1280, 1/32       1280, 1/64
-    4             predicted latent         4, 1/8           4, 1/8
-    ============  =======================  ===============  ==============
+    ===========  ====================  =============  ============  =========
+    out_indices  feature (SD 1.5, 2.1) post_upsample  pre_upsample  pyramid
+    ===========  ====================  =============  ============  =========
+    0            up_blocks.3           320, 1/8       320, 1/8      320, 1/4
+    1            up_blocks.2           640, 1/8       640, 1/16     640, 1/8
+    2            up_blocks.1           1280, 1/16     1280, 1/32    1280, 1/16
+    3            up_blocks.0           1280, 1/32     1280, 1/64    1280, 1/32
+    4            predicted latent      4, 1/8         4, 1/8        4, 1/8
+    ===========  ====================  =============  ============  =========
 
     The predicted latent is minus the U-Net's output: with all betas at 1 and
     v-prediction the clean sample is ``-v``; it is in the VAE's scaled units
@@ -61,8 +65,11 @@ class SDUNet(BaseModule):
         out_indices (Sequence[int]): Outputs, see the table. Defaults to
             (0, 1, 2, 3).
         feature_type (str): ``'post_upsample'``, each block's output, as in
-            the official DPT variant, or ``'pre_upsample'``, before its
-            up-sampler, as in VPD. Defaults to 'post_upsample'.
+            the official DPT variant; ``'pre_upsample'``, before its
+            up-sampler, as in VPD; or ``'pyramid'``, the first with the
+            finest map up-sampled by a learned transposed convolution (as
+            ViTDet does, arXiv:2203.16527), for necks and heads made for
+            strides 4, 8, 16 and 32. Defaults to 'post_upsample'.
         timestep (int): The fixed timestep, 0 to 999. Defaults to 1.
         train_timestep (int | str, optional): The timestep in training mode,
             or ``'random'``: uniform in 0 to 999 for each image. Defaults to
@@ -71,8 +78,9 @@ class SDUNet(BaseModule):
             or 8 for image and noisy latent (Marigold). ``pretrained`` with 4
             is read into 8 with its first layer repeated and halved. Defaults
             to None (as ``arch`` says).
-        prompt (str): Text to embed when ``pretrained`` is read. Defaults to
-            ''.
+        prompt (str | Sequence[str]): Text to embed when ``pretrained`` is
+            read, or class names, which become one token each, as in VPD
+            (arXiv:2303.02153). Defaults to ''.
         prompt_embeds (str, optional): File with the embedded prompt (.npy,
             .pt, .safetensors) to use instead. Defaults to None.
         freeze_vae (bool): Keep the VAE encoder fixed. Defaults to True.
@@ -89,10 +97,12 @@ class SDUNet(BaseModule):
 
     Attributes:
         out_channels (tuple[int]): Channels of each output.
-        out_strides (tuple[int]): Strides of each output; an input that is
-            not a multiple gives ``ceil(h / (stride / 8))`` cells.
+        out_strides (tuple[int]): Strides of each output. An input that is
+            not a multiple gives ``ceil(h / (stride / 8))`` cells, and
+            ``ceil(H / stride)`` with ``'pyramid'``, as a ResNet does.
         size_divisor (int): The VAE's stride; an input that is not a multiple
-            loses the rest at the right and bottom edge.
+            loses the rest at the right and bottom edge, or with ``'pyramid'``
+            is padded there with mid-grey.
 
     Raises:
         ValueError: If an argument is outside its set, or ``arch`` has parts
@@ -197,6 +207,11 @@ class SDUNet(BaseModule):
         strides = [self.size_divisor * 2**i for i in range(len(channels))]
         if self.feature_type == 'post_upsample':
             strides = strides[:1] + strides[:-1]
+        elif self.feature_type == 'pyramid':
+            strides = [self.size_divisor // 2] + strides[:-1]
+            if 0 in self.out_indices:
+                self.pyramid_up = nn.ConvTranspose2d(
+                    channels[0], channels[0], kernel_size=2, stride=2)
         channels += (self.unet.config.out_channels, )
         strides.append(self.size_divisor)
         self.out_channels = tuple(channels[i] for i in self.out_indices)
@@ -328,7 +343,8 @@ class SDUNet(BaseModule):
         """Compute the requested features.
 
         Args:
-            x (Tensor): (N, 3, H, W) RGB in [-1, 1], at least 8 x 8 pixels.
+            x (Tensor): (N, 3, H, W) RGB in [-1, 1], at least 8 x 8 pixels
+                (any size with ``'pyramid'``).
 
         Returns:
             tuple[Tensor]: One (N, C, H / stride, W / stride) for each entry
@@ -345,14 +361,23 @@ class SDUNet(BaseModule):
                 'noise beside the image, which one step on the image alone '
                 'has not; use genpercept_mm.DenseEstimator with '
                 "protocol='marigold'.")
+        pads = self.feature_type == 'pyramid'
         if x.dim() != 4 or x.shape[1] != 3 or min(
-                x.shape[2:]) < self.size_divisor:
+                x.shape[2:]) < (1 if pads else self.size_divisor):
             raise ValueError(
                 f'SDUNet: input must be (N, 3, H, W) with H and W of at '
                 f'least {self.size_divisor}, got {tuple(x.shape)}; pad with '
                 'genpercept_mm.OneStepDataPreprocessor.')
+        height, width = x.shape[2:]
+        if pads:
+            x = F.pad(x, (0, -width % self.size_divisor,
+                          0, -height % self.size_divisor))
         outs = self.run_unet(self.encode(x),
                              self.draw_timesteps(len(x), x.device))
+        if pads and 0 in self.out_indices:
+            stride = self.size_divisor // 2
+            outs[0] = self.pyramid_up(outs[0])[
+                ..., :math.ceil(height / stride), :math.ceil(width / stride)]
         return tuple(outs[index] for index in self.out_indices)
 
     def draw_timesteps(self, batch, device=None):
@@ -446,7 +471,7 @@ class SDUNet(BaseModule):
             if block.upsamplers is not None:
                 # Odd sizes: scale to the next skip's size, not by two
                 hidden = block.upsamplers[0](hidden, skips[-1].shape[2:])
-            if self.feature_type == 'post_upsample':
+            if self.feature_type != 'pre_upsample':
                 outs[index] = hidden
         if self.predicts_latent:
             hidden = unet.conv_act(unet.conv_norm_out(hidden))

@@ -56,7 +56,7 @@ def adapt_state_dict(module, state_dict, prefix, *args):
     state_dict.update({prefix + key: value for key, value in given.items()})
 
     missing = [key for key in own if key not in given
-               and '.lora_' not in key]
+               and '.lora_' not in key and not key.startswith('pyramid_up.')]
     wrong = [f'{key} is {tuple(given[key].shape)} there, '
              f'{tuple(value.shape)} here' for key, value in own.items()
              if key in given and key != 'prompt_embeds'

@@ -164,18 +164,21 @@ def widen_input(state):
 def embed_prompt(source, prompt, owner='SDUNet'):
     """Embed a prompt with the text encoder beside the weights.
 
-    The prompt is not padded: the empty one has two tokens, start and end.
+    A text is not padded: the empty one has two tokens, start and end. Of a
+    class name, embedded as ``'a photo of a <name>'``, the end token is used.
 
     Args:
         source (str): Folder or hub id with ``tokenizer`` and
             ``text_encoder``.
-        prompt (str): The text.
+        prompt (str | Sequence[str]): The text, or K class names.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
 
     Returns:
-        Tensor: (1, L, D) fp32, last hidden state after the final norm.
+        Tensor: (1, L, D) fp32, last hidden state after the final norm; L is
+        K for class names.
 
     Raises:
+        ValueError: If there are no class names.
         OSError: If the text encoder is missing or cannot be read.
     """
     from transformers import CLIPTextModel, CLIPTokenizer
@@ -190,15 +193,25 @@ def embed_prompt(source, prompt, owner='SDUNet'):
     tokenizer = CLIPTokenizer.from_pretrained(source, subfolder='tokenizer')
     encoder = CLIPTextModel.from_pretrained(
         source, subfolder='text_encoder').eval()
-    tokens = tokenizer(
-        prompt,
-        padding='do_not_pad',
-        max_length=min(tokenizer.model_max_length,
-                       encoder.config.max_position_embeddings),
-        truncation=True,
-        return_tensors='pt')
-    with torch.no_grad():
-        return encoder(tokens.input_ids)[0].float()
+
+    def embed(text):
+        tokens = tokenizer(
+            text,
+            padding='do_not_pad',
+            max_length=min(tokenizer.model_max_length,
+                           encoder.config.max_position_embeddings),
+            truncation=True,
+            return_tensors='pt')
+        with torch.no_grad():
+            return encoder(tokens.input_ids)[0].float()
+
+    if isinstance(prompt, str):
+        return embed(prompt)
+    if not prompt:
+        raise ValueError(f'{owner}: prompt has no class names; give some, or '
+                         "'' for the empty prompt.")
+    return torch.cat(
+        [embed(f'a photo of a {name}')[:, -1:] for name in prompt], dim=1)
 
 
 def read_prompt_embeds(path, owner='SDUNet'):

@@ -91,6 +91,67 @@ def test_outputs_equal_plain_diffusers(folder, size, feature_type):
                              *[-(-c // factor) for c in cells])
 
 
+@pytest.mark.parametrize('size', [
+    (256, 192), (480, 640), (333, 500), (75, 101), (5, 1)])
+def test_pyramid_has_the_sizes_of_a_resnet(size):
+    from mmdet.models.backbones import ResNet
+    net = SDUNet(arch='mini', feature_type='pyramid').eval()
+    resnet = ResNet(18, base_channels=1)
+    resnet.eval()
+    with torch.no_grad():
+        outs = net(torch.zeros(1, 3, *size))
+        expected = resnet(torch.zeros(1, 3, *size))
+    assert [out.shape[2:] for out in outs] == [
+        out.shape[2:] for out in expected]
+    assert [out.shape[1] for out in outs] == list(net.out_channels)
+    assert net.out_strides == (4, 8, 16, 32)
+
+
+def test_pyramid_is_post_upsample_with_a_finer_first_map():
+    torch.manual_seed(0)
+    net = SDUNet(arch='mini', feature_type='pyramid')
+    plain = SDUNet(arch='mini')
+    plain.load_state_dict(net.state_dict(), strict=False)
+    x = torch.rand(2, 3, 64, 40) * 2 - 1
+    outs, expected = net(x), plain(x)
+    for out, other in zip(outs[1:], expected[1:]):
+        torch.testing.assert_close(out, other)
+    # a cell becomes 2 x 2, each a linear map of it
+    weight, bias = net.pyramid_up.weight, net.pyramid_up.bias
+    finer = torch.einsum('ncij,cdab->ndiajb', expected[0], weight)
+    torch.testing.assert_close(
+        outs[0], finer.reshape(2, 32, 16, 10) + bias.view(-1, 1, 1),
+        atol=1e-5, rtol=1e-5)
+
+
+def test_pyramid_pads_with_mid_grey():
+    """A padded image gives the same, as long as the cells are there."""
+    torch.manual_seed(0)
+    net = SDUNet(arch='mini', feature_type='pyramid').eval()
+    x = torch.rand(1, 3, 37, 51) * 2 - 1
+    padded = torch.zeros(1, 3, 40, 56)
+    padded[..., :37, :51] = x
+    with torch.no_grad():
+        for out, other in zip(net(x), net(padded)):
+            torch.testing.assert_close(
+                out, other[..., :out.shape[2], :out.shape[3]])
+
+
+@pytest.mark.parametrize('freeze', [
+    dict(freeze_unet=True), dict(lora_rank=2)])
+def test_pyramid_trains_beside_a_fixed_unet(freeze):
+    net = SDUNet(arch='mini', feature_type='pyramid', **freeze)
+    net(torch.zeros(1, 3, 16, 16))[0].sum().backward()
+    assert net.pyramid_up.weight.grad is not None
+
+
+def test_a_checkpoint_of_the_other_feature_type_starts_a_pyramid():
+    net = SDUNet(arch='mini', feature_type='pyramid')
+    done = net.load_state_dict(SDUNet(arch='mini').state_dict(), strict=False)
+    # named, so that tools/test.py refuses it
+    assert done.missing_keys == ['pyramid_up.weight', 'pyramid_up.bias']
+
+
 def plain_unet(in_channels=4):
     torch.manual_seed(5)
     return UNet2DConditionModel(**dict(ARCHS['mini']['unet'],
@@ -410,6 +471,30 @@ def test_prompt_is_embedded_without_padding(folder):
     other = SDUNet(arch='mini', pretrained=folder)
     other.load_state_dict(net.state_dict())
     torch.testing.assert_close(other.eval()(x), net.eval()(x))
+
+
+def test_class_names_become_a_token_each(folder):
+    from transformers import CLIPTextModel, CLIPTokenizer
+    tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder='tokenizer')
+    text = CLIPTextModel.from_pretrained(folder, subfolder='text_encoder')
+    net = SDUNet(arch='mini', pretrained=folder, prompt=['a', 'ab', 'b'])
+    net.init_weights()
+    assert net.prompt_embeds.shape == (1, 3, 32)
+    for name, embeds in zip(['a', 'ab', 'b'], net.prompt_embeds[0]):
+        tokens = tokenizer(f'a photo of a {name}', return_tensors='pt')
+        hidden = text.eval()(**tokens).last_hidden_state
+        ends = tokens.input_ids[0] == tokenizer.eos_token_id
+        torch.testing.assert_close(embeds, hidden[0][ends][-1])
+    # a checkpoint brings them to a model without
+    other = SDUNet(arch='mini')
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(other.prompt_embeds, net.prompt_embeds)
+
+
+def test_no_class_names_are_refused(folder):
+    net = SDUNet(arch='mini', pretrained=folder, prompt=[])
+    with pytest.raises(ValueError, match='prompt has no class names'):
+        net.init_weights()
 
 
 @pytest.mark.parametrize('suffix', ['.npy', '.pt', '.safetensors'])
