@@ -30,7 +30,7 @@ def draw_sweep(title, sweep, entries):
         Figure: With two panels, ours and the paper's.
     """
     from matplotlib.figure import Figure
-    figure = Figure(figsize=(11, 4.5))
+    figure = Figure(figsize=(11, 5), layout='constrained')
     panels = figure.subplots(1, 2, sharex=True)
     places = sorted({entry.row.x for entry in entries
                      if entry.row.x is not None})
@@ -43,10 +43,9 @@ def draw_sweep(title, sweep, entries):
         panel.minorticks_off()
         panel.grid(alpha=.3)
     handles, labels = panels[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc='lower center', ncols=4,
+    figure.legend(handles, labels, loc='outside lower center', ncols=4,
                   frameon=False)
     figure.suptitle(title)
-    figure.tight_layout(rect=(0, .07, 1, 1))
     return figure
 
 
