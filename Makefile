@@ -14,7 +14,7 @@ REQUIREMENTS := $(wildcard requirements/*.txt) setup.py tools/install.py
 
 .PHONY: demo test lint clean
 
-demo: $(VENV)/.genpercept_demo
+demo: $(VENV)/.genpercept_$(if $(filter pose,$(TASK)),pose,demo)
 	$(BIN)/python tools/demo.py --task $(TASK)
 
 test: $(VENV)/.genpercept_test
@@ -26,7 +26,7 @@ lint: $(VENV)/.genpercept_test
 
 clean:
 	rm -rf .venv build dist *.egg-info genpercept_mm/.mim work_dirs
-	rm -rf data/mini_hypersim data/mini_objects .dist_test .pytest_cache .ruff_cache
+	rm -rf data/mini_hypersim data/mini_objects data/mini_people .dist_test .pytest_cache .ruff_cache
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 $(BIN)/python:
@@ -36,6 +36,10 @@ $(VENV)/.genpercept_demo: $(REQUIREMENTS) | $(BIN)/python
 	$(INSTALL) --groups mini dis
 	touch $@
 
+$(VENV)/.genpercept_pose: $(REQUIREMENTS) | $(BIN)/python
+	$(INSTALL) --groups mini dis hosts
+	touch $@ $(VENV)/.genpercept_demo
+
 $(VENV)/.genpercept_test: $(REQUIREMENTS) | $(BIN)/python
 	$(INSTALL) --groups mini dis hosts tests
-	touch $@ $(VENV)/.genpercept_demo
+	touch $@ $(VENV)/.genpercept_demo $(VENV)/.genpercept_pose

@@ -59,10 +59,16 @@ def test_metadata_are_those_of_the_configs():
         models = yaml.safe_load(file)['Models']
     for model in models:
         cfg = Config.fromfile(model['Config'])
+        metadata = model['Metadata']
+        if 'Epochs' in metadata:  # mmpose's schedule, for several GPUs
+            assert metadata['Epochs'] == cfg.train_cfg.max_epochs
+            assert metadata['Batch Size'] == (
+                cfg.auto_scale_lr.base_batch_size)
+            continue
         accumulated = cfg.optim_wrapper.get('accumulative_counts', 1)
-        assert model['Metadata']['Iterations'] * accumulated == (
+        assert metadata['Iterations'] * accumulated == (
             cfg.train_cfg.max_iters)
-        assert model['Metadata']['Batch Size'] == (
+        assert metadata['Batch Size'] == (
             cfg.train_dataloader.batch_size * accumulated)
 
 
@@ -105,6 +111,7 @@ names = dict(
              'DISMetric', 'MattingMetric'],
     HOOKS=['SafeCheckpointHook', 'StrictLoadHook', 'SceneVisualizationHook',
            'ResumeDataHook', 'TrainedWeightsHook'],
+    OPTIM_WRAPPER_CONSTRUCTORS=['SDLayerDecayOptimWrapperConstructor'],
     DATA_SAMPLERS=['MixtureSampler'],
     VISUALIZERS=['DenseLocalVisualizer'])
 for registry, types in names.items():
@@ -112,4 +119,4 @@ for registry, types in names.items():
         found = globals()[registry].get('genpercept_mm.' + name)
         print(found.__name__)
 ''')
-    assert len(done.stdout.split()) == 35
+    assert len(done.stdout.split()) == 36

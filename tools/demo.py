@@ -20,6 +20,8 @@ from mmengine.registry import DATASETS, init_default_scope
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 HYPERSIM = ('tools/dataset_converters/mini_hypersim.py', '--out-dir',
             osp.join('data', 'mini_hypersim'))
+PEOPLE = ('tools/dataset_converters/mini_people.py', '--out-dir',
+          osp.join('data', 'mini_people'))
 OBJECTS = ('tools/dataset_converters/mini_objects.py', '--out-dir',
            osp.join('data', 'mini_objects'))
 # Config, key of the metric, its name, whether more is better, and what makes
@@ -37,7 +39,8 @@ TASKS = dict(
              (*OBJECTS, '--kind', 'dis')),
     matting=Task('vae_mini-p3m10k-matting', 'mad', 'MAD', False,
                  (*OBJECTS, '--kind', 'matting')),
-    colormap=Task('vae_mini-hypersim-seg', 'mIoU', 'mIoU', True, HYPERSIM))
+    colormap=Task('vae_mini-hypersim-seg', 'mIoU', 'mIoU', True, HYPERSIM),
+    pose=Task('heatmap_mini-people', 'coco/AP', 'AP', True, PEOPLE))
 GRID_ROWS = 6
 
 
@@ -137,6 +140,45 @@ def baseline(cfg, task, quantity, field, dataset):
     return value, str(constant)
 
 
+def dense_baseline(cfg, task):
+    """Score the best constant map; see `baseline`.
+
+    Returns:
+        tuple[float, str, str]: Value of the metric, the constant, and on
+        what.
+    """
+    from genpercept_mm.registry import CODECS
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    codec = cfg.model.decode_head.get('codec')
+    codec = CODECS.build(codec) if codec else None
+    value, constant = baseline(
+        cfg, task, codec.quantity if codec else 'sem_seg',
+        codec.pred_field if codec else 'pred_sem_seg', dataset)
+    return value, f'{constant} everywhere', f'{len(dataset)} frames'
+
+
+def pose_baseline(cfg):
+    """Score the mean pose of training in every box, as `dense_baseline`."""
+    from genpercept_mm.apis.mean_pose import mean_pose_ap
+    data = cfg.train_dataloader.dataset
+    labels = cfg.test_evaluator.ann_file
+    value = mean_pose_ap(osp.join(data.data_root, data.ann_file), labels)
+    with open(labels) as file:
+        people = sum(not label['iscrowd']
+                     for label in json.load(file)['annotations'])
+    return value, 'the mean pose in every box', f'{people} persons'
+
+
+def draw_skeletons(cfg, work_dir):
+    """Draw labels and predictions into the folder of pictures."""
+    from genpercept_mm.apis.pose_pictures import draw_poses
+    data = cfg.test_dataloader.dataset
+    draw_poses(cfg.test_evaluator.ann_file,
+               osp.join(work_dir, 'predictions', 'results.keypoints.json'),
+               osp.join(data.data_root, data.data_prefix.img),
+               osp.join(work_dir, 'pictures'))
+
+
 def draw_grid(pictures, path):
     """Put some of the pictures that tools/test.py drew into one.
 
@@ -152,13 +194,12 @@ def draw_grid(pictures, path):
     mmcv.imwrite(np.concatenate(rows), path)
 
 
-def evaluate(config, metric, checkpoint, work_dir):
+def evaluate(config, metric, checkpoint, work_dir, *options):
     """Run tools/test.py; returns the metric and the seconds it took."""
-    pictures = osp.join(work_dir, 'pictures')
-    shutil.rmtree(pictures, ignore_errors=True)
+    shutil.rmtree(osp.join(work_dir, 'pictures'), ignore_errors=True)
     seconds = run('evaluate', 'tools/test.py', config, checkpoint,
                   '--work-dir', work_dir, '--out',
-                  osp.join(work_dir, 'predictions'), '--show-dir', pictures)
+                  osp.join(work_dir, 'predictions'), *options)
     results = max(glob(osp.join(ROOT, work_dir, '*', '*.json')),
                   key=osp.getmtime)
     with open(results) as file:
@@ -171,7 +212,8 @@ def main():
     parser.add_argument(
         '--max-iters', type=int, help='train for less or longer')
     parser.add_argument(
-        '--num-frames', type=int, default=100, help='frames to render')
+        '--num-frames', type=int, help='frames to make; default: 100, of '
+        'people 600')
     args = parser.parse_args()
     os.chdir(ROOT)
     sys.path.insert(0, ROOT)
@@ -186,8 +228,8 @@ def main():
     max_iters = cfg.train_cfg.max_iters
     reused = finished_checkpoint(work_dir, max_iters) is not None
 
-    data_seconds = run('data', *task.data, '--num-frames',
-                       str(args.num_frames))
+    num_frames = args.num_frames or (600 if args.task == 'pose' else 100)
+    data_seconds = run('data', *task.data, '--num-frames', str(num_frames))
     if reused:
         print(f'\n== train: {work_dir} holds a finished training of '
               f'{max_iters} iterations; using it (make clean starts over)')
@@ -198,21 +240,23 @@ def main():
                       f'train_cfg.max_iters={max_iters}')
         add_seconds(work_dir, train=seconds)
     checkpoint = finished_checkpoint(work_dir, max_iters)
-    value, test_seconds = evaluate(config, task.key, checkpoint, work_dir)
+    pictures = osp.join(work_dir, 'pictures')
+    value, test_seconds = evaluate(
+        config, task.key, checkpoint, work_dir,
+        # mmpose draws predictions alone
+        *(() if args.task == 'pose' else ('--show-dir', pictures)))
     seconds = add_seconds(
         work_dir, **({} if reused else dict(test=test_seconds)))
 
     import genpercept_mm  # noqa: F401, lets compat act first
-    from genpercept_mm.registry import CODECS
     init_default_scope(cfg.default_scope)
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    codec = cfg.model.decode_head.get('codec')
-    codec = CODECS.build(codec) if codec else None
-    baseline_value, constant = baseline(
-        cfg, task, codec.quantity if codec else 'sem_seg',
-        codec.pred_field if codec else 'pred_sem_seg', dataset)
+    if args.task == 'pose':
+        baseline_value, constant, frames = pose_baseline(cfg)
+        draw_skeletons(cfg, work_dir)
+    else:
+        baseline_value, constant, frames = dense_baseline(cfg, task)
     figure = osp.join(work_dir, 'grid.png')
-    draw_grid(osp.join(work_dir, 'pictures'), figure)
+    draw_grid(pictures, figure)
 
     summary = dict(
         task=args.task,
@@ -232,8 +276,8 @@ def main():
           f'{baseline_value:>10.3f}{summary["train_seconds"]:>9.0f}'
           f'{summary["total_seconds"]:>9.0f}')
     better = 'more' if task.higher_is_better else 'less'
-    print(f'{better} is better; baseline: {constant} everywhere, on the same '
-          f'{len(dataset)} frames that training has not seen\n'
+    print(f'{better} is better; baseline: {constant}, on the same {frames} '
+          'that training has not seen\n'
           f'{path}\n{figure}')
 
 

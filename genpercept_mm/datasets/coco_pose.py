@@ -1,0 +1,77 @@
+"""COCO keypoints for top-down pose.
+
+Not imported with the other data sets, as it needs mmpose; configs name it in
+``custom_imports``.
+"""
+import os.path as osp
+
+from mmengine.fileio import load
+from mmpose.datasets import CocoDataset
+
+from genpercept_mm.registry import DATASETS
+
+RESULTS = ('a list of dicts with image_id, category_id, bbox (x, y, width, '
+           'height) and score, as COCO detection results are')
+
+
+@DATASETS.register_module()
+class CocoPoseDataset(CocoDataset):
+    """mmpose's ``CocoDataset`` that says what is wrong with its files.
+
+    The arguments are those of ``mmpose.CocoDataset``; ``bbox_file`` has
+    detected persons, None takes the labels' boxes.
+
+    Raises:
+        FileNotFoundError: If ``bbox_file`` does not exist.
+        ValueError: If ``bbox_file`` has another form or is of other images,
+            or a label has not 17 keypoints.
+    """
+
+    def _load_detection_results(self):
+        if not osp.isfile(self.bbox_file):
+            raise FileNotFoundError(
+                f'CocoPoseDataset: bbox_file={self.bbox_file!r} does not '
+                'exist. It holds detected persons: for COCO, person_detection'
+                '_results of Simple Baseline, or the results of a detector '
+                'of yours. bbox_file=None takes the boxes of the labels.')
+        found = load(self.bbox_file)
+        fields = {'image_id', 'category_id', 'bbox', 'score'}
+        if not isinstance(found, list) or any(
+                not isinstance(box, dict) or fields - box.keys()
+                for box in found):
+            raise ValueError(f'CocoPoseDataset: bbox_file={self.bbox_file!r} '
+                             f'must be {RESULTS}.')
+        known = {image['id'] for image in load(self.ann_file)['images']}
+        other = sorted({box['image_id'] for box in found} - known)
+        if other:
+            raise ValueError(
+                f'CocoPoseDataset: bbox_file={self.bbox_file!r} has boxes in '
+                f'{len(other)} images, such as image_id {other[0]}, that '
+                f'ann_file={self.ann_file!r} does not list; take the results '
+                'of the same images.')
+        return super()._load_detection_results()
+
+    def parse_data_info(self, raw_data_info):
+        """Parse a label.
+
+        Args:
+            raw_data_info (dict): ``raw_ann_info`` and ``raw_img_info``.
+
+        Returns:
+            dict | None: Of ``mmpose.CocoDataset``.
+
+        Raises:
+            ValueError: If it has not 17 keypoints.
+        """
+        label = raw_data_info['raw_ann_info']
+        wanted = self.metainfo['num_keypoints']
+        given = len(label.get('keypoints', ())) / 3
+        if 'keypoints' in label and given != wanted:
+            raise ValueError(
+                f'CocoPoseDataset: annotation {label["id"]} of '
+                f'{self.ann_file!r} has {given:g} keypoints of three numbers,'
+                f' and COCO has {wanted}; for other skeletons use the '
+                'data set class of mmpose that has them, or '
+                'metainfo=dict(from_file=...), and set out_channels of the '
+                'head.')
+        return super().parse_data_info(raw_data_info)

@@ -1,0 +1,58 @@
+import json
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mmpose')
+from mmpose.datasets import CocoDataset  # noqa: E402
+
+from genpercept_mm.datasets.coco_pose import CocoPoseDataset  # noqa: E402
+
+BOX = dict(image_id=5, category_id=1, bbox=[1, 2, 30, 40], score=0.5)
+
+
+def write(folder, boxes=(BOX, ), num_keypoints=17):
+    label = dict(id=3, image_id=5, category_id=1, bbox=[1, 2, 30, 40],
+                 area=900, iscrowd=0, num_keypoints=num_keypoints,
+                 keypoints=[7, 8, 2] * num_keypoints)
+    (folder / 'labels.json').write_text(json.dumps(dict(
+        images=[dict(id=5, file_name='a.jpg', width=64, height=48)],
+        annotations=[label], categories=[dict(id=1, name='person')])))
+    (folder / 'boxes.json').write_text(json.dumps(boxes))
+    return dict(data_root=str(folder), ann_file='labels.json',
+                data_prefix=dict(img=''), test_mode=True)
+
+
+@pytest.mark.parametrize('detected', [False, True])
+def test_good_files_give_what_mmpose_gives(tmp_path, detected):
+    kwargs = write(tmp_path)
+    if detected:
+        kwargs['bbox_file'] = str(tmp_path / 'boxes.json')
+    ours, stock = CocoPoseDataset(**kwargs), CocoDataset(**kwargs)
+    assert len(ours) == len(stock) == 1
+    np.testing.assert_array_equal(ours[0]['bbox'], [[1, 2, 31, 42]])
+    assert ours[0].keys() == stock[0].keys()
+    np.testing.assert_array_equal(
+        ours[0]['keypoints'], stock[0]['keypoints'])
+
+
+@pytest.mark.parametrize('boxes, message', [
+    ([BOX, dict(BOX, image_id=6)], 'in 1 images, such as image_id 6, that'),
+    ([dict(image_id=5)], 'must be a list of dicts with image_id'),
+    (dict(annotations=[BOX]), 'must be a list of dicts with image_id'),
+])
+def test_boxes_of_other_images_or_form_are_refused(tmp_path, boxes, message):
+    kwargs = write(tmp_path, boxes)
+    with pytest.raises(ValueError, match=message):
+        CocoPoseDataset(bbox_file=str(tmp_path / 'boxes.json'), **kwargs)
+
+
+def test_missing_boxes_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='none.json.*Simple Baseline'):
+        CocoPoseDataset(bbox_file=str(tmp_path / 'none.json'),
+                        **write(tmp_path))
+
+
+def test_other_numbers_of_keypoints_are_refused(tmp_path):
+    with pytest.raises(ValueError, match='annotation 3 of .* has 14 keypoi'):
+        CocoPoseDataset(**write(tmp_path, num_keypoints=14))
