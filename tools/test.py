@@ -21,7 +21,8 @@ def parse_args():
     parser.add_argument(
         '--out',
         help='predictions: a folder for the files that the metric writes '
-        '(mmseg: PNG label maps), or a .pkl file for raw results')
+        '(mmseg: PNG label maps; COCO metrics: results JSON), or a .pkl file '
+        'for raw results')
     parser.add_argument(
         '--show', action='store_true', help='show predictions in a window')
     parser.add_argument(
@@ -54,9 +55,15 @@ def set_output(cfg, out):
             # one over several sets comes beside those of each
             if isinstance(name, str):
                 evaluator.output_dir = osp.join(out, name)
+    elif all('Coco' in evaluator.type for evaluator in evaluators):
+        for evaluator in evaluators:
+            name = evaluator.type.split('.')[-1]
+            evaluator.outfile_prefix = osp.join(
+                out, 'results' if len(evaluators) == 1 else name)
     else:
-        raise ValueError('--out must be a .pkl file for configs of '
-                         f'{cfg.get("default_scope")}, got {out!r}.')
+        types = [evaluator.type for evaluator in evaluators]
+        raise ValueError('--out must be a .pkl file for the evaluators '
+                         f'{types}, got {out!r}.')
 
 
 def set_pictures(cfg, args):

@@ -1,0 +1,92 @@
+"""OpenMMLab checkpoints as .safetensors files.
+
+Importing this module lets mmengine load such files by their local path,
+wherever it loads checkpoints (``load_from``, ``init_cfg``, inferencers).
+"""
+import json
+import os.path as osp
+
+from mmengine.runner.checkpoint import CheckpointLoader
+
+
+def save_safetensors(checkpoint, path):
+    """Write weights and meta, and nothing else of a checkpoint.
+
+    Tensors keep their names. ``meta`` is JSON in the file's metadata, in the
+    one field ``meta``: safetensors writes several in random order, and the
+    same checkpoint shall give the same bytes.
+
+    Args:
+        checkpoint (dict): With ``state_dict``; its ``meta``, if any, holds
+            text, numbers, lists and dicts.
+        path (str): File to write; the suffix is up to the caller.
+
+    Raises:
+        ValueError: If ``meta`` holds anything else.
+    """
+    from safetensors.torch import save_file
+    try:
+        meta = json.dumps(_encode(checkpoint.get('meta', {})))
+    except TypeError as error:
+        raise ValueError(f'save_safetensors: meta must hold text, numbers, '
+                         f'lists and dicts. {error}; take it out.') from error
+    tensors, storages = {}, set()
+    for key, value in checkpoint['state_dict'].items():
+        value = value.detach().contiguous()
+        # the format knows no tensors that share memory
+        if value.untyped_storage().data_ptr() in storages:
+            value = value.clone()
+        storages.add(value.untyped_storage().data_ptr())
+        tensors[key] = value
+    save_file(tensors, path, metadata=dict(meta=meta))
+
+
+# 'http://...' and the like have loaders of their own, which come first
+@CheckpointLoader.register_scheme(prefixes=r'(?i).*\.safetensors$')
+def load_from_safetensors(filename, map_location=None):
+    """Load a file of `save_safetensors`, or tensors alone.
+
+    Args:
+        filename (str): Local path.
+        map_location (str | torch.device, optional): Not used: tensors come
+            on the CPU, and go to the model's device when loaded into it.
+            Defaults to None.
+
+    Returns:
+        dict: ``state_dict`` and ``meta``; tuples in ``meta`` are lists now.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        RuntimeError: If it is damaged, or of another format.
+    """
+    from safetensors import SafetensorError, safe_open
+    filename = osp.expanduser(filename)
+    if not osp.isfile(filename):
+        raise FileNotFoundError(f'{filename} can not be found.')
+    try:
+        with safe_open(filename, framework='pt') as file:
+            fields = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+        meta = json.loads(fields.get('meta', '{}'), object_hook=_decode)
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise RuntimeError(
+            f'{filename} cannot be read ({error}); it is truncated or no '
+            '.safetensors checkpoint. Copy it again.') from error
+    return dict(state_dict=state, meta=meta)
+
+
+def _encode(value):
+    """Keep keys that JSON would turn into text: as pairs, below ''."""
+    if isinstance(value, dict):
+        content = {key: _encode(item) for key, item in value.items()}
+        if all(isinstance(key, str) for key in value) and set(value) != {''}:
+            return content
+        return {'': list(content.items())}
+    if isinstance(value, (list, tuple)):
+        return [_encode(item) for item in value]
+    return value
+
+
+def _decode(content):
+    """Undo `_encode`, for one dict."""
+    return dict(content['']) if set(content) == {''} else content
