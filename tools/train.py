@@ -6,6 +6,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 # Before the host's models: compat acts on import
+from genpercept_mm.apis.channels import check_channels
 from genpercept_mm.apis.command_line import (
     add_common_arguments,
     prepare_config,
@@ -52,6 +53,7 @@ def main():
     # some hosts bring a runner of their own
     runner = (
         RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg))
+    check_channels(runner.model, cfg.model)
     runner.train()
 
 

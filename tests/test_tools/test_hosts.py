@@ -31,7 +31,7 @@ MMDET = '''
 _base_ = ['mmdet::retinanet/retinanet_r50_fpn_1x_coco.py']
 model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3),
-    backbone={backbone},
+    backbone=dict({backbone}, feature_type='pre_upsample'),
     neck=dict(in_channels=[32, 64, 96, 96], start_level=0),
     bbox_head=dict(num_classes=1, stacked_convs=1, in_channels=256),
     # two iterations from random weights give low scores

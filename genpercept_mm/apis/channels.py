@@ -1,0 +1,75 @@
+"""Whether neck and heads of a config take what the backbone gives."""
+from genpercept_mm.models import SDUNet
+
+# others may read some maps only, or in another order
+NECKS = ('FPN', 'FPN_CARAFE', 'PAFPN', 'NASFPN', 'ChannelMapper')
+STRIDES = ('rpn_head.anchor_generator.strides',
+           'bbox_head.anchor_generator.strides',
+           'roi_head.bbox_roi_extractor.featmap_strides',
+           # Mask2Former's
+           'panoptic_head.strides', 'decode_head.strides')
+
+
+def check_channels(model, cfg):
+    """Compare a config's channels and strides with those of `SDUNet`.
+
+    Torch says which convolution got other channels, but not which key of the
+    config to change; and other strides than declared go unnoticed, with
+    anchors of another size than meant. Does nothing for other backbones, nor
+    behind necks that are not known to read the maps in order.
+
+    Args:
+        model (nn.Module): A host's model, wrapped for several GPUs or not.
+        cfg (dict): What it was built from.
+
+    Raises:
+        ValueError: If a neck or head declares other channels or strides.
+    """
+    backbone = getattr(getattr(model, 'module', model), 'backbone', None)
+    if not isinstance(backbone, SDUNet):
+        return
+    neck, start = cfg.get('neck'), 0
+    # the first of several reads the backbone
+    neck = neck[0] if isinstance(neck, list) else neck
+    readers = {name: part[0] if isinstance(part, list) else part
+               for name, part in cfg.items() if name != 'backbone'}
+    if neck:
+        kind = getattr(neck['type'], '__name__', neck['type'])
+        if kind.split('.')[-1] not in NECKS:
+            return
+        readers, start = dict(neck=neck), neck.get('start_level', 0)
+    for name, part in readers.items():
+        if isinstance(part, dict):
+            _check_part(name, part, backbone)
+    strides = list(backbone.out_strides[start:])
+    for name in STRIDES:
+        declared = cfg
+        for key in name.split('.'):
+            declared = (declared.get(key) if isinstance(declared, dict)
+                        else None)
+        declared = list(declared or ())[:len(strides)]
+        if declared != strides[:len(declared)]:
+            raise ValueError(
+                f'model.{name} begins with {declared}, and SDUNet gives '
+                f'strides {strides} there; set its feature_type '
+                "('pyramid': 4, 8, 16, 32; 'pre_upsample': 8, 16, 32, 64) or "
+                'out_indices, or start_level of the neck.')
+
+
+def _check_part(name, part, backbone):
+    given, expected = backbone.out_channels, {}
+    if isinstance(part.get('in_channels'), (list, tuple)):
+        indices = part.get('in_index') or range(len(given))
+        expected['in_channels'] = [given[index] for index in indices]
+    elif 'in_channels' in part:
+        expected['in_channels'] = given[part.get('in_index', -1)]
+    if part.get('c1_in_channels'):
+        expected['c1_in_channels'] = given[0]
+    for key, value in expected.items():
+        found = part[key]
+        if (list(found) if isinstance(value, list) else found) != value:
+            raise ValueError(
+                f'model.{name}.{key} must be {value}, got {found}: SDUNet '
+                f'with feature_type={backbone.feature_type!r} and '
+                f'out_indices={backbone.out_indices} gives {given} channels '
+                f'at strides {backbone.out_strides}.')
