@@ -191,6 +191,9 @@ def draw_grid(pictures, path):
     files = sorted(glob(osp.join(pictures, '**', '*.png'), recursive=True))
     chosen = np.linspace(0, len(files) - 1, min(GRID_ROWS, len(files)))
     rows = [mmcv.imread(files[int(index)]) for index in chosen.round()]
+    width = max(row.shape[1] for row in rows)
+    rows = [mmcv.impad(row, shape=(row.shape[0], width), pad_val=255)
+            for row in rows]
     mmcv.imwrite(np.concatenate(rows), path)
 
 

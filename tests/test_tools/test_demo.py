@@ -93,10 +93,10 @@ def test_constant_normal_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('task, metric, better', [
-    ('seg', 'mIoU', True), ('matting', 'MAD', False)])
+    ('seg', 'mIoU', True), ('matting', 'MAD', False), ('pose', 'AP', True)])
 def test_demo_makes_data_trains_and_sums_up_and_then_reuses(
         task, metric, better, tmp_path):
-    pytest.importorskip('mitsuba')
+    pytest.importorskip('mmpose' if task == 'pose' else 'mitsuba')
     copy = str(tmp_path / 'copy')
     os.makedirs(copy)
     for name in ('genpercept_mm', 'configs', 'tools'):

@@ -173,7 +173,10 @@ def program(root, tmp_path):
     """Run the trials in a process group of their own."""
     path = tmp_path / 'program.py'
     path.write_text(f'''
+import signal
 import sys
+# a shell's background jobs, and what they start, ignore it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.path[:0] = {[ROOT, os.path.dirname(__file__)]}
 from fake_tools import make_trials
 from genpercept_mm.apis.reproduction import execution
