@@ -104,8 +104,8 @@ def test_trains_one_step_and_predicts_at_mini_size(config):
     full = cfg.optim_wrapper.optimizer.lr
     decay = cfg.optim_wrapper.paramwise_cfg.layer_decay_rate
     assert rates['head.final_layer.weight'] == full
-    for part, layers in (('up_blocks.3', 2), ('mid_block', 6),
-                         ('down_blocks.0', 10)):
+    for part, layers in (('up_blocks.3', 1), ('mid_block', 5),
+                         ('down_blocks.0', 9)):
         assert rates[f'backbone.unet.{part}.resnets.0.conv1.weight'] == (
             pytest.approx(full * decay**layers))
 

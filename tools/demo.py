@@ -4,6 +4,7 @@ Ends with a table, work_dirs/demo_<task>/summary.json and grid.png. What an
 earlier run finished is used again; an interrupted one continues.
 """
 import argparse
+import importlib.util
 import json
 import os
 import os.path as osp
@@ -192,7 +193,8 @@ def draw_grid(pictures, path):
     chosen = np.linspace(0, len(files) - 1, min(GRID_ROWS, len(files)))
     rows = [mmcv.imread(files[int(index)]) for index in chosen.round()]
     width = max(row.shape[1] for row in rows)
-    rows = [mmcv.impad(row, shape=(row.shape[0], width), pad_val=255)
+    white = (255, 255, 255)
+    rows = [mmcv.impad(row, shape=(row.shape[0], width), pad_val=white)
             for row in rows]
     mmcv.imwrite(np.concatenate(rows), path)
 
@@ -225,6 +227,9 @@ def main():
     work_dir = osp.join('work_dirs', f'demo_{args.task}')
     os.makedirs(work_dir, exist_ok=True)
 
+    if args.task == 'pose' and importlib.util.find_spec('mmpose') is None:
+        parser.error('--task pose needs mmpose: make demo TASK=pose installs '
+                     'it, on Python 3.11; xtcocotools has no wheels for 3.12')
     cfg = Config.fromfile(config)
     if args.max_iters is not None:
         cfg.train_cfg.max_iters = args.max_iters

@@ -55,15 +55,19 @@ def set_output(cfg, out):
             # one over several sets comes beside those of each
             if isinstance(name, str):
                 evaluator.output_dir = osp.join(out, name)
-    elif all('Coco' in evaluator.type for evaluator in evaluators):
-        for evaluator in evaluators:
-            name = evaluator.type.split('.')[-1]
-            evaluator.outfile_prefix = osp.join(
-                out, 'results' if len(evaluators) == 1 else name)
     else:
-        types = [evaluator.type for evaluator in evaluators]
-        raise ValueError('--out must be a .pkl file for the evaluators '
-                         f'{types}, got {out!r}.')
+        # pure Python configs have classes
+        names = [getattr(evaluator.type, '__name__', evaluator.type)
+                 for evaluator in evaluators]
+        writers = [(evaluator, name.split('.')[-1])
+                   for evaluator, name in zip(evaluators, names)
+                   if 'Coco' in name]
+        if not writers:
+            raise ValueError('--out must be a .pkl file for the evaluators '
+                             f'{names}, got {out!r}.')
+        for evaluator, name in writers:
+            evaluator.outfile_prefix = osp.join(
+                out, 'results' if len(writers) == 1 else name)
 
 
 def set_pictures(cfg, args):

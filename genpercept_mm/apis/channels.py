@@ -30,8 +30,8 @@ def check_channels(model, cfg):
         return
     neck, start = cfg.get('neck'), 0
     # the first of several reads the backbone
-    neck = neck[0] if isinstance(neck, list) else neck
-    readers = {name: part[0] if isinstance(part, list) else part
+    neck = neck[0] if isinstance(neck, list) and neck else neck
+    readers = {name: part[0] if isinstance(part, list) and part else part
                for name, part in cfg.items() if name != 'backbone'}
     if neck:
         kind = getattr(neck['type'], '__name__', neck['type'])
@@ -47,7 +47,9 @@ def check_channels(model, cfg):
         for key in name.split('.'):
             declared = (declared.get(key) if isinstance(declared, dict)
                         else None)
-        declared = list(declared or ())[:len(strides)]
+        # anchors have pairs, or one number for both sides
+        declared = [value[0] if isinstance(value, (list, tuple)) else value
+                    for value in declared or ()][:len(strides)]
         if declared != strides[:len(declared)]:
             raise ValueError(
                 f'model.{name} begins with {declared}, and SDUNet gives '
@@ -58,11 +60,20 @@ def check_channels(model, cfg):
 
 def _check_part(name, part, backbone):
     given, expected = backbone.out_channels, {}
-    if isinstance(part.get('in_channels'), (list, tuple)):
-        indices = part.get('in_index') or range(len(given))
-        expected['in_channels'] = [given[index] for index in indices]
-    elif 'in_channels' in part:
-        expected['in_channels'] = given[part.get('in_index', -1)]
+    index = part.get('in_index')
+    several = isinstance(part.get('in_channels'), (list, tuple))
+    if several and not isinstance(index, (list, tuple)):
+        index = range(len(given))  # all maps
+    elif index is None:
+        index = -1
+    indices = index if several else [index]
+    if 'in_channels' in part:
+        if any(i not in range(-len(given), len(given)) for i in indices):
+            raise ValueError(
+                f'model.{name}.in_index is {index}, and SDUNet gives '
+                f'{len(given)} maps, out_indices={backbone.out_indices}.')
+        expected['in_channels'] = (
+            [given[i] for i in indices] if several else given[index])
     if part.get('c1_in_channels'):
         expected['c1_in_channels'] = given[0]
     for key, value in expected.items():

@@ -69,15 +69,21 @@ def model_entry(config, cfg, meta, weights, collection, results=None,
         dict: An entry, in the order in which it is written. Iterations and
         batch size are those of optimizer steps.
     """
-    steps = cfg.get('optim_wrapper', {}).get('accumulative_counts', 1)
+    optim, loop, loader = (
+        cfg.get(key) or {}
+        for key in ('optim_wrapper', 'train_cfg', 'train_dataloader'))
+    steps = optim.get('accumulative_counts', 1)
     metadata = {}
     if training_data:
         metadata['Training Data'] = (
             training_data[0] if len(training_data) == 1
             else list(training_data))
-    if 'train_dataloader' in cfg:
-        metadata['Batch Size'] = cfg.train_dataloader.batch_size * steps
-    if 'max_epochs' in cfg.get('train_cfg', {}):
+    # base_batch_size: of all GPUs together
+    images = (cfg.get('auto_scale_lr') or {}).get(
+        'base_batch_size', loader.get('batch_size', 0) * steps)
+    if images:
+        metadata['Batch Size'] = images
+    if 'max_epochs' in loop:
         if 'epoch' in meta:
             metadata['Epochs'] = meta['epoch']
     elif 'iter' in meta:
@@ -109,8 +115,9 @@ def add_entry(text, entry):
     """Put an entry into a metafile.
 
     An entry of the same name keeps its ``Metadata`` and further fields, and
-    gets the new ``Config``, ``Results`` and ``Weights``. Nothing else of the
-    text changes.
+    gets the new ``Config``, ``Results`` and ``Weights``; without new results
+    it keeps the old ones only if the weights are the same file, as they were
+    measured with it. Nothing else of the text changes.
 
     Args:
         text (str): Of a metafile, with ``Collections`` and ``Models``, each
@@ -145,8 +152,11 @@ def add_entry(text, entry):
     if entry['Name'] in names:
         index = names.index(entry['Name'])
         old = models[index]
+        same = osp.basename(old.get('Weights') or '') == entry['Weights']
         entry = {**old, **entry,
-                 'Metadata': old.get('Metadata') or entry['Metadata']}
+                 'Metadata': old.get('Metadata') or entry['Metadata'],
+                 'Results': entry['Results'] or (
+                     old.get('Results') if same else None)}
         first, last = bounds[index], bounds[index + 1]
     else:
         index = len(models)

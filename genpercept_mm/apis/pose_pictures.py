@@ -46,9 +46,9 @@ def draw_poses(annotations, results, img_dir, out_dir, keypoint_thr=0.3):
                 [pose['keypoints'] for pose in poses
                  if pose['image_id'] == image['id']],
                 np.float32).reshape(-1, len(names), 3)
-            # labels: 0 means not labelled; predictions: a score
-            scores = keypoints[..., 2] * (
-                1 if field == 'pred_instances' else keypoint_thr)
+            scores = keypoints[..., 2]
+            if field == 'gt_instances':  # 0 means not labelled
+                scores = np.where(scores > 0, 1, -1)
             setattr(sample, field, InstanceData(
                 keypoints=keypoints[..., :2], keypoint_scores=scores,
                 keypoints_visible=scores))

@@ -3,9 +3,7 @@
 Not imported with the other data sets, as it needs mmpose; configs name it in
 ``custom_imports``.
 """
-import os.path as osp
-
-from mmengine.fileio import load
+from mmengine.fileio import exists, load
 from mmpose.datasets import CocoDataset
 
 from genpercept_mm.registry import DATASETS
@@ -28,7 +26,7 @@ class CocoPoseDataset(CocoDataset):
     """
 
     def _load_detection_results(self):
-        if not osp.isfile(self.bbox_file):
+        if not exists(self.bbox_file):
             raise FileNotFoundError(
                 f'CocoPoseDataset: bbox_file={self.bbox_file!r} does not '
                 'exist. It holds detected persons: for COCO, person_detection'

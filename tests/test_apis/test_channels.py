@@ -48,6 +48,11 @@ def check(wrapped=False, parts=(), **backbone):
         anchor_generator=dict(strides=[4, 8])))),
     ('pyramid', dict(panoptic_head=dict(
         in_channels=CHANNELS, strides=[4, 8, 16, 32]))),
+    # anchors of two sides, empty parts, an index that a list does not read
+    ('pyramid', dict(neck=FPN, bbox_head=dict(anchor_generator=dict(
+        strides=[(4, 4), (8, 8), (16, 16)])))),
+    ('pyramid', dict(neck=[], auxiliary_head=[], decode_head=dict(
+        in_channels=CHANNELS, in_index=-1))),
 ])
 @pytest.mark.parametrize('wrapped', [False, True])
 def test_what_fits_passes(feature_type, parts, wrapped):
@@ -68,6 +73,8 @@ def test_what_fits_passes(feature_type, parts, wrapped):
      'model.decode_head.c1_in_channels must be 32, got 256'),
     (dict(head=dict(in_channels=2048)),
      'model.head.in_channels must be 96, got 2048'),
+    (dict(decode_head=dict(in_channels=96, in_index=4)),
+     r'decode_head.in_index is 4, and SDUNet gives 4 maps, out_indices='),
     # channels fit, and nothing else would say so
     (dict(neck=FPN, rpn_head=RPN),
      r'model.rpn_head.anchor_generator.strides begins with \[4, 8, 16, 32\], '

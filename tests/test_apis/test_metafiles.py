@@ -91,8 +91,10 @@ def test_an_entry_agrees_with_the_one_written_by_hand():
 
 def test_epochs_are_counted_where_the_config_does():
     cfg = Config(dict(
-        train_cfg=dict(by_epoch=True, max_epochs=210),
-        train_dataloader=dict(batch_size=64)))
+        train_cfg=dict(by_epoch=True, max_epochs=210), optim_wrapper=None,
+        train_dataloader=dict(batch_size=8),
+        # eight GPUs
+        auto_scale_lr=dict(base_batch_size=64)))
     ours = model_entry('a/pose.py', cfg, dict(iter=400, epoch=20), 'x.pth',
                        'Ours', training_data=['COCO', 'AIC'])
     assert ours['Metadata'] == {
@@ -165,3 +167,13 @@ def test_comments_and_indentation_are_kept(name, before, after):
 def test_other_files_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         add_entry(text, entry())
+
+
+def test_results_stay_with_the_weights_they_were_measured_with():
+    results = [dict(Task='Depth', Dataset='nyu', Metrics=dict(abs_rel=0.1))]
+    text = add_entry(OTHER, entry('second', Results=results))
+    again = yaml.safe_load(add_entry(text, entry('second', Results=None)))
+    assert again['Models'][1]['Results'] == results
+    other = add_entry(text, entry('second', Results=None,
+                                  Weights='second-89abcdef.pth'))
+    assert yaml.safe_load(other)['Models'][1]['Results'] is None

@@ -1,7 +1,8 @@
 """Publish a checkpoint: what inference needs, with its hash in the name.
 
 Optimizer, schedulers, logged values and the run's own data are dropped; the
-config as text, the data set's classes and colours, and versions stay. Of a
+config as text (with its paths), the data set's classes and colours, and
+versions stay. Of a
 training with EMAHook, the averaged weights are published. --config gives an
 entry for a metafile, printed or, with --metafile, written into one. mmengine
 loads .pth files anywhere; .safetensors files load in this package's tools,
@@ -120,7 +121,11 @@ def run(args):
     entry['Weights'] = osp.basename(path)
     if args.metafile:
         text = add_entry(read_metafile(args), entry)
-        write_bytes(args.metafile, text.encode())
+        try:
+            write_bytes(args.metafile, text.encode())
+        except OSError as error:
+            sys.exit(f'publish_model: {path} is written, and the entry is '
+                     f'not: {error}\n{write_entry(entry)}')
         print(f'{args.metafile}: entry {entry["Name"]}')
     else:
         print(f'\n{write_entry(entry)}', end='')

@@ -43,10 +43,11 @@ def unet_stage(name, num_blocks):
 class SDLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
     """mmengine's constructor with layer-wise learning rate decay of SDUNet.
 
-    A parameter of the U-Net's stage i (see `unet_stage`) of n learns at
-    ``lr * layer_decay_rate ** (n - i)``; whatever is no backbone of ours, at
-    ``lr`` (BEiT, arXiv:2106.08254, appendix H, as in ViTPose, with stages
-    of the U-Net as layers). Every other key is mmengine's and acts too.
+    The last stage of the U-Net (see `unet_stage`) that the model has learns
+    at ``lr * layer_decay_rate``, the one before at ``lr * layer_decay_rate **
+    2`` and so on; whatever is no backbone of ours, at ``lr`` (BEiT,
+    arXiv:2106.08254, appendix H, as in ViTPose, with stages of the U-Net as
+    layers). Every other key is mmengine's and acts too.
 
     Args:
         optim_wrapper_cfg (dict): Of the optimizer wrapper; the optimizer
@@ -107,7 +108,11 @@ class SDLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
         scales = {}
         for backbone in backbones:
             num_blocks = len(backbone.unet.down_blocks)
+            stages = {name: unet_stage(name, num_blocks)
+                      for name, _ in backbone.named_parameters()}
+            # what no output needs is not there
+            end = max(stages.values()) + 1
             for name, param in backbone.named_parameters():
-                height = 2 * num_blocks + 3 - unet_stage(name, num_blocks)
-                scales[id(param)] = self.layer_decay_rate**height
+                scales[id(param)] = self.layer_decay_rate**(
+                    end - stages[name])
         return scales
