@@ -36,9 +36,9 @@ def config(tmp_path_factory):
     path.write_text(f"""
 _base_ = ['{ROOT}/configs/mini/genpercept_vae_mini-p3m10k-matting.py']
 model = dict(
-    backbone=dict(pretrained='{tmp_path}/sd', lora_rank=2,
+    backbone=dict(pretrained='{tmp_path}/sd', lora_rank=2, freeze_vae=True,
                   prompt_embeds='{tmp_path}/prompt.npy'),
-    decode_head=dict(pretrained='{tmp_path}/sd'))
+    decode_head=dict(pretrained='{tmp_path}/sd', decoder='frozen'))
 custom_hooks = [dict(type='genpercept_mm.TrainedWeightsHook')]
 pairs = dict(
     _delete_=True, type='genpercept_mm.FolderPairsDataset',
