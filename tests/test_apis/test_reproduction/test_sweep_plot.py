@@ -54,5 +54,5 @@ def test_points_are_means_in_order_of_the_axis():
 def test_a_picture_is_written_whole(tmp_path):
     path = str(tmp_path / 'table.png')
     plot_sweep(path, 'title', 'rank', entries())
-    assert cv2.imread(path).shape == (540, 1320, 3)
+    assert cv2.imread(path).shape == (600, 1320, 3)
     assert os.listdir(tmp_path) == ['table.png']
