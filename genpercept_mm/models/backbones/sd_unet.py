@@ -69,7 +69,8 @@ class SDUNet(BaseModule):
             up-sampler, as in VPD; or ``'pyramid'``, the first with the
             finest map up-sampled by a learned transposed convolution (as
             ViTDet does, arXiv:2203.16527), for necks and heads made for
-            strides 4, 8, 16 and 32. Defaults to 'post_upsample'.
+            strides 4, 8, 16 and 32 (a checkpoint without that convolution
+            loads and leaves it random). Defaults to 'post_upsample'.
         timestep (int): The fixed timestep, 0 to 999. Defaults to 1.
         train_timestep (int | str, optional): The timestep in training mode,
             or ``'random'``: uniform in 0 to 999 for each image. Defaults to
