@@ -113,7 +113,9 @@ def test_diffusers_loads_the_folder(run, tmp_path):
         clean = scheduler.step(out, 1, latent).pred_original_sample
         y = parts['vae'].decode(clean / 0.18215).sample
         ours = model.decode_head(model.extract_feat(x))
-    torch.testing.assert_close(ours, y, atol=1e-5, rtol=0)
+    # float32 sums differ between CPUs by a share of the largest value
+    torch.testing.assert_close(
+        ours, y, atol=1e-5 * y.abs().max().item(), rtol=0)
 
 
 def test_dpt_model_there_and_back(run, tmp_path):
@@ -150,7 +152,8 @@ def test_lora_model(run, tmp_path):
         out = unet(latent, 1,
                    encoder_hidden_states=model.backbone.prompt_embeds).sample
         ours = model.backbone.run_unet(latent)[4]
-    torch.testing.assert_close(-out, ours, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        -out, ours, atol=1e-5 * out.abs().max().item(), rtol=0)
 
 
 def test_the_arch_comes_from_the_config_that_training_stored(run, tmp_path):
