@@ -4,6 +4,7 @@ import numpy as np
 from genpercept_mm.registry import CODECS
 
 from .base_codec import BaseDenseCodec
+from .errors import relative_depth_error, relative_disparity_error
 
 SPACES = ('depth', 'disparity')
 NORMALIZERS = ('quantile', 'minmax')
@@ -44,6 +45,8 @@ class AffineDepthCodec(BaseDenseCodec):
     channels = 1
     affine_invariant = True
     ensembling = 'affine'
+    error_limit = .25
+    error_caption = 'relative error 0-25%'
 
     def __init__(self,
                  space='depth',
@@ -129,3 +132,29 @@ class AffineDepthCodec(BaseDenseCodec):
         from matplotlib import colormaps
         return colormaps[self.cmap](
             np.clip(quantity, 0, 1), bytes=True)[..., :3]
+
+    def error_map(self, quantity, label, mask):
+        """Compare with the label after a least-squares fit.
+
+        Args:
+            quantity (np.ndarray): (H, W), up to scale and shift.
+            label (np.ndarray): (H, W) depth in metres.
+            mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+        Returns:
+            np.ndarray: (H, W), relative to the label; NaN where invalid.
+        """
+        compare = (relative_depth_error if self.space == 'depth'
+                   else relative_disparity_error)
+        return compare(quantity, label, mask)
+
+    def best_constants(self, labels):
+        """Name any constant: the alignment makes all of them equal.
+
+        Args:
+            labels (Sequence[np.ndarray]): Not used.
+
+        Returns:
+            list[np.ndarray]: One value, (1, ).
+        """
+        return [np.array([.5])]

@@ -1,15 +1,19 @@
 """What a dense task must say about itself."""
 from abc import ABCMeta, abstractmethod
 
+import numpy as np
+
+from genpercept_mm.registry import CODECS
+
 
 class BaseDenseCodec(metaclass=ABCMeta):
     """Raw label -> network target -> quantity -> picture.
 
     One entry in a config, given to `EncodeTarget`, the head and the
-    visualizer, makes a task; metrics, and error panels of pictures, follow
-    from the name of the predicted field. A new task is a
-    subclass, registered in ``genpercept_mm.registry.CODECS``, that sets the
-    attributes and implements the three methods.
+    visualizer, makes a task. Nothing else knows task names: how a quantity is
+    mirrored, compared with its label, averaged and drawn is said here. A new
+    task is a subclass, registered in ``genpercept_mm.registry.CODECS``, that
+    sets the attributes and implements the three abstract methods.
 
     Note:
         - N: images in a batch; H, W: height and width of a map
@@ -17,22 +21,27 @@ class BaseDenseCodec(metaclass=ABCMeta):
         - K: channels of the quantity
 
     Attributes:
-        label (str): Name of the raw label, for example ``'depth'``; a loader
-            gives ``results['gt_depth_map']`` and, where pixels can be
+        label (str): Name of the raw label, for example ``'depth'``. A loader
+            provides ``results['gt_depth_map']`` and, where pixels can be
             invalid, ``results['gt_depth_mask']``.
-        quantity (str): Name of what is decoded; predictions are
+        quantity (str): Name of the decoded quantity; predictions are
             ``data_sample.pred_<quantity>_map``.
-        channels (int): C; with 1, heads average three decoded channels.
+        channels (int): C. With 1, heads average three decoded channels.
         interpolation (str): How targets are resized for training,
             ``'nearest'`` or ``'bilinear'``.
         over_image (bool): Pictures show the image, weighted by the quantity,
             over a checkerboard.
         affine_invariant (bool): The quantity has no scale and shift of its
-            own, so windows of a large image are aligned to each other.
-        ensembling (str, optional): How several predictions of one image
-            become one, see `genpercept_mm.diffusion.ensembling`:
-            ``'mean'``; ``'affine'``, aligned in scale and shift first;
-            ``'direction'``, for vectors of unit length; None, not at all.
+            own, so windows of a large image are aligned with each other.
+        directional (bool): Values are vectors whose first component points
+            to the right, so it changes its sign when a map is mirrored.
+        ensembling (str, optional): How several predictions of one image are
+            merged, see `genpercept_mm.diffusion.ensembling`: ``'mean'``;
+            ``'affine'``, aligned in scale and shift first; ``'direction'``,
+            for unit vectors; None, not at all.
+        error_limit (float): In pictures, the error that gets the last colour
+            of the scale, as larger ones do.
+        error_caption (str): Names the error and the ends of that scale.
     """
 
     label = None
@@ -40,8 +49,11 @@ class BaseDenseCodec(metaclass=ABCMeta):
     channels = 1
     interpolation = 'nearest'
     affine_invariant = False
+    directional = False
     over_image = False
     ensembling = 'mean'
+    error_limit = 1.
+    error_caption = 'error 0-1'
 
     @property
     def label_key(self):
@@ -73,7 +85,8 @@ class BaseDenseCodec(metaclass=ABCMeta):
         """Turn a raw label into the network's target.
 
         Args:
-            label (np.ndarray): (H, W) or (H, W, K), as the loader gives it.
+            label (np.ndarray): (H, W) or (H, W, K), as the loader provides
+                it.
             mask (np.ndarray, optional): (H, W) bool, True where the label is
                 valid. Defaults to None (everywhere).
 
@@ -111,13 +124,20 @@ class BaseDenseCodec(metaclass=ABCMeta):
         Args:
             values (np.ndarray | Tensor): A flipped target, output, raw label
                 or quantity.
-            channel_axis (int): Where the channels are.
+            channel_axis (int): The axis of the channels.
 
         Returns:
-            np.ndarray | Tensor: The values; unchanged unless they are
-            directions.
+            np.ndarray | Tensor: The values; those of a ``directional``
+            quantity with the sign of their first component changed.
         """
-        return values
+        return (mirror_directions(values, channel_axis)
+                if self.directional else values)
+
+    @property
+    def mirrors(self):
+        """bool: Whether `mirror` changes values."""
+        return self.directional or (
+            type(self).mirror is not BaseDenseCodec.mirror)
 
     def show_label(self, label, mask=None):
         """Express a raw label as the quantity, to be drawn beside it.
@@ -134,3 +154,65 @@ class BaseDenseCodec(metaclass=ABCMeta):
         output = torch.from_numpy(target).permute(2, 0, 1)[None]
         quantity = self.decode(output)[0].permute(1, 2, 0).numpy()
         return quantity[..., 0] if quantity.shape[-1] == 1 else quantity
+
+    def error_map(self, quantity, label, mask):
+        """Compare a quantity with a raw label, pixel by pixel.
+
+        Args:
+            quantity (np.ndarray): (H, W) or (H, W, K), predicted.
+            label (np.ndarray): (H, W) or (H, W, K), as the loader provides
+                it.
+            mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+        Returns:
+            np.ndarray | None: (H, W), not negative, NaN where ``mask`` is
+            False; None if the codec defines no error, as here.
+        """
+        return None
+
+    def best_constants(self, labels):
+        """Name the constant maps that may score best on some labels.
+
+        They are the baseline that a trained model has to beat.
+
+        Args:
+            labels (Sequence[np.ndarray]): Raw labels, (H, W) or (H, W, K)
+                each.
+
+        Returns:
+            list[np.ndarray]: Candidates, the quantity of one pixel, (K, )
+            each. Here the mean and the median over all pixels.
+        """
+        maps = [np.asarray(self.show_label(label)) for label in labels]
+        values = np.concatenate([
+            values.reshape(values.shape[0] * values.shape[1], -1)
+            for values in maps])
+        return [values.mean(axis=0), np.median(values, axis=0)]
+
+
+def mirror_directions(values, channel_axis):
+    """Change the sign of the first component of vectors.
+
+    Args:
+        values (np.ndarray | Tensor): With three components.
+        channel_axis (int): The axis of the components.
+
+    Returns:
+        np.ndarray | Tensor: The vectors of the mirrored scene.
+    """
+    shape = [1] * values.ndim
+    shape[channel_axis] = 3
+    sign = np.array([-1, 1, 1], np.float32).reshape(shape)
+    if not isinstance(values, np.ndarray):
+        sign = values.new_tensor(sign)
+    return values * sign
+
+
+def directional_label_keys():
+    """Find the labels whose values are directions.
+
+    Returns:
+        set[str]: Keys in a pipeline's results, of all registered codecs.
+    """
+    return {f'gt_{codec.label}_map' for codec in CODECS.module_dict.values()
+            if getattr(codec, 'directional', False)}

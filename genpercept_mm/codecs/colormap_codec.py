@@ -153,3 +153,16 @@ class ColormapCodec(BaseDenseCodec):
             np.ndarray: The label.
         """
         return label
+
+    def best_constants(self, labels):
+        """Name the most frequent class.
+
+        Args:
+            labels (Sequence[np.ndarray]): (H, W) class ids each.
+
+        Returns:
+            list[np.ndarray]: One class id, (1, ).
+        """
+        ids = np.concatenate([np.ravel(label) for label in labels])
+        ids = ids[(ids != self.ignore_index) & (ids >= 0)]
+        return [np.bincount(ids, minlength=1).argmax(keepdims=True)]

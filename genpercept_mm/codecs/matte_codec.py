@@ -4,6 +4,7 @@ import numpy as np
 from genpercept_mm.registry import CODECS
 
 from .base_codec import BaseDenseCodec
+from .errors import absolute_error
 
 
 @CODECS.register_module()
@@ -80,3 +81,29 @@ class MatteCodec(BaseDenseCodec):
         """
         grey = np.round(np.clip(quantity, 0, 1) * 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
+
+    def error_map(self, quantity, label, mask):
+        """Take the absolute difference.
+
+        Args:
+            quantity (np.ndarray): (H, W) in [0, 1].
+            label (np.ndarray): (H, W) in [0, 1].
+            mask (np.ndarray): (H, W) bool, True where the label is valid.
+
+        Returns:
+            np.ndarray: (H, W) in [0, 1]; NaN where invalid.
+        """
+        return absolute_error(quantity, label, mask)
+
+    def best_constants(self, labels):
+        """Name the empty and the full matte, the mean and the median.
+
+        Args:
+            labels (Sequence[np.ndarray]): (H, W) in [0, 1] each.
+
+        Returns:
+            list[np.ndarray]: Four opacities, (1, ) each.
+        """
+        values = np.concatenate([np.ravel(label) for label in labels])
+        return [np.array([value]) for value in (
+            0., 1., values.mean(), np.median(values))]

@@ -4,6 +4,7 @@ import numpy as np
 from genpercept_mm.registry import CODECS
 
 from .base_codec import BaseDenseCodec
+from .errors import angular_error
 
 
 @CODECS.register_module()
@@ -28,6 +29,9 @@ class NormalCodec(BaseDenseCodec):
     quantity = 'normal'
     channels = 3
     ensembling = 'direction'
+    directional = True
+    error_limit = 45.
+    error_caption = 'error 0-45 deg'
 
     def __init__(self, normalize=True):
         self.normalize = normalize
@@ -84,19 +88,29 @@ class NormalCodec(BaseDenseCodec):
         """
         return (np.clip((quantity + 1) / 2, 0, 1) * 255).astype(np.uint8)
 
-    def mirror(self, values, channel_axis):
-        """Turn the x component round after a flip left to right.
+    def error_map(self, quantity, label, mask):
+        """Measure angles.
 
         Args:
-            values (np.ndarray | Tensor): Flipped normals.
-            channel_axis (int): Where x, y and z are.
+            quantity (np.ndarray): (H, W, 3).
+            label (np.ndarray): (H, W, 3).
+            mask (np.ndarray): (H, W) bool, True where the label is valid.
 
         Returns:
-            np.ndarray | Tensor: The normals of the mirrored scene.
+            np.ndarray: (H, W) degrees in [0, 180]; NaN where invalid.
         """
-        shape = [1] * values.ndim
-        shape[channel_axis] = 3
-        sign = np.array([-1, 1, 1], np.float32).reshape(shape)
-        if not isinstance(values, np.ndarray):
-            sign = values.new_tensor(sign)
-        return values * sign
+        return angular_error(quantity, label, mask)
+
+    def best_constants(self, labels):
+        """Name the mean direction.
+
+        Args:
+            labels (Sequence[np.ndarray]): (H, W, 3) each; zero vectors are
+                invalid.
+
+        Returns:
+            list[np.ndarray]: One unit vector, (3, ).
+        """
+        total = sum(np.sum(label, axis=(0, 1), dtype=float)
+                    for label in labels)
+        return [total / max(np.linalg.norm(total), 1e-8)]

@@ -8,7 +8,7 @@ from mmseg.visualization import SegLocalVisualizer
 
 from genpercept_mm.registry import CODECS, VISUALIZERS
 
-from .error_maps import ERROR_MAPS, colorize_error
+from .error_colors import colorize_error
 
 # what SegLocalVisualizer draws by itself
 STOCK_FIELDS = ('gt_sem_seg', 'pred_sem_seg', 'gt_depth_map',
@@ -20,11 +20,12 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 class DenseLocalVisualizer(SegLocalVisualizer):
     """Draw image, prediction, label and error side by side.
 
-    The codec of the config says which fields of a data sample to draw and
-    how. Every panel has a caption above it; below the caption of the error
-    lies its colour scale, zero at the left. Mattes lie over a checkerboard,
-    pixels without a valid label are black. The error is that of
-    `error_maps.ERROR_MAPS`, for quantities listed there.
+    The codec of the config says which fields of a data sample to draw, how,
+    and what the error is. Every panel has a caption above it; below the
+    caption of the error is its colour scale, with zero at the left. Mattes
+    are drawn over a checkerboard, and pixels without a valid label are
+    black. Codecs without an error, such as that of classes, get no such
+    panel.
 
     Without a codec, pictures are those of mmseg's ``SegLocalVisualizer``.
 
@@ -154,11 +155,11 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             valid = codec.encode(label, mask)[1]
             shown = self._paint(image, codec.show_label(label, mask))
             panels.append((shown * valid[..., None], 'label', False))
-        if pred is not None and label is not None and (
-                codec.quantity in ERROR_MAPS):
-            compute, limit, caption = ERROR_MAPS[codec.quantity]
-            panels.append((colorize_error(compute(pred, label, valid), limit),
-                           caption, True))
+        if pred is not None and label is not None:
+            error = codec.error_map(pred, label, valid)
+            if error is not None:
+                panels.append((colorize_error(error, codec.error_limit),
+                               codec.error_caption, True))
         return panels
 
     def _read_prediction(self, data_sample):

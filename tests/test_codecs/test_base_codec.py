@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from genpercept_mm.codecs import BaseDenseCodec
+from genpercept_mm.codecs import BaseDenseCodec, directional_label_keys
 from genpercept_mm.diffusion.ensembling import ENSEMBLES
 from genpercept_mm.registry import CODECS
 
@@ -134,6 +134,43 @@ def test_names_follow_from_label_and_quantity():
     label = np.array([[0., 25.], [50., 100.]])
     np.testing.assert_allclose(codec.show_label(label), label)
     assert codec.mirror(label, channel_axis=0) is label
+    assert not codec.mirrors and codec.error_map(label, label, None) is None
+    mean, median = codec.best_constants([label, label[:1]])
+    assert (mean, median) == (pytest.approx([200 / 6]), 25)
+
+
+def test_directional_labels_are_found_by_name():
+    assert directional_label_keys() == {'gt_normal_map'}
+    assert CODECS.build(dict(type='NormalCodec')).mirrors
+
+
+def test_the_best_constants_score_best():
+    """Against a search over all constants."""
+    rng = np.random.default_rng(0)
+    masks = [(rng.random((6, 8)) < share).astype(np.float32)
+             for share in (.1, .7)]
+    codec = CODECS.build(dict(type='MatteCodec'))
+    candidates = np.array(codec.best_constants(masks))[:, 0]
+    for power in (1, 2):  # mean absolute, mean squared error
+        errors = [np.mean(np.abs(np.stack(masks) - constant)**power)
+                  for constant in (*candidates, *np.linspace(0, 1, 101))]
+        assert min(errors[:4]) <= min(errors[4:]) + 1e-6
+
+    ids = [rng.choice([0, 3, 7, 255], (6, 8), p=[.2, .1, .3, .4])
+           for _ in range(2)]
+    best, = CODECS.build(dict(type='ColormapCodec')).best_constants(ids)
+    assert best == [max((0, 3, 7), key=lambda i: np.sum(np.stack(ids) == i))]
+
+    normals = rng.normal((1, 0, 3), 1, (6, 8, 3))
+    normals /= np.linalg.norm(normals, axis=2, keepdims=True)
+    best, = CODECS.build(dict(type='NormalCodec')).best_constants([normals])
+    others = rng.normal(size=(500, 3))
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    cosines = np.einsum('hwk,nk->nhw', normals, [best, *others]).mean((1, 2))
+    assert cosines.argmax() == 0
+
+    depth = CODECS.build(dict(type='AffineDepthCodec'))
+    assert len(depth.best_constants([normals[..., 0]])) == 1
 
 
 def test_the_methods_must_be_there():

@@ -4,7 +4,7 @@ from mmcv.transforms import to_tensor
 from mmengine.structures import PixelData
 from mmseg.datasets.transforms import PackSegInputs
 
-from genpercept_mm.codecs import BaseDenseCodec
+from genpercept_mm.codecs import directional_label_keys
 from genpercept_mm.registry import TRANSFORMS
 
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape',
@@ -17,15 +17,15 @@ class PackDenseInputs(PackSegInputs):
     """mmseg's ``PackSegInputs`` for any dense label.
 
     Every ``gt_*`` entry of ``seg_fields`` becomes a field of the data
-    sample, (C, H, W) tensors in ``PixelData``.
+    sample, a (C, H, W) tensor in ``PixelData``.
 
     Args:
         meta_keys (Sequence[str]): Keys to keep as metadata. Defaults to
             mmseg's, the names of data set and sample, and ``crop_box``.
 
     Raises:
-        ValueError: If normals were flipped by a transform that does not know
-            directions.
+        ValueError: If directions, such as normals, were flipped by a
+            transform that does not change their sign.
     """
 
     def __init__(self, meta_keys=META_KEYS):
@@ -56,12 +56,13 @@ class PackDenseInputs(PackSegInputs):
     def _check_flip(results):
         if not results.get('flip') or results.get('mirrored'):
             return
-        codec = results.get('codec', BaseDenseCodec)
-        directed = 'gt_normal_map' in results.get('seg_fields', ()) or (
-            getattr(codec.mirror, '__func__', codec.mirror)
-            is not BaseDenseCodec.mirror)
-        if directed:
+        directions = directional_label_keys().intersection(
+            results.get('seg_fields', ()))
+        if 'codec' in results and results['codec'].mirrors:
+            directions.add('gt_target')
+        if directions:
             raise ValueError(
-                'PackDenseInputs: normals were flipped like a picture, their '
-                "x component not negated. Use type='genpercept_mm."
-                "DenseRandomFlip' instead of RandomFlip.")
+                f'PackDenseInputs: {sorted(directions)} were flipped like a '
+                'picture, but their values are directions and need a change '
+                "of sign. Use type='genpercept_mm.DenseRandomFlip' instead of "
+                'RandomFlip.')

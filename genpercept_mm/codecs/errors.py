@@ -1,10 +1,8 @@
-"""Where, and by how much, a prediction differs from its label.
+"""Where, and by how much, a quantity differs from its label.
 
-All functions take and return numpy arrays; H, W are height and width, and
+All functions take and return NumPy arrays. H and W are height and width;
 pixels without a valid label are NaN in the result.
 """
-from typing import NamedTuple
-
 import numpy as np
 
 from genpercept_mm.utils.affine_fit import fit_scale_and_shift
@@ -19,9 +17,9 @@ def align(values, reference, mask):
         mask (np.ndarray): (H, W) bool, the pixels to fit.
 
     Returns:
-        np.ndarray: (H, W) float64, the aligned values of all pixels. If the
-        values are constant, the mean of the reference; NaN if ``mask`` is
-        empty.
+        np.ndarray: (H, W) float64, the aligned values of all pixels. Constant
+        values become the mean of the reference; all pixels are NaN if
+        ``mask`` is empty.
     """
     values = np.asarray(values, float)
     if not mask.any():
@@ -36,7 +34,7 @@ def relative_depth_error(depth, label, mask):
 
     Args:
         depth (np.ndarray): (H, W), up to scale and shift.
-        label (np.ndarray): (H, W) metres.
+        label (np.ndarray): (H, W) depth in metres.
         mask (np.ndarray): (H, W) bool, True where the label is valid.
 
     Returns:
@@ -54,8 +52,8 @@ def relative_disparity_error(disparity, label, mask):
         mask (np.ndarray): (H, W) bool, True where the label is valid.
 
     Returns:
-        np.ndarray: (H, W) ``|aligned - 1 / label| * label``; alignment is in
-        disparity.
+        np.ndarray: (H, W) ``|aligned - 1 / label| * label``; the alignment is
+        in disparity.
     """
     return _relative_error(disparity, 1 / _where(mask, label), mask)
 
@@ -91,46 +89,6 @@ def absolute_error(values, label, mask):
         np.ndarray: (H, W) ``|values - label|``.
     """
     return np.abs(np.asarray(values, float) - _where(mask, label))
-
-
-def colorize_error(error, limit):
-    """Draw an error map.
-
-    Args:
-        error (np.ndarray): (H, W), not negative, or NaN.
-        limit (float): Error that gets the last colour, as larger ones do.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB in matplotlib's 'viridis'; NaN is
-        black.
-    """
-    from matplotlib import colormaps
-    known = np.isfinite(error)
-    share = np.clip(np.where(known, error, 0) / limit, 0, 1)
-    return colormaps['viridis'](share, bytes=True)[..., :3] * known[..., None]
-
-
-class ErrorMap(NamedTuple):
-    """How errors of a quantity are computed and drawn.
-
-    Attributes:
-        compute (callable): Called with prediction, raw label and mask.
-        limit (float): Error that gets the last colour.
-        caption (str): Names the error and the ends of the colour scale.
-    """
-
-    compute: object
-    limit: float
-    caption: str
-
-
-# by the ``quantity`` of a codec
-ERROR_MAPS = dict(
-    depth=ErrorMap(relative_depth_error, .25, 'relative error 0-25%'),
-    disparity=ErrorMap(relative_disparity_error, .25,
-                       'relative error 0-25%'),
-    normal=ErrorMap(angular_error, 45., 'error 0-45 deg'),
-    alpha=ErrorMap(absolute_error, 1., 'error 0-1'))
 
 
 def _where(mask, values):

@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
-from matplotlib import colormaps
 
-from genpercept_mm.visualization.error_maps import (
-    ERROR_MAPS,
+from genpercept_mm.codecs import (
+    AffineDepthCodec,
+    ColormapCodec,
+    MatteCodec,
+    NormalCodec,
+)
+from genpercept_mm.codecs.errors import (
     absolute_error,
     align,
     angular_error,
-    colorize_error,
     relative_depth_error,
     relative_disparity_error,
 )
@@ -92,21 +95,26 @@ def test_absolute_error_is_symmetric():
     np.testing.assert_allclose(error, [[.3, .4]])
 
 
-def test_colours_are_matplotlibs():
-    error = np.array([[0., .1, .25, 9., np.nan]])
-    shown = colorize_error(error, .25)
-    viridis = np.round(np.array(colormaps['viridis'].colors) * 255)
-    assert shown.dtype == np.uint8
-    # a table of 256 colours: 0.4 falls in entry 102
-    for column, entry in enumerate((0, 102, 255, 255)):
-        np.testing.assert_allclose(shown[0, column], viridis[entry], atol=1)
-    np.testing.assert_array_equal(shown[0, 4], 0)
+@pytest.mark.parametrize('codec, scale', [
+    (AffineDepthCodec('depth'), 'relative error 0-{:.0%}'),
+    (AffineDepthCodec('disparity'), 'relative error 0-{:.0%}'),
+    (NormalCodec(), 'error 0-{:.0f} deg'), (MatteCodec(), 'error 0-{:.0f}')])
+def test_captions_state_the_limits(codec, scale):
+    assert codec.error_caption == scale.format(codec.error_limit)
 
 
-@pytest.mark.parametrize('quantity, scale', [
-    ('depth', 'relative error 0-{:.0%}'),
-    ('disparity', 'relative error 0-{:.0%}'),
-    ('normal', 'error 0-{:.0f} deg'), ('alpha', 'error 0-{:.0f}')])
-def test_captions_state_the_limits(quantity, scale):
-    entry = ERROR_MAPS[quantity]
-    assert entry.caption == scale.format(entry.limit)
+def test_codecs_compare_in_their_own_way(depth):
+    for codec, compute in (
+            (AffineDepthCodec('depth'), relative_depth_error),
+            (AffineDepthCodec('disparity'), relative_disparity_error),
+            (MatteCodec(), absolute_error)):
+        values = np.sqrt(depth)
+        np.testing.assert_array_equal(
+            codec.error_map(values, depth, EVERYWHERE),
+            compute(values, depth, EVERYWHERE))
+    facing = np.zeros((1, 2, 3))
+    facing[..., 2] = 1
+    np.testing.assert_allclose(NormalCodec().error_map(
+        facing[..., ::-1], facing, np.ones((1, 2), bool)), 90.)
+    # classes have no distance
+    assert ColormapCodec().error_map(depth, depth, EVERYWHERE) is None

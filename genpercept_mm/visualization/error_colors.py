@@ -1,0 +1,19 @@
+"""Colours of error maps."""
+import numpy as np
+
+
+def colorize_error(error, limit):
+    """Draw an error map.
+
+    Args:
+        error (np.ndarray): (H, W), not negative, or NaN.
+        limit (float): Error that gets the last colour, as larger ones do.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB in matplotlib's 'viridis'; NaN is
+        black.
+    """
+    from matplotlib import colormaps
+    known = np.isfinite(error)
+    share = np.clip(np.where(known, error, 0) / limit, 0, 1)
+    return colormaps['viridis'](share, bytes=True)[..., :3] * known[..., None]
