@@ -4,7 +4,7 @@ import argparse
 import os.path as osp
 
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import RUNNERS
+from mmengine.registry import MODELS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
 # Before the host's models: compat acts on import
@@ -90,9 +90,13 @@ def set_pictures(cfg, args):
 
 
 def set_tta(cfg):
-    """Wrap model and pipeline for test-time augmentation; dense estimators
-    flip by themselves, as they know what a mirrored quantity is."""
-    if cfg.model.type.split('.')[-1] == 'DenseEstimator':
+    """Wrap model and pipeline for test-time augmentation; models that know
+    how to mirror a prediction flip by themselves."""
+    kind = cfg.model.type
+    if isinstance(kind, str):
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            kind = MODELS.get(kind)
+    if getattr(kind, 'flips_by_test_cfg', False):
         cfg.merge_from_dict({'model.test_cfg.flip': True})
         return
     lacking = [key for key in ('tta_model', 'tta_pipeline')

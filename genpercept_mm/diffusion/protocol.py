@@ -14,10 +14,12 @@ LATENT_CHANNELS = 4
 PROTOCOLS = dict(
     # Ke et al., arXiv:2312.02145; steps as in GenPercept's ablations
     marigold=dict(noise='gaussian', multi_res=0.9, annealed=True),
-    # Lee et al., arXiv:2311.18832, as GenPercept's ablations have it
+    # Lee et al., arXiv:2311.18832, as in GenPercept's ablations
     dmp=dict(noise='image'),
     # GenPercept, arXiv:2403.06090
-    one_step=dict(noise='image', beta_start=1., beta_end=1., num_steps=1))
+    one_step=dict(
+        noise='image', num_steps=1,
+        schedule=dict(beta_start=1., beta_end=1.)))
 
 
 class DiffusionProtocol:
@@ -25,7 +27,7 @@ class DiffusionProtocol:
 
     The paper's argument (section 3.1) in code: one-step perception is
     multi-step diffusion at a corner of its parameter space. The label's
-    latent is mixed with noise, which is Gaussian, or the image's latent, and
+    latent is mixed with noise, which is Gaussian or the image's latent, and
     the network predicts the velocity.
 
     ============  ===========  ==============  ========  =====
@@ -40,7 +42,7 @@ class DiffusionProtocol:
     With both betas at 1 alpha-bar is 0: the noisy sample is the noise, the
     velocity is minus the label, and a DDIM step leads from the noise to the
     noise. If that is the image, every step sees the same input, and the last
-    one alone gives the result: any number of steps is one.
+    one alone determines the result: any number of steps is one.
 
     Args:
         noise (str): ``'gaussian'``: the network sees the image's latent and
@@ -56,22 +58,16 @@ class DiffusionProtocol:
             sample that the last step predicts, as in GenPercept's ablations,
             or ``'sample'``, where that step leads to, as in Marigold's and
             diffusers' pipelines. Defaults to 'clean'.
-        beta_start (float): This and what follows, see `NoiseSchedule`.
-            Defaults to 0.00085.
-        beta_end (float): Defaults to 0.012.
-        num_train_timesteps (int): Defaults to 1000.
-        timestep_spacing (str): Defaults to 'leading'.
-        steps_offset (int): Defaults to 1.
-        set_alpha_to_one (bool): Defaults to False.
-        rescale_betas_zero_snr (bool): Defaults to False.
+        schedule (dict, optional): Arguments of `NoiseSchedule`. Defaults to
+            None (Stable Diffusion's).
 
     Attributes:
-        schedule (NoiseSchedule): Of these fields.
+        schedule (NoiseSchedule): Built from that argument.
         stochastic (bool): Results depend on a random draw.
         concat (bool): The network's input is the image's latent and the
             noisy sample, in this order.
         in_channels (int): Channels of the network's input, 8 or 4.
-        is_one_step (bool): Any number of steps gives what one step gives.
+        is_one_step (bool): Any number of steps has the result of one step.
 
     Raises:
         ValueError: If an argument is outside its set, or the result would be
@@ -84,13 +80,7 @@ class DiffusionProtocol:
                  annealed=True,
                  num_steps=10,
                  decode='clean',
-                 beta_start=0.00085,
-                 beta_end=0.012,
-                 num_train_timesteps=1000,
-                 timestep_spacing='leading',
-                 steps_offset=1,
-                 set_alpha_to_one=False,
-                 rescale_betas_zero_snr=False):
+                 schedule=None):
         for field, value, members in (('noise', noise, NOISES),
                                       ('decode', decode, DECODES)):
             if value not in members:
@@ -107,28 +97,24 @@ class DiffusionProtocol:
         self.annealed = annealed
         self.num_steps = num_steps
         self.decode = decode
-        self.schedule = NoiseSchedule(
-            beta_start=beta_start,
-            beta_end=beta_end,
-            num_train_timesteps=num_train_timesteps,
-            timestep_spacing=timestep_spacing,
-            steps_offset=steps_offset,
-            set_alpha_to_one=set_alpha_to_one,
-            rescale_betas_zero_snr=rescale_betas_zero_snr)
+        self.schedule = NoiseSchedule(**(schedule or {}))
         self.schedule.timesteps(num_steps)
         if decode == 'sample' and self.schedule.final_alpha == 0:
             raise ValueError(
                 "DiffusionProtocol: decode='sample' with betas of 1 would "
                 "decode the noise itself; set decode='clean'.")
 
+        fields = self.schedule.fields
         self.stochastic = self.concat = noise == 'gaussian'
         self.in_channels = LATENT_CHANNELS * (2 if self.concat else 1)
-        self.is_one_step = noise == 'image' and beta_start == beta_end == 1
-        if self.is_one_step and (timestep_spacing, steps_offset) != (
-                'leading', 1):
+        self.is_one_step = noise == 'image' and (
+            fields['beta_start'] == fields['beta_end'] == 1)
+        if self.is_one_step and (
+                fields['timestep_spacing'] != 'leading'
+                or fields['steps_offset'] != 1):
             raise ValueError(
-                'DiffusionProtocol: in one step the timestep is that of the '
-                "backbone; leave timestep_spacing='leading' and "
+                'DiffusionProtocol: in one step the timestep is the '
+                "backbone's; leave timestep_spacing='leading' and "
                 'steps_offset=1, and set backbone.timestep.')
 
     def training_pair(self, image, label, timesteps, generator=None):
@@ -237,7 +223,8 @@ def build_protocol(cfg):
     Args:
         cfg (str | dict | DiffusionProtocol): ``'marigold'``, ``'dmp'`` or
             ``'one_step'``; or a dict with that name as ``type``, and fields
-            of `DiffusionProtocol` to change.
+            of `DiffusionProtocol` to change. Fields of its ``schedule`` may
+            stand beside them too.
 
     Returns:
         DiffusionProtocol: The protocol.
@@ -257,12 +244,20 @@ def build_protocol(cfg):
     if name not in PROTOCOLS:
         raise ValueError(f'DiffusionProtocol: type must be one of '
                          f'{sorted(PROTOCOLS)}, got {name!r}.')
-    fields = list(inspect.signature(DiffusionProtocol).parameters)
-    unknown = sorted(set(changes) - set(fields))
-    if unknown:
-        raise ValueError(f'DiffusionProtocol: {unknown} are no fields of a '
-                         f'protocol; it has {fields}.')
-    return DiffusionProtocol(**{**PROTOCOLS[name], **changes})
+    base = PROTOCOLS[name]
+    schedule = dict(base.get('schedule', {}), **changes.pop('schedule', {}))
+    schedule_fields = list(inspect.signature(NoiseSchedule).parameters)
+    schedule.update({field: changes.pop(field) for field in schedule_fields
+                     if field in changes})
+    for owner, given, known in (
+            ('DiffusionProtocol', changes,
+             list(inspect.signature(DiffusionProtocol).parameters)),
+            ('NoiseSchedule', schedule, schedule_fields)):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ValueError(
+                f'{owner}: has no fields {unknown}; it has {known}.')
+    return DiffusionProtocol(**{**base, **changes, 'schedule': schedule})
 
 
 def _at_least_fp32(values):

@@ -1,10 +1,11 @@
 from .backbones import SDUNet
 from .data_preprocessors import OneStepDataPreprocessor
-from .estimators import DenseEstimator
+from .estimators import DenseEstimator, LatentDiffusionEstimator
 from .heads import BaseDenseHead, DPTDecodeHead, VAEDecodeHead
 from .losses import *  # noqa: F401, F403
 
 __all__ = [
     'BaseDenseHead', 'DPTDecodeHead', 'DenseEstimator',
-    'OneStepDataPreprocessor', 'SDUNet', 'VAEDecodeHead'
+    'LatentDiffusionEstimator', 'OneStepDataPreprocessor', 'SDUNet',
+    'VAEDecodeHead'
 ]

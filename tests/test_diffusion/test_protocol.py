@@ -46,6 +46,21 @@ def test_fields_can_be_changed():
         type='dmp', beta_start=1, beta_end=1)).is_one_step
 
 
+def test_the_schedule_is_a_dict_or_stands_beside():
+    nested, flat = (build_protocol(dict(type='marigold', **fields))
+                    for fields in (
+        dict(schedule=dict(beta_end=.1, timestep_spacing='trailing')),
+        dict(beta_end=.1, timestep_spacing='trailing')))
+    assert nested.schedule.fields == flat.schedule.fields
+    assert nested.schedule.fields['beta_start'] == .00085
+    # a field that is not changed stays that of the named protocol
+    assert build_protocol(dict(
+        type='one_step', schedule=dict(beta_start=.5))).schedule.fields[
+            'beta_end'] == 1
+    with pytest.raises(ValueError, match=r"NoiseSchedule.*\['beta'\]"):
+        build_protocol(dict(type='dmp', schedule=dict(beta=1)))
+
+
 def test_one_step_trains_minus_the_label_from_the_image():
     image, label = latents()
     network_input, target, sample, alpha = build_protocol(
@@ -283,14 +298,15 @@ def test_bad_arguments():
             (dict(noise='image', multi_res=.9), 'multi_res.*set it to 0'),
             (dict(num_steps=0), 'num_steps must be .* 1..1000'),
             (dict(num_steps=1001), 'num_steps must be .* 1..1000'),
-            (dict(beta_start=1, beta_end=1, decode='sample'), "'clean'")):
+            (dict(schedule=dict(beta_start=1, beta_end=1), decode='sample'),
+             "'clean'")):
         with pytest.raises(ValueError, match=message):
             DiffusionProtocol(**fields)
     with pytest.raises(ValueError, match='dmp.*marigold.*one_step.*ddpm'):
         build_protocol('ddpm')
     with pytest.raises(ValueError, match='type must be one of'):
         build_protocol(dict(num_steps=4))
-    with pytest.raises(ValueError, match='steps.*no fields.*num_steps'):
+    with pytest.raises(ValueError, match='no fields.*steps.*num_steps'):
         build_protocol(dict(type='marigold', steps=4))
     with pytest.raises(ValueError, match='starts from the image'):
         build_protocol('dmp').sample(None, image, noise=noise)

@@ -1,2 +1,3 @@
 _base_ = ['../_base_/dmp.py']
-model = dict(protocol=dict(beta_start=0.0002125, beta_end=0.003))
+model = dict(
+    protocol=dict(schedule=dict(beta_start=0.0002125, beta_end=0.003)))

@@ -1,2 +1,2 @@
 _base_ = ['../_base_/dmp.py']
-model = dict(protocol=dict(beta_start=0.00085, beta_end=0.012))
+model = dict(protocol=dict(schedule=dict(beta_start=0.00085, beta_end=0.012)))

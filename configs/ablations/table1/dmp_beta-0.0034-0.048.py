@@ -1,2 +1,2 @@
 _base_ = ['../_base_/dmp.py']
-model = dict(protocol=dict(beta_start=0.0034, beta_end=0.048))
+model = dict(protocol=dict(schedule=dict(beta_start=0.0034, beta_end=0.048)))

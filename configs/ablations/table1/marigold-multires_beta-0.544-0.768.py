@@ -1,2 +1,2 @@
 _base_ = ['../_base_/marigold.py']
-model = dict(protocol=dict(beta_start=0.544, beta_end=0.768))
+model = dict(protocol=dict(schedule=dict(beta_start=0.544, beta_end=0.768)))

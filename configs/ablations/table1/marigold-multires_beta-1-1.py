@@ -1,2 +1,2 @@
 _base_ = ['../_base_/marigold.py']
-model = dict(protocol=dict(beta_start=1.0, beta_end=1.0))
+model = dict(protocol=dict(schedule=dict(beta_start=1.0, beta_end=1.0)))

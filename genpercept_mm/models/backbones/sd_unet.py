@@ -425,7 +425,7 @@ class SDUNet(BaseModule):
                 f'SDUNet: latents must be (N, {self.in_channels}, h, w), got '
                 f'{tuple(latents.shape)}; in_channels of the backbone and '
                 'the protocol must agree.')
-        return -self.run_unet(latents, timesteps)[index]
+        return self._run(latents, timesteps)[index]
 
     def run_unet(self, latents, timesteps=None):
         """Run the U-Net once.
@@ -437,11 +437,20 @@ class SDUNet(BaseModule):
 
         Returns:
             dict[int, Tensor]: Every output of the class docstring's table
-            that the kept parts give.
+            that the kept parts compute.
 
         Raises:
             RuntimeError: If ``pretrained`` is set and nothing was loaded.
         """
+        outs = self._run(latents, timesteps)
+        if self.predicts_latent:
+            index = len(self.unet.down_blocks)
+            outs[index] = -outs[index]
+        return outs
+
+    def _run(self, latents, timesteps=None):
+        """Like `run_unet`, but with the U-Net's own output, the velocity,
+        in place of the predicted latent."""
         if not self._has_weights:
             raise RuntimeError(
                 f'SDUNet: pretrained={self.pretrained!r} is set but not '
@@ -476,7 +485,7 @@ class SDUNet(BaseModule):
                 outs[index] = hidden
         if self.predicts_latent:
             hidden = unet.conv_act(unet.conv_norm_out(hidden))
-            outs[num_blocks] = -unet.conv_out(hidden)
+            outs[num_blocks] = unet.conv_out(hidden)
         return outs
 
     def _run_up_block(self, block, hidden, skips, time, prompt):

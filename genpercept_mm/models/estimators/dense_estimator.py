@@ -1,77 +1,48 @@
-"""A segmentor for any dense quantity."""
-import os.path as osp
-
+"""A segmentor for any dense quantity, predicted in one step."""
 import torch
 import torch.nn.functional as F
+from mmengine.logging import print_log
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.structures import SegDataSample
 from mmseg.utils import add_prefix
 
-from genpercept_mm.diffusion import (
-    build_protocol,
-    gaussian_noise,
-    image_generator,
-    split_velocity,
-)
-from genpercept_mm.diffusion.ensembling import ENSEMBLES
+from genpercept_mm.diffusion import build_protocol
 from genpercept_mm.registry import MODELS
 
-from ..heads import BaseDenseHead, VAEDecodeHead
+from ..utils.latent_mask import latent_mask
 from ..utils.window_alignment import align_windows, blend_weights
 
-TEST_CFG = ('mode', 'crop_size', 'stride', 'flip', 'num_steps',
-            'ensemble_size', 'seed', 'uncertainty')
+# fields of test_cfg that only sampling in several steps has
+SAMPLING_FIELDS = ('num_steps', 'ensemble_size', 'seed', 'uncertainty')
 
 
 @MODELS.register_module()
 class DenseEstimator(EncoderDecoder):
     """mmseg's ``EncoderDecoder`` with a dense head and its codec.
 
-    Predictions are data samples with ``pred_<quantity>_map`` (mmseg's
+    One deterministic step (paper, section 3): backbone, optional neck, head,
+    codec. Predictions are data samples with ``pred_<quantity>_map`` (mmseg's
     ``pred_sem_seg`` for classes), a (K, H, W) tensor at the size of the
     original image, beside the ``gt_*`` fields that came in.
 
-    As in the official pipeline, the image is not padded (images of a batch
-    that differ in size run one by one), the head's output is brought into
+    As in the official pipeline, images are not padded: those of a batch that
+    differ in size are run one by one. The head's output is brought into
     [-1, 1], resized once from the network's size to the original one
     (bilinear, antialiased), and decoded there.
-
-    The default protocol is one step: features of the backbone, and any
-    dense head on them. The others run the U-Net on latents, several times
-    (see `genpercept_mm.diffusion.DiffusionProtocol`), and need a
-    `VAEDecodeHead` and a backbone with the predicted latent among its
-    outputs. They learn the velocity at the backbone's ``train_timestep`` by
-    the head's ``loss_latent``, and by ``loss_decode`` from the clean latent
-    that follows from it. On the same weights both ways agree to rounding
-    where they are the same mathematics, with betas of 1 and the image as
-    noise.
 
     ``test_cfg`` has mmseg's fields:
 
     - ``mode``: ``'whole'``, or ``'slide'`` with ``crop_size`` and ``stride``
       (height, width). Windows are blended with weights that fall off to
-      their borders; those of affine-invariant quantities are aligned to
-      each other first, by spread and mean of the overlaps.
-    - ``flip``: predict the mirrored image too, and average. Default False.
-
-    and, for other protocols than one step:
-
-    - ``num_steps``: Default None (the protocol's).
-    - ``seed``: of the noise that sampling starts from. That follows from
-      seed and name of the image (``sample_name``, else the file's) alone,
-      not from what else is in the batch, or came before. Default 0.
-    - ``ensemble_size``: Predictions from as many draws, made into one as the
-      codec's ``ensembling`` says; they run in one batch, of this many times
-      the images. Default 1.
-    - ``uncertainty``: Add the spread of an ensemble to the data samples, as
-      ``pred_<quantity>_uncertainty_map`` (1, H, W), see
-      `genpercept_mm.diffusion.ensembling`; whole mode only. Default False.
+      their borders; windows of affine-invariant quantities are first aligned
+      with each other by the spread and mean of their overlaps.
+    - ``flip``: Predict the mirrored image too, and average. Default False.
 
     Args:
         backbone (dict): For example `SDUNet`.
-        decode_head (dict): `VAEDecodeHead`, `DPTDecodeHead` or another
-            subclass of `BaseDenseHead`.
+        decode_head (dict): `VAEDecodeHead`, `DPTDecodeHead` or another head
+            with a codec, such as a subclass of `BaseDenseHead`.
         neck (dict, optional): Defaults to None.
         auxiliary_head (dict | list[dict], optional): mmseg heads on the
             same features; they need mmseg's labels. Defaults to None.
@@ -79,17 +50,34 @@ class DenseEstimator(EncoderDecoder):
         test_cfg (dict, optional): See above. Defaults to None ('whole').
         data_preprocessor (dict, optional): Defaults to None.
         pretrained (str, optional): As in mmseg. Defaults to None.
-        protocol (str | dict): ``'one_step'``, ``'marigold'``, ``'dmp'``, or
-            a dict with that as ``type`` and fields to change. Defaults to
-            'one_step'.
+        protocol (str | dict): Only a protocol of one step. Configs that name
+            another one, or have fields of sampling in ``test_cfg``, build a
+            `LatentDiffusionEstimator`. Defaults to 'one_step'.
         init_cfg (dict, optional): mmengine initialization. Defaults to
             None.
 
     Raises:
-        TypeError: If the head is no `BaseDenseHead`.
-        ValueError: If ``test_cfg`` is not as above, or backbone and head do
-            not fit the protocol.
+        TypeError: If the head has no codec.
+        ValueError: If ``test_cfg`` is not as above, or the backbone does not
+            fit.
     """
+
+    # For tools: flips are requested by test_cfg.flip, not by a TTA model
+    flips_by_test_cfg = True
+    test_fields = ('mode', 'crop_size', 'stride', 'flip')
+
+    def __new__(cls, *args, protocol='one_step', test_cfg=None, **kwargs):
+        if cls is DenseEstimator and (
+                not build_protocol(protocol).is_one_step
+                or set(test_cfg or ()).intersection(SAMPLING_FIELDS)):
+            # looked up by name, as that class is a subclass of this one
+            cls = MODELS.get('genpercept_mm.LatentDiffusionEstimator')
+            print_log(
+                "DenseEstimator predicts in one step; for this config's "
+                f'protocol and test_cfg, {cls.__name__} is built. Set '
+                f"model.type='genpercept_mm.{cls.__name__}'.",
+                logger='current')
+        return super().__new__(cls)
 
     def __init__(self,
                  backbone,
@@ -112,106 +100,61 @@ class DenseEstimator(EncoderDecoder):
             data_preprocessor=data_preprocessor,
             pretrained=pretrained,
             init_cfg=init_cfg)
-        unknown = sorted(set(self.test_cfg) - set(TEST_CFG))
-        if unknown:
-            raise ValueError(f'DenseEstimator: test_cfg has {unknown}; it '
-                             f'takes {TEST_CFG}.')
-        mode = self.test_cfg.get('mode')
-        if mode not in ('whole', 'slide'):
-            raise ValueError("DenseEstimator: test_cfg.mode must be 'whole' "
-                             f"or 'slide', got {mode!r}.")
-        if mode == 'slide':
-            self._check_windows()
         self.protocol = build_protocol(protocol)
-        self._check_protocol()
-        self._check_sampling()
+        self._check_test_cfg()
+        self._check_backbone()
 
-    def _check_windows(self):
-        crop, stride = (self.test_cfg.get(key)
-                        for key in ('crop_size', 'stride'))
+    @property
+    def _name(self):
+        return type(self).__name__
+
+    @property
+    def _has_latent_loss(self):
+        return getattr(self.decode_head, 'loss_latent', None) is not None
+
+    def _check_test_cfg(self):
+        cfg = self.test_cfg
+        unknown = sorted(set(cfg) - set(self.test_fields))
+        if unknown:
+            raise ValueError(f'{self._name}: test_cfg has {unknown}; it '
+                             f'takes {self.test_fields}.')
+        if cfg.get('mode') not in ('whole', 'slide'):
+            raise ValueError(
+                f"{self._name}: test_cfg.mode must be 'whole' or 'slide', "
+                f'got {cfg.get("mode")!r}.')
+        if cfg['mode'] == 'whole':
+            return
+        crop, stride = cfg.get('crop_size'), cfg.get('stride')
         pairs = all(isinstance(size, (list, tuple)) and len(size) == 2
                     for size in (crop, stride))
         if not pairs or any(not 0 < s <= c for c, s in zip(crop, stride)):
             raise ValueError(
-                "DenseEstimator: test_cfg.mode='slide' needs crop_size and "
+                f"{self._name}: test_cfg.mode='slide' needs crop_size and "
                 'stride, (height, width) each, with strides of at most the '
-                f'crop, got {crop} and {stride}.')
+                f'crop size, got {crop} and {stride}.')
 
-    def _check_protocol(self):
-        """Whether backbone and head can run the protocol."""
-        protocol, backbone = self.protocol, self.backbone
-        if hasattr(backbone, 'velocity') and (
-                backbone.in_channels != protocol.in_channels):
+    def _check_backbone(self):
+        channels = getattr(self.backbone, 'in_channels', None)
+        protocol = self.protocol
+        if hasattr(self.backbone, 'velocity') and (
+                channels != protocol.in_channels):
             raise ValueError(
-                f'DenseEstimator: this protocol (noise={protocol.noise!r}) '
+                f'{self._name}: this protocol (noise={protocol.noise!r}) '
                 f'gives the U-Net {protocol.in_channels} channels, backbone.'
-                f'in_channels is {backbone.in_channels}; set it to '
+                f'in_channels is {channels}; set it to '
                 f'{protocol.in_channels}, or choose another protocol.')
-        if protocol.is_one_step:
-            return
-        reason = 'DenseEstimator: only the one_step protocol runs '
-        if not isinstance(self.decode_head, VAEDecodeHead):
+        if self._has_latent_loss and not hasattr(self.backbone, 'encode'):
             raise ValueError(
-                f'{reason}with a {type(self.decode_head).__name__}; set '
-                'decode_head to a genpercept_mm.VAEDecodeHead.')
-        if not getattr(backbone, 'predicts_latent', False):
-            raise ValueError(
-                f'{reason}without the predicted latent; set backbone.'
-                'out_indices of genpercept_mm.SDUNet to (4, ).')
-        if backbone.timestep != 1:
-            raise ValueError(
-                f'{reason}at backbone.timestep, got {backbone.timestep}; '
-                'others visit the timesteps of their schedule. Leave it at '
-                '1, and set backbone.train_timestep for the training.')
-        if self.with_neck or self.with_auxiliary_head:
-            raise ValueError(f'{reason}with a neck or an auxiliary_head; '
-                             'remove them.')
-        if protocol.schedule.num_train_timesteps != 1000:
-            raise ValueError(
-                'DenseEstimator: num_train_timesteps of the protocol must be '
-                "1000, as Stable Diffusion's, got "
-                f'{protocol.schedule.num_train_timesteps}.')
-
-    def _check_sampling(self):
-        """Whether ``test_cfg`` fits the protocol."""
-        cfg = self.test_cfg
-        num_steps = cfg.get('num_steps')
-        if num_steps is not None:
-            self.protocol.schedule.timesteps(num_steps)
-        self.num_steps = (
-            self.protocol.num_steps if num_steps is None else num_steps)
-        self.ensemble_size = cfg.get('ensemble_size', 1)
-        if not (isinstance(self.ensemble_size, int)
-                and self.ensemble_size >= 1):
-            raise ValueError('DenseEstimator: test_cfg.ensemble_size must be '
-                             'a positive integer, got '
-                             f'{self.ensemble_size!r}.')
-        if self.ensemble_size > 1 and not self.protocol.stochastic:
-            raise ValueError(
-                'DenseEstimator: test_cfg.ensemble_size='
-                f'{self.ensemble_size} is pointless with a deterministic '
-                "protocol, all members would be equal; set it to 1, or use "
-                "protocol='marigold'.")
-        if self.ensemble_size > 1 and self.codec.ensembling is None:
-            raise ValueError(
-                f'DenseEstimator: outputs of {type(self.codec).__name__} '
-                'cannot be averaged; set test_cfg.ensemble_size=1.')
-        if cfg.get('uncertainty'):
-            if self.ensemble_size == 1:
-                raise ValueError(
-                    'DenseEstimator: test_cfg.uncertainty is the spread of '
-                    'an ensemble; set ensemble_size to at least 2.')
-            if cfg['mode'] == 'slide':
-                raise ValueError(
-                    'DenseEstimator: test_cfg.uncertainty is not defined '
-                    "across windows; set mode='whole', or uncertainty=False."
-                )
+                f'{self._name}: decode_head.loss_latent compares latents, '
+                'which need the VAE encoder of genpercept_mm.SDUNet, but the '
+                f'backbone is a {type(self.backbone).__name__}; remove '
+                'loss_latent, or use that backbone.')
 
     def _init_decode_head(self, decode_head):
         self.decode_head = MODELS.build(decode_head)
-        if not isinstance(self.decode_head, BaseDenseHead):
+        if not hasattr(self.decode_head, 'codec'):
             raise TypeError(
-                'DenseEstimator: decode_head must be a dense head with a '
+                f'{self._name}: decode_head must be a dense head with a '
                 'codec, such as genpercept_mm.VAEDecodeHead, got '
                 f'{type(self.decode_head).__name__}; for mmseg heads use '
                 "type='EncoderDecoder'.")
@@ -219,77 +162,37 @@ class DenseEstimator(EncoderDecoder):
         self.out_channels = self.decode_head.out_channels
         self.align_corners = False
 
-    def _decode_head_forward_train(self, inputs, data_samples):
-        losses = self.decode_head.loss(
-            inputs, data_samples, self.train_cfg,
-            getattr(self.backbone, 'encode', None))
-        return add_prefix(losses, 'decode')
-
-    def loss(self, inputs, data_samples):
-        """Compute the losses of a batch.
+    def encode_targets(self, data_samples):
+        """Encode the targets of a batch into latents.
 
         Args:
-            inputs (Tensor): (N, 3, H, W) from the data preprocessor.
-            data_samples (list[SegDataSample]): With targets.
+            data_samples (list[SegDataSample]): With ``gt_target`` and
+                ``gt_target_mask``.
 
         Returns:
-            dict[str, Tensor]: Losses by name.
+            tuple[Tensor, Tensor]: Scaled latents (N, 4, h, w) without
+            gradients, and (N, 1, h, w) bool, True for cells all of whose
+            pixels are valid.
 
         Raises:
-            ValueError: If there is no loss or no target, or only one
-                timestep would be trained and several be visited.
+            ValueError: If a sample has no target.
         """
-        if self.protocol.is_one_step:
-            return super().loss(inputs, data_samples)
-        backbone, head = self.backbone, self.decode_head
-        image = backbone.encode(inputs)
-        label, mask = head.encode_targets(data_samples, backbone.encode)
-        timesteps = backbone.draw_timesteps(len(image), image.device)
-        visited = self.protocol.schedule.timesteps(self.num_steps)
-        if isinstance(timesteps, int) and visited != [timesteps]:
-            raise ValueError(
-                f'DenseEstimator: only timestep {timesteps} would be trained'
-                f', and {visited} be visited in testing; set backbone.'
-                "train_timestep='random'"
-                + (f', or {visited[0]}.' if len(visited) == 1 else '.'))
-        unet_input, target, sample, alpha = self.protocol.training_pair(
-            image, label, timesteps)
-        velocity = backbone.velocity(unet_input, timesteps)
-        clean, _ = split_velocity(sample, velocity, alpha)
-        losses = head.loss_by_latent(
-            clean, data_samples, velocity, target, mask)
+        target, mask = self.decode_head.stack_targets(data_samples)
+        with torch.no_grad():
+            latent = self.backbone.encode(target.expand(-1, 3, -1, -1))
+        return latent, latent_mask(
+            mask, self.backbone.size_divisor, latent.shape[2:])
+
+    def _decode_head_forward_train(self, inputs, data_samples):
+        more = {}
+        if self._has_latent_loss:
+            more['latent_target'] = self.encode_targets(data_samples)
+        losses = self.decode_head.loss(
+            inputs, data_samples, self.train_cfg, **more)
         return add_prefix(losses, 'decode')
 
     def _forward(self, inputs, data_samples=None):
         return self.encode_decode(inputs, None)
-
-    def encode_decode(self, inputs, batch_img_metas):
-        """Compute the head's output, for each member of an ensemble.
-
-        Args:
-            inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Names for the noise.
-
-        Returns:
-            Tensor: (N, C, about H, about W), not clipped; with an ensemble
-            of E, (N E, C, about H, about W), members of an image together.
-        """
-        if self.protocol.is_one_step:
-            return super().encode_decode(inputs, batch_img_metas)
-        image = self.backbone.encode(inputs)
-        noise = None
-        if self.protocol.stochastic:
-            shape = self.ensemble_size, *image.shape[1:]
-            metas = batch_img_metas or [{}] * len(image)
-            noise = torch.cat([
-                gaussian_noise(shape, image_generator(
-                    self.test_cfg.get('seed', 0), _name(meta)), image.device)
-                for meta in metas])
-            image = image.repeat_interleave(self.ensemble_size, dim=0)
-        latent = self.protocol.sample(
-            self.backbone.velocity, image, noise=noise,
-            num_steps=self.num_steps)
-        return self.decode_head.decode(latent)
 
     def predict(self, inputs, data_samples=None):
         """Predict quantities at the size of the original images.
@@ -297,12 +200,11 @@ class DenseEstimator(EncoderDecoder):
         Args:
             inputs (Tensor): (N, 3, H, W) from the data preprocessor.
             data_samples (list[SegDataSample], optional): Metadata, and
-                labels to keep. Defaults to None (``inputs`` are the
-                originals).
+                labels to keep. Defaults to None, which takes ``inputs`` for
+                the original images.
 
         Returns:
-            list[SegDataSample]: With ``pred_<quantity>_map``, and if
-            ``test_cfg`` says so ``pred_<quantity>_uncertainty_map``.
+            list[SegDataSample]: With ``pred_<quantity>_map``.
         """
         if data_samples is None:
             size = tuple(inputs.shape[2:])
@@ -313,78 +215,72 @@ class DenseEstimator(EncoderDecoder):
                  for sample in data_samples]
         metas = [sample.metainfo for sample in data_samples]
         if all(size == tuple(inputs.shape[2:]) for size in sizes):
-            outputs, spreads = self._infer(inputs, metas)
+            maps = self._infer(inputs, metas)
+            images = [{name: values[n] for name, values in maps.items()}
+                      for n in range(len(inputs))]
         else:
             # the network would see the padding and predict something else
-            pairs = [self._infer(image[None, :, :size[0], :size[1]], [meta])
-                     for image, size, meta in zip(inputs, sizes, metas)]
-            outputs = [output[0] for output, _ in pairs]
-            spreads = None
-            if self.test_cfg.get('uncertainty'):
-                spreads = [spread[0] for _, spread in pairs]
-        return self.postprocess_result(outputs, data_samples, spreads)
+            images = []
+            for image, size, meta in zip(inputs, sizes, metas):
+                maps = self._infer(image[None, :, :size[0], :size[1]], [meta])
+                images.append({name: values[0]
+                               for name, values in maps.items()})
+        return self._add_predictions(images, data_samples)
 
     def inference(self, inputs, batch_img_metas):
         """Run the network on whole images or windows, and mirrored ones.
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Names for the noise.
+            batch_img_metas (list[dict] | None): Metadata of the images.
 
         Returns:
             Tensor: (N, C, H', W') in [-1, 1].
         """
-        return self._infer(inputs, batch_img_metas)[0]
+        return self._infer(inputs, batch_img_metas)['output']
 
     def _infer(self, inputs, metas):
-        """`inference`, and the uncertainty (N, 1, H', W') or None."""
-        output, spread = self._infer_unflipped(inputs, metas)
+        """Like `inference`; gives all maps by name, ``'output'`` is one."""
+        maps = self._infer_unflipped(inputs, metas)
         if self.test_cfg.get('flip'):
-            mirrored, mirrored_spread = self._infer_unflipped(
-                inputs.flip(-1), metas)
-            output = (output + self._mirror(mirrored)) / 2
-            if spread is not None:
-                spread = (spread + mirrored_spread.flip(-1)) / 2
-        return output, spread
+            mirrored = self._infer_unflipped(inputs.flip(-1), metas)
+            maps = {name: (values + self._mirror(name, mirrored[name])) / 2
+                    for name, values in maps.items()}
+        return maps
 
     def _infer_unflipped(self, inputs, metas):
         if self.test_cfg['mode'] == 'slide':
-            return self.slide_inference(inputs, metas), None
+            return dict(output=self.slide_inference(inputs, metas))
         return self._infer_whole(inputs, metas)
 
-    def _mirror(self, output):
-        return self.codec.mirror(output.flip(-1), channel_axis=1)
+    def _mirror(self, name, maps):
+        """Mirror maps (N, C, H, W) by their name in `_infer`."""
+        maps = maps.flip(-1)
+        return self.codec.mirror(
+            maps, channel_axis=1) if name == 'output' else maps
 
     def whole_inference(self, inputs, batch_img_metas):
         """Run the network on whole images.
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Names for the noise.
+            batch_img_metas (list[dict] | None): Metadata of the images.
 
         Returns:
             Tensor: (N, C, about H, about W) in [-1, 1].
         """
-        return self._infer_whole(inputs, batch_img_metas)[0]
+        return self._infer_whole(inputs, batch_img_metas)['output']
 
     def _infer_whole(self, inputs, metas):
-        output = self.decode_head.bound(
-            self.encode_decode(inputs, metas).float())
-        if self.ensemble_size == 1:
-            return output, None
-        uncertainty = bool(self.test_cfg.get('uncertainty'))
-        pairs = [ENSEMBLES[self.codec.ensembling](members, uncertainty)
-                 for members in output.split(self.ensemble_size)]
-        return (torch.stack([merged for merged, _ in pairs]),
-                torch.stack([spread for _, spread in pairs])
-                if uncertainty else None)
+        return dict(output=self.decode_head.bound(
+            self.encode_decode(inputs, metas).float()))
 
     def slide_inference(self, inputs, batch_img_metas):
         """Run the network on overlapping windows.
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Names for the noise.
+            batch_img_metas (list[dict] | None): Metadata of the images.
 
         Returns:
             Tensor: (N, C, H, W) in [-1, 1].
@@ -423,23 +319,20 @@ class DenseEstimator(EncoderDecoder):
         return _fit_range(merged)
 
     def _spans(self, length, axis):
-        """Windows along one axis, as mmseg places them."""
+        """Windows along one axis, placed as mmseg places them."""
         crop = self.test_cfg['crop_size'][axis]
         stride = self.test_cfg['stride'][axis]
         starts = range(0, max(length - crop + stride - 1, 0) + 1, stride)
         ends = [min(start + crop, length) for start in starts]
         return [(max(end - crop, 0), end) for end in ends]
 
-    def postprocess_result(self, seg_logits, data_samples=None,
-                           uncertainties=None):
+    def postprocess_result(self, seg_logits, data_samples=None):
         """Resize and decode.
 
         Args:
             seg_logits (Sequence[Tensor]): (C, H', W') in [-1, 1] each.
-            data_samples (list[SegDataSample], optional): Their metadata say
-                the sizes. Defaults to None.
-            uncertainties (Sequence[Tensor], optional): (1, H', W') each.
-                Defaults to None.
+            data_samples (list[SegDataSample], optional): Their metadata
+                gives the original sizes. Defaults to None.
 
         Returns:
             list[SegDataSample]: The same, with the prediction.
@@ -447,39 +340,37 @@ class DenseEstimator(EncoderDecoder):
         Raises:
             ValueError: If the pipeline flipped an image upside down.
         """
-        if uncertainties is None:
-            uncertainties = [None] * len(data_samples)
-        for output, spread, sample in zip(
-                seg_logits, uncertainties, data_samples):
-            output = output[None]
-            meta = sample.metainfo
-            flipped = meta.get('flip')
-            if flipped:
-                if meta.get('flip_direction', 'horizontal') != 'horizontal':
-                    raise ValueError(
-                        'DenseEstimator: only left-right flips can be taken '
-                        f'back, got {meta["flip_direction"]!r} for '
-                        f'{meta.get("img_path")}.')
-                output = self._mirror(output)
-            size = meta['ori_shape'][:2]
-            decoded = self.codec.decode(_resize(output, size))[0]
-            fields = {self.codec.pred_field: PixelData(data=decoded)}
-            if spread is not None:
-                spread = spread[None].flip(-1) if flipped else spread[None]
-                fields[self.codec.uncertainty_field] = PixelData(
-                    data=_resize(spread, size)[0])
-            sample.set_data(fields)
+        return self._add_predictions(
+            [dict(output=output) for output in seg_logits], data_samples)
+
+    def _add_predictions(self, images, data_samples):
+        for maps, sample in zip(images, data_samples):
+            restored = {name: self._restore(name, values, sample.metainfo)
+                        for name, values in maps.items()}
+            sample.set_data({
+                field: PixelData(data=values)
+                for field, values in self._fields(restored).items()})
         return data_samples
 
+    def _restore(self, name, values, meta):
+        """Bring a map (C, H', W') to the original image, (1, C, H, W)."""
+        values = values[None]
+        if meta.get('flip'):
+            if meta.get('flip_direction', 'horizontal') != 'horizontal':
+                raise ValueError(
+                    f'{self._name}: only left-right flips can be undone, got '
+                    f'{meta["flip_direction"]!r} for '
+                    f'{meta.get("img_path")}.')
+            values = self._mirror(name, values)
+        return _resize(values, meta['ori_shape'][:2])
 
-def _name(meta):
-    """Name of an image, if it has one; not its folder, which moves."""
-    return meta.get('sample_name') or osp.basename(
-        meta.get('img_path') or '') or None
+    def _fields(self, maps):
+        """Turn the maps of one image into fields of its data sample."""
+        return {self.codec.pred_field: self.codec.decode(maps['output'])[0]}
 
 
 def _size_without_padding(inputs, sample):
-    """(H, W) of an image in a batch of padded ones."""
+    """Height and width of an image in a batch of padded ones."""
     _, right, _, bottom = sample.metainfo.get('img_padding_size', (0, ) * 4)
     return inputs.shape[2] - bottom, inputs.shape[3] - right
 

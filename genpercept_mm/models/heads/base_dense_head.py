@@ -1,4 +1,4 @@
-"""What heads that predict a dense map share."""
+"""The base of heads that predict a dense map."""
 from abc import ABCMeta, abstractmethod
 
 import torch
@@ -11,6 +11,9 @@ from genpercept_mm.registry import CODECS, MODELS
 
 class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     """A head whose output a codec decodes.
+
+    Heads that can be trained on latents, such as `VAEDecodeHead`, have an
+    attribute ``loss_latent``, and take the latents of the labels in `loss`.
 
     Note:
         - N: images in a batch; H, W: height and width of the input images
@@ -79,7 +82,7 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         """
         return self.forward(inputs)
 
-    def loss(self, inputs, data_samples, train_cfg=None, encoder=None):
+    def loss(self, inputs, data_samples, train_cfg=None):
         """Compute the losses of a batch.
 
         Args:
@@ -87,8 +90,6 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
             data_samples (list[SegDataSample]): With ``gt_target`` and
                 ``gt_target_mask``.
             train_cfg (dict, optional): Not used. Defaults to None.
-            encoder (callable, optional): Encodes (N, 3, H, W) maps into
-                scaled latents. Defaults to None.
 
         Returns:
             dict[str, Tensor]: Losses by name.
@@ -106,13 +107,14 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         """Collect the targets of a batch.
 
         Args:
-            data_samples (list[SegDataSample]): Of one size.
+            data_samples (list[SegDataSample]): All of one size.
 
         Returns:
             tuple[Tensor, Tensor]: (N, C, H, W) float and (N, 1, H, W) bool.
 
         Raises:
-            ValueError: If a sample has no target, or that of another codec.
+            ValueError: If a sample has no target, or the target of another
+                codec.
         """
         for sample in data_samples:
             if 'gt_target' not in sample:
@@ -126,7 +128,7 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         if target.shape[1] != self.out_channels:
             raise ValueError(
                 f'{type(self).__name__}: the targets have {target.shape[1]} '
-                f'channels, those of {type(self.codec).__name__} '
+                f'channels, but {type(self.codec).__name__} has '
                 f'{self.out_channels}; give EncodeTarget and the head the '
                 'same codec.')
         return target, mask.bool()
@@ -140,7 +142,8 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
             mask (Tensor): (N, 1, H, W) bool.
 
         Returns:
-            dict[str, Tensor]: Losses by name; those of one name are added.
+            dict[str, Tensor]: Losses by name; losses of the same name are
+            summed.
         """
         if output.shape[2:] != target.shape[2:]:
             output = F.interpolate(

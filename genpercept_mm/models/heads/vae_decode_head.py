@@ -1,6 +1,4 @@
 """Stable Diffusion's VAE decoder as a head."""
-import torch
-import torch.nn.functional as F
 from mmengine.logging import print_log
 
 from genpercept_mm.registry import MODELS
@@ -20,25 +18,28 @@ class VAEDecodeHead(BaseDenseHead):
     (``loss_latent``, against the latent of the target), or both. Without
     ``loss_decode``, training does not decode at all.
 
-    The latent arrives in scaled units, as `SDUNet` gives it with its output
-    index 4; sign and scale are handled there and here, nowhere else. Codecs
-    with one channel take the mean of the three decoded ones, as officially.
+    The latent arrives in scaled units, as `SDUNet` outputs it at index 4;
+    its sign and scale are handled there and here, nowhere else. For codecs
+    with one channel, the three decoded channels are averaged, as in the
+    official code.
 
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
-        arch (str | dict): As of `SDUNet`. Defaults to 'sd21'.
-        pretrained (str, optional): Folder, hub id or ``'mini'`` as of
-            `SDUNet`, for the decoder's weights. Defaults to None (random,
-            unless ``init_cfg`` or a checkpoint brings some).
-        decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``: from
-            random weights whatever ``pretrained`` has (the official flag of
-            that name fine-tunes). Defaults to 'frozen'.
-        in_index (int): Which backbone output is the latent. Defaults to -1.
+        arch (str | dict): The architecture, see `SDUNet`. Defaults to
+            'sd21'.
+        pretrained (str, optional): Folder, hub id or ``'mini'`` that has the
+            decoder's weights, see `SDUNet`. Defaults to None (random weights,
+            unless ``init_cfg`` or a checkpoint provides others).
+        decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``, which
+            starts from random weights even where ``pretrained`` is set (the
+            official flag of that name fine-tunes). Defaults to 'frozen'.
+        in_index (int): Index of the latent among the backbone's outputs.
+            Defaults to -1.
         loss_decode (dict | list[dict], optional): Losses on the map.
             Defaults to None.
         loss_latent (dict, optional): Loss on the latent, or on the velocity
-            if `DenseEstimator` runs another protocol than one step; masked
-            where any pixel of a cell is invalid. Defaults to None.
+            in a `LatentDiffusionEstimator`. Cells with any invalid pixel are
+            masked. Defaults to None.
         with_cp (bool): Gradient checkpointing of the decoder, frozen or not.
             Defaults to False.
         init_cfg (dict, optional): mmengine initialization. Defaults to
@@ -72,7 +73,6 @@ class VAEDecodeHead(BaseDenseHead):
         self.vae = AutoencoderKL(**resolve_arch(arch, 'VAEDecodeHead')[1])
         del self.vae.encoder, self.vae.quant_conv
         self.scaling_factor = self.vae.config.scaling_factor
-        self.stride = 2**(len(self.vae.config.block_out_channels) - 1)
         if with_cp:
             self.vae.enable_gradient_checkpointing()
         if decoder != 'frozen' and loss_latent and not len(self.loss_decode):
@@ -173,7 +173,7 @@ class VAEDecodeHead(BaseDenseHead):
         """
         return output.clamp(-1, 1)
 
-    def loss(self, inputs, data_samples, train_cfg=None, encoder=None):
+    def loss(self, inputs, data_samples, train_cfg=None, latent_target=None):
         """Compute the losses of a batch, in pixels, in the latent or both.
 
         Args:
@@ -181,61 +181,39 @@ class VAEDecodeHead(BaseDenseHead):
             data_samples (list[SegDataSample]): With ``gt_target`` and
                 ``gt_target_mask``.
             train_cfg (dict, optional): Not used. Defaults to None.
-            encoder (callable, optional): Encodes (N, 3, H, W) maps into
-                scaled latents; `DenseEstimator` gives the backbone's.
+            latent_target (tuple[Tensor, Tensor], optional): Scaled latents
+                of the targets (N, 4, h, w) and their mask (N, 1, h, w) bool,
+                for ``loss_latent``; from `DenseEstimator.encode_targets`.
                 Defaults to None.
 
         Returns:
             dict[str, Tensor]: Losses by name, ``loss_latent`` among them.
 
         Raises:
-            ValueError: If no loss is set, or one on the latent without an
-                encoder.
+            ValueError: If no loss is set, or one on the latent without
+                ``latent_target``.
         """
-        latent = inputs[self.in_index]
-        label = mask = None
-        if self.loss_latent is not None:
-            label, mask = self.encode_targets(data_samples, encoder)
-        return self.loss_by_latent(latent, data_samples, latent, label, mask)
-
-    def encode_targets(self, data_samples, encoder=None):
-        """Encode the targets of a batch.
-
-        Args:
-            data_samples (list[SegDataSample]): With ``gt_target`` and
-                ``gt_target_mask``.
-            encoder (callable, optional): Encodes (N, 3, H, W) maps into
-                scaled latents. Defaults to None.
-
-        Returns:
-            tuple[Tensor, Tensor]: (N, 4, h, w) scaled, without gradients,
-            and (N, 1, h, w) bool.
-
-        Raises:
-            ValueError: If there is no encoder or no target.
-        """
-        if encoder is None:
+        if self.loss_latent is not None and latent_target is None:
             raise ValueError(
-                'VAEDecodeHead: loss_latent needs the VAE encoder of the '
-                'backbone; use genpercept_mm.DenseEstimator with '
-                'genpercept_mm.SDUNet.')
-        target, mask = self.stack_targets(data_samples)
-        with torch.no_grad():
-            label = encoder(target.expand(-1, 3, -1, -1))
-        return label, self.latent_mask(mask, label.shape[2:])
+                'VAEDecodeHead: loss_latent needs the latents of the labels; '
+                'use genpercept_mm.DenseEstimator with genpercept_mm.SDUNet, '
+                'which encode them.')
+        latent = inputs[self.in_index]
+        return self.loss_by_latent(
+            latent, data_samples, latent, *(latent_target or ()))
 
     def loss_by_latent(self, clean, data_samples, pred=None, target=None,
                        mask=None):
-        """Compute the losses of a batch from what was predicted for it.
+        """Compute the losses of a batch from its predicted latents.
 
         Args:
-            clean (Tensor): (N, 4, h, w) scaled, predicted latent to decode
-                for ``loss_decode``.
+            clean (Tensor): (N, 4, h, w), scaled; the predicted latent, which
+                is decoded for ``loss_decode``.
             data_samples (list[SegDataSample]): With ``gt_target`` and
                 ``gt_target_mask``.
-            pred (Tensor, optional): (N, 4, h, w), prediction for
-                ``loss_latent``: that latent, or a velocity. Defaults to
-                None.
+            pred (Tensor, optional): (N, 4, h, w), the prediction that
+                ``loss_latent`` compares: that latent, or a velocity. Defaults
+                to None.
             target (Tensor, optional): (N, 4, h, w), what it should be.
                 Defaults to None.
             mask (Tensor, optional): (N, 1, h, w) bool. Defaults to None.
@@ -256,19 +234,6 @@ class VAEDecodeHead(BaseDenseHead):
             raise ValueError('VAEDecodeHead: set loss_decode, loss_latent or '
                              'both to train this head.')
         return losses
-
-    def latent_mask(self, mask, size):
-        """Tell which latent cells are valid: those with valid pixels only.
-
-        Args:
-            mask (Tensor): (N, 1, H, W) bool.
-            size (tuple[int]): (h, w) of the latent.
-
-        Returns:
-            Tensor: (N, 1, h, w) bool.
-        """
-        invalid = F.max_pool2d((~mask).float(), self.stride)
-        return invalid[..., :size[0], :size[1]] == 0
 
 
 def _adapt_state_dict(module, state_dict, prefix, *args):

@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from diffusers import AutoencoderKL
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 
 import genpercept_mm  # noqa: F401
 from genpercept_mm.codecs import AffineDepthCodec
 from genpercept_mm.models import BaseDenseHead, DenseEstimator
+from genpercept_mm.models.utils.sd_archs import resolve_arch
 from genpercept_mm.registry import CODECS, MODELS
 
 from mmseg.models.backbones import *  # noqa: F401, F403, isort: skip
@@ -253,3 +255,46 @@ def test_the_codec_names_the_fields():
     result, = predict(estimator('ColormapCodec'), image(8, 8))
     assert result.pred_sem_seg.data.dtype == torch.int64
     assert result.pred_sem_seg.data.shape == (1, 8, 8)
+
+
+def test_latent_loss_is_against_the_latent_of_the_target():
+    """Encoded by diffusers' VAE, with one invalid pixel."""
+    torch.manual_seed(0)
+    mse = dict(type='genpercept_mm.MaskedMSELoss')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = DenseEstimator(
+            backbone=dict(
+                type='genpercept_mm.SDUNet', arch='mini', out_indices=(4, )),
+            decode_head=dict(
+                type='genpercept_mm.VAEDecodeHead', arch='mini',
+                codec=dict(type='AffineDepthCodec'), loss_latent=mse))
+    vae = AutoencoderKL(**resolve_arch('mini')[1])
+    vae.load_state_dict({
+        **model.decode_head.vae.state_dict(),
+        **model.backbone.vae.state_dict()})
+    target = torch.rand(2, 1, 32, 48) * 2 - 1
+    mask = torch.ones(2, 1, 32, 48).bool()
+    mask[0, 0, 9, 17] = False
+    given = []
+    for n in range(2):
+        given.append(sample(ori_shape=(32, 48), img_shape=(32, 48)))
+        given[n].set_data(dict(gt_target=PixelData(data=target[n]),
+                               gt_target_mask=PixelData(data=mask[n])))
+    inputs = torch.rand(2, 3, 32, 48) * 2 - 1
+    losses = model.loss(inputs, given)
+    with torch.no_grad():
+        label = vae.encode(
+            target.repeat(1, 3, 1, 1)).latent_dist.mean * .18215
+        squares = (model.extract_feat(inputs)[0] - label).square()
+    valid = torch.ones(2, 4, 4, 6).bool()
+    valid[0, :, 1, 2] = False
+    assert set(losses) == {'decode.loss_latent'}
+    assert losses['decode.loss_latent'].item() == pytest.approx(
+        squares[valid].mean().item(), rel=1e-4)
+    with pytest.raises(ValueError, match='loss_latent.*SDUNet.*Identity'):
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            DenseEstimator(
+                backbone=dict(type='genpercept_mm.Identity'),
+                decode_head=dict(
+                    type='genpercept_mm.VAEDecodeHead', arch='mini',
+                    codec=dict(type='AffineDepthCodec'), loss_latent=mse))

@@ -1,7 +1,9 @@
-"""What `DenseEstimator` does with a protocol; the rest is beside."""
+import logging
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, DDPMScheduler
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from mmengine.structures import PixelData
 
@@ -12,7 +14,7 @@ from genpercept_mm.diffusion import (
     multi_resolution_noise,
 )
 from genpercept_mm.diffusion.ensembling import ENSEMBLES
-from genpercept_mm.models import DenseEstimator
+from genpercept_mm.models import DenseEstimator, LatentDiffusionEstimator
 
 from mmseg.structures import SegDataSample  # isort: skip
 
@@ -22,7 +24,8 @@ STOCK = dict(beta_start=.00085, beta_end=.012, beta_schedule='scaled_linear',
 
 
 def estimator(protocol='marigold', codec='AffineDepthCodec', backbone=(),
-              head=(), weights=0, more=(), **test_cfg):
+              head=(), weights=0, more=(), cls=LatentDiffusionEstimator,
+              **test_cfg):
     """A small random model with the channels that the protocol needs."""
     channels = 4
     if (protocol if isinstance(protocol, str) else
@@ -30,7 +33,7 @@ def estimator(protocol='marigold', codec='AffineDepthCodec', backbone=(),
         channels = 8
     torch.manual_seed(weights)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        return DenseEstimator(
+        return cls(
             backbone=dict(dict(
                 type='genpercept_mm.SDUNet', arch='mini', out_indices=(4, ),
                 in_channels=channels, train_timestep='random'),
@@ -42,12 +45,6 @@ def estimator(protocol='marigold', codec='AffineDepthCodec', backbone=(),
                 type='genpercept_mm.OneStepDataPreprocessor',
                 size_divisor=8),
             protocol=protocol, test_cfg=test_cfg, **dict(more)).eval()
-
-
-def general(model):
-    """Make a one-step model go the way of the other protocols."""
-    model.protocol.is_one_step = False
-    return model
 
 
 def picture(seed=0, height=32, width=40):
@@ -99,33 +96,68 @@ def losses(model, seed=0):
 
 @pytest.mark.parametrize('steps', [1, 10])
 def test_one_step_predicts_the_same_as_the_general_path(steps):
-    fast = estimator('one_step', num_steps=steps)
-    slow = general(estimator('one_step', num_steps=steps))
+    fast = estimator('one_step', cls=DenseEstimator)
+    slow = estimator('one_step', num_steps=steps)
     calls = []
-    run_unet = slow.backbone.run_unet
-    slow.backbone.run_unet = lambda *args: calls.append(0) or run_unet(*args)
+    velocity = slow.backbone.velocity
+    slow.backbone.velocity = lambda *args: calls.append(0) or velocity(*args)
     expected = depths(fast, picture(0), picture(1))
     found = depths(slow, picture(0), picture(1))
-    assert len(calls) == steps
+    assert type(fast) is DenseEstimator and len(calls) == steps
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     assert expected[0].std() > 1e-3
 
 
 def test_one_step_learns_the_same_as_by_the_general_path():
     results = []
-    for way in (lambda model: model, general):
-        model = way(estimator(
-            'one_step', head=dict(loss_decode=MSE)))
+    for cls in (DenseEstimator, LatentDiffusionEstimator):
+        model = estimator('one_step', head=dict(loss_decode=MSE), cls=cls)
         found = losses(model)
         sum(found.values()).backward()
         found['grad'] = model.backbone.unet.conv_in.weight.grad
         results.append(found)
     assert set(results[0]) == {'decode.loss_mse', 'decode.loss_latent',
                                'grad'}
-    torch.testing.assert_close(*results, atol=1e-6, rtol=1e-4)
+    scale = max(value.abs().max().item() for value in results[0].values())
+    torch.testing.assert_close(*results, atol=1e-6 * scale, rtol=1e-4)
     # the drawn timesteps matter, so both have drawn the same
     other = losses(estimator('one_step', head=dict(loss_decode=MSE)), seed=1)
     assert other['decode.loss_latent'] != results[0]['decode.loss_latent']
+
+
+# the name before there were two classes
+
+@pytest.mark.parametrize('protocol, test_cfg', [
+    ('marigold', dict()), ('dmp', dict(num_steps=2)),
+    (dict(type='marigold', beta_start=1., beta_end=1.), dict()),
+    ('one_step', dict(num_steps=3))])
+def test_old_configs_build_the_class_of_several_steps(
+        protocol, test_cfg):
+    old = estimator(protocol, cls=DenseEstimator, **test_cfg)
+    assert type(old) is LatentDiffusionEstimator
+    new = estimator(protocol, **test_cfg)
+    assert all(torch.equal(a, b) for a, b in zip(
+        depths(old, picture()), depths(new, picture())))
+
+
+@pytest.mark.parametrize('protocol', [
+    'one_step', dict(type='dmp', beta_start=1., beta_end=1.)])
+def test_one_step_stays_what_it_is(protocol):
+    assert type(estimator(protocol, cls=DenseEstimator)) is DenseEstimator
+
+
+def test_the_new_name_is_logged_once():
+    logger = MMLogger.get_instance('new_name', logger_name='new_name')
+    found = []
+    handler = logging.Handler()
+    handler.emit = lambda record: found.append(
+        "model.type='genpercept_mm.LatentDiffusionEstimator'"
+        in record.getMessage())
+    logger.addHandler(handler)
+    estimator('marigold')
+    assert sum(found) == 0
+    estimator('marigold', cls=DenseEstimator)
+    assert sum(found) == 1
 
 
 # training
@@ -420,7 +452,7 @@ def test_other_protocols_need_the_latent():
     for name in ('marigold', 'dmp'):
         with pytest.raises(ValueError, match='decode_head.*VAEDecodeHead'):
             with DefaultScope.overwrite_default_scope('mmseg'):
-                DenseEstimator(
+                LatentDiffusionEstimator(
                     backbone=dict(
                         type='genpercept_mm.SDUNet', arch='mini',
                         in_channels=build_protocol(name).in_channels),
