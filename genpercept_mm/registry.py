@@ -26,8 +26,11 @@ def _child(name, parent, *locations):
 
 
 def _build_codec(cfg, registry):
-    """Build in this scope: hosts have no codecs to look for."""
-    return build_from_cfg(dict(cfg, _scope_='genpercept_mm'), registry)
+    """Build in this scope, as hosts have no codecs, and keep the config,
+    which checkpoints record."""
+    codec = build_from_cfg(dict(cfg, _scope_='genpercept_mm'), registry)
+    codec.cfg = dict(cfg)
+    return codec
 
 
 # A dense task: raw label -> network target -> quantity -> picture

@@ -1,14 +1,16 @@
-"""Checkpoints that survive a full disk."""
+"""Checkpoints that survive a full disk and say what they predict."""
 import inspect
 import os
 import os.path as osp
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.plain import to_plain
 
 
 class AtomicLocalBackend(LocalBackend):
@@ -104,6 +106,26 @@ class SafeCheckpointHook(CheckpointHook):
         if self.backend_args is None and isinstance(self.file_backend,
                                                     LocalBackend):
             self.backend_args = dict(backend='genpercept_mm.atomic')
+
+    def before_save_checkpoint(self, runner, checkpoint):
+        """Record what a dense model predicts.
+
+        Args:
+            runner (Runner): Holds the model.
+            checkpoint (dict): Its ``meta`` gets ``quantity`` (str), ``codec``
+                (dict, as in the config) and ``arch`` (of the backbone),
+                where the model has them.
+        """
+        model = runner.model
+        while is_model_wrapper(model):
+            model = model.module
+        codec = getattr(model, 'codec', None)
+        arch = getattr(getattr(model, 'backbone', None), 'arch', None)
+        if codec is not None:
+            checkpoint['meta'].update(
+                quantity=codec.quantity, codec=to_plain(codec.cfg))
+        if arch is not None:
+            checkpoint['meta']['arch'] = to_plain(arch)
 
     def _save_checkpoint_with_step(self, runner, step, meta):
         pointer = osp.join(runner.work_dir, 'last_checkpoint')

@@ -1,21 +1,20 @@
 """Refuse to evaluate a checkpoint that does not fit."""
-import ast
 import re
 
 from mmengine.hooks import Hook
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
-from genpercept_mm.registry import CODECS, HOOKS
+from genpercept_mm.registry import HOOKS
 
 
 @HOOKS.register_module()
 class StrictLoadHook(Hook):
     """Raise if a checkpoint leaves a part of the model without weights.
 
-    mmengine logs missing tensors and shapes that differ, and goes on with
-    random values. Dense tasks have tensors of one shape, so the task is
-    compared too, where the checkpoint has its config. ``tools/test.py`` adds
-    this hook.
+    mmengine logs missing tensors and different shapes, and goes on with
+    random values. The tensors of different dense tasks have the same shapes,
+    so the quantity is compared too, where the checkpoint's ``meta`` names it
+    (see `SafeCheckpointHook`). ``tools/test.py`` adds this hook.
     """
 
     priority = 'VERY_HIGH'
@@ -52,35 +51,9 @@ class StrictLoadHook(Hook):
                 f'shape ({"; ".join(wrong[:5])}). Use the config it was '
                 'trained with.')
         codec = getattr(model, 'codec', None)
-        trained = _quantity_of(checkpoint)
+        trained = (checkpoint.get('meta') or {}).get('quantity')
         if codec is not None and trained not in (None, codec.quantity):
             raise RuntimeError(
                 f'The checkpoint was trained for {trained!r}, this config '
                 f'predicts {codec.quantity!r}. Use the config it was trained '
                 'with.')
-
-
-def _quantity_of(checkpoint):
-    """Read the trained quantity from the config that mmengine saves; None
-    if there is no such thing."""
-    text = checkpoint.get('meta', {}).get('cfg')
-    try:
-        model, = (_literal(node.value) for node in ast.parse(text).body
-                  if isinstance(node, ast.Assign)
-                  and getattr(node.targets[0], 'id', None) == 'model')
-        codec = model['decode_head']['codec']
-        # a codec that is not imported here says nothing
-        return CODECS.build(codec).quantity
-    except (TypeError, ValueError, SyntaxError, KeyError):
-        return None
-
-
-def _literal(node):
-    """Evaluate literals and ``dict(...)``, and never run anything else."""
-    if isinstance(node, ast.Call) and getattr(
-            node.func, 'id', None) == 'dict' and not node.args:
-        return {keyword.arg: _literal(keyword.value)
-                for keyword in node.keywords}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_literal(element) for element in node.elts]
-    return ast.literal_eval(node)

@@ -162,6 +162,7 @@ class SDUNet(BaseModule):
             raise ValueError('SDUNet: pretrained and init_cfg both say where'
                              ' the weights are; set one.')
 
+        self.arch = arch
         self.pretrained = pretrained
         self.prompt = prompt
         self.prompt_embeds_file = prompt_embeds

@@ -3,6 +3,7 @@ import os
 
 import pytest
 import torch
+from mmengine.config import ConfigDict
 from mmengine.fileio import LocalBackend
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -11,6 +12,7 @@ from genpercept_mm.engine.hooks.safe_checkpoint_hook import (
     AtomicLocalBackend,
     SafeCheckpointHook,
 )
+from genpercept_mm.registry import CODECS
 
 
 class Toy(BaseModel):
@@ -49,6 +51,24 @@ def test_keeps_the_number_that_was_asked_for(tmp_path):
     runner(tmp_path).train()
     assert checkpoints(tmp_path) == ['iter_4.pth']
     assert torch.load(tmp_path / 'iter_4.pth', weights_only=True)
+
+
+def test_meta_says_what_is_predicted(tmp_path):
+    plain, dense = runner(tmp_path / 'a', 1), runner(tmp_path / 'b', 1)
+    cfg = ConfigDict(type='AffineDepthCodec', space='disparity',
+                     quantiles=(.1, .9))
+    dense.model.codec = CODECS.build(cfg)
+    dense.model.backbone = torch.nn.Identity()
+    dense.model.backbone.arch = ConfigDict(unet=dict(layers=(1, 2)))
+    for each in (plain, dense):
+        each.train()
+    fields = {'quantity', 'codec', 'arch'}
+    meta = torch.load(tmp_path / 'a/iter_1.pth', weights_only=True)['meta']
+    assert not fields & set(meta)
+    meta = torch.load(tmp_path / 'b/iter_1.pth', weights_only=True)['meta']
+    assert meta['quantity'] == 'disparity'
+    assert meta['codec'] == dict(cfg, quantiles=[.1, .9])
+    assert meta['arch'] == dict(unet=dict(layers=[1, 2]))
 
 
 @pytest.mark.parametrize('failing', ['write', 'replace'])
