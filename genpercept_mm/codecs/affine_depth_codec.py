@@ -17,7 +17,7 @@ class AffineDepthCodec(BaseDenseCodec):
     """Depth or disparity up to scale and shift (paper, sections 3 and 4).
 
     The 2 % and 98 % quantiles of an image's valid depths, q_lo and q_hi,
-    become the ends of the range, and what lies outside is clipped:
+    become the ends of the range, and values outside are clipped:
 
     - depth: ``y = (d - q_lo) / (q_hi - q_lo) * 2 - 1``, near is -1
     - disparity: the same with 1 / d, between 1 / q_hi and 1 / q_lo, near is
@@ -110,7 +110,7 @@ class AffineDepthCodec(BaseDenseCodec):
         return target[..., None].astype(np.float32), valid
 
     def decode(self, output):
-        """Bring an output to [0, 1].
+        """Map an output to [0, 1].
 
         Args:
             output (Tensor): (N, 1, H, W).

@@ -1,4 +1,4 @@
-"""What a dense task must say about itself."""
+"""The interface of a dense task."""
 from abc import ABCMeta, abstractmethod
 
 import numpy as np

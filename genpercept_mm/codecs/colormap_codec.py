@@ -1,4 +1,4 @@
-"""Classes as colours."""
+"""Semantic classes as colours."""
 import numpy as np
 
 from genpercept_mm.registry import CODECS
@@ -132,7 +132,7 @@ class ColormapCodec(BaseDenseCodec):
         return torch.cat(ids, dim=2)
 
     def colorize(self, quantity):
-        """Draw classes in their colours, others in black.
+        """Draw classes in their colours, and unlabelled pixels in black.
 
         Args:
             quantity (np.ndarray): (H, W) class ids.
@@ -143,7 +143,7 @@ class ColormapCodec(BaseDenseCodec):
         return self._paint(np.asarray(quantity))
 
     def show_label(self, label, mask=None):
-        """A label is the quantity already.
+        """Return the label, which is the quantity already.
 
         Args:
             label (np.ndarray): (H, W) class ids.

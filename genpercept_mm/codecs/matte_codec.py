@@ -14,9 +14,9 @@ class MatteCodec(BaseDenseCodec):
     ``y = 2 * alpha - 1``, background is -1.
 
     Args:
-        stretch (bool): Stretch each label from its minimum to its maximum
-            first, as the official code does; a constant label then becomes
-            background whatever its value is. Defaults to False.
+        stretch (bool): First stretch each label from its minimum to its
+            maximum, as the official code does; a constant label then becomes
+            background whatever its value. Defaults to False.
     """
 
     label = 'alpha'
@@ -29,7 +29,7 @@ class MatteCodec(BaseDenseCodec):
         self.stretch = stretch
 
     def encode(self, label, mask=None):
-        """Bring opacities to [-1, 1].
+        """Map opacities to [-1, 1].
 
         Args:
             label (np.ndarray): (H, W) in [0, 1].
@@ -39,7 +39,8 @@ class MatteCodec(BaseDenseCodec):
             tuple[np.ndarray, np.ndarray]: (H, W, 1) float32 and (H, W) bool.
 
         Raises:
-            ValueError: If ``label`` has another shape or other values.
+            ValueError: If ``label`` has another shape, or values outside
+                [0, 1].
         """
         alpha = np.asarray(label, np.float32)
         if alpha.ndim != 2:
@@ -60,7 +61,7 @@ class MatteCodec(BaseDenseCodec):
         return (alpha * 2 - 1)[..., None].astype(np.float32), valid
 
     def decode(self, output):
-        """Bring an output to [0, 1].
+        """Map an output to [0, 1].
 
         Args:
             output (Tensor): (N, 1, H, W).
@@ -71,7 +72,7 @@ class MatteCodec(BaseDenseCodec):
         return (output.clamp(-1, 1) + 1) / 2
 
     def colorize(self, quantity):
-        """Draw in grey; object is white.
+        """Draw in grey, the object in white.
 
         Args:
             quantity (np.ndarray): (H, W) in [0, 1].

@@ -11,14 +11,15 @@ from .errors import angular_error
 class NormalCodec(BaseDenseCodec):
     """Unit normals in one frame: x right, y up, z towards the viewer.
 
-    This is Hypersim's camera frame, and the released weights'; normals point
-    to the camera's side. A facing wall is (0, 0, 1), a floor (0, 1, 0).
-    Loaders bring other data here, ``genpercept_mm.utils.normal_axes`` brings
-    results to OpenCV's and DSINE's axes.
+    This is the camera frame of Hypersim and of the released weights; normals
+    point to the camera's side. A facing wall is (0, 0, 1), a floor (0, 1, 0).
+    Loaders convert other data to this frame, and
+    ``genpercept_mm.utils.normal_axes`` converts results to OpenCV's and
+    DSINE's axes.
 
     Args:
-        normalize (bool): Give predictions unit length; the official code
-            does not. Defaults to True.
+        normalize (bool): Scale predictions to unit length, which the
+            official code does not. Defaults to True.
 
     Examples:
         >>> NormalCodec().decode(torch.tensor([0., 0., .5]).view(1, 3, 1, 1))
@@ -37,7 +38,7 @@ class NormalCodec(BaseDenseCodec):
         self.normalize = normalize
 
     def encode(self, label, mask=None):
-        """Give every normal unit length.
+        """Scale every normal to unit length.
 
         Args:
             label (np.ndarray): (H, W, 3); zero vectors are invalid.
@@ -63,7 +64,7 @@ class NormalCodec(BaseDenseCodec):
                         0).astype(np.float32), valid
 
     def decode(self, output):
-        """Clip an output, and give it unit length.
+        """Clip an output, and scale it to unit length.
 
         Args:
             output (Tensor): (N, 3, H, W).

@@ -26,7 +26,7 @@ def add_noise(clean, noise, alpha):
 
 
 def velocity_target(clean, noise, alpha):
-    """Compute what a network should predict.
+    """Compute the velocity that a network should predict.
 
     Args:
         clean (Tensor): (N, C, h, w), x0.

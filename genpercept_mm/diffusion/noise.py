@@ -8,16 +8,16 @@ LEVELS = 10
 
 
 def image_generator(seed, name=None):
-    """Make the generator of an image's noise.
+    """Make the random generator of an image's noise.
 
-    It depends on nothing else, so that predictions do not depend on what
-    else is in a batch, or came before; and images get different noise, so
-    that no single draw decides the score of a data set.
+    It depends on the arguments alone, so that predictions do not depend on
+    the rest of the batch or on earlier images; and images get different
+    noise, so that no single draw decides the score of a data set.
 
     Args:
-        seed (int): Of the whole test.
-        name (str, optional): Of the image. Defaults to None (``seed`` is
-            the generator's seed).
+        seed (int): Seed of the whole test.
+        name (str, optional): Name of the image. Defaults to None, which
+            makes ``seed`` the generator's seed.
 
     Returns:
         torch.Generator: On the CPU.
@@ -35,14 +35,14 @@ def gaussian_noise(shape, generator=None, device=None, dtype=None):
     the same on every device and in every precision.
 
     Args:
-        shape (Sequence[int]): Shape.
+        shape (Sequence[int]): Shape of the result.
         generator (torch.Generator, optional): On the CPU. Defaults to None
             (torch's global one).
         device (torch.device, optional): Defaults to None (CPU).
         dtype (torch.dtype, optional): Defaults to None (fp32).
 
     Returns:
-        Tensor: Of that shape.
+        Tensor: Standard normal values of that shape.
     """
     values = torch.randn(tuple(shape), generator=generator,
                          dtype=torch.float32)

@@ -174,7 +174,7 @@ class DiffusionProtocol:
                 Defaults to None (drawn).
             num_steps (int, optional): Defaults to None (the protocol's).
             timesteps (Sequence[int], optional): Timesteps to visit, in this
-                order, instead of the schedule's. Defaults to None.
+                order, instead of those of the schedule. Defaults to None.
 
         Returns:
             Tensor: (N, 4, h, w), the latent to decode, scaled, in the dtype
@@ -186,10 +186,10 @@ class DiffusionProtocol:
         """
         if noise is not None and not self.stochastic:
             raise ValueError("DiffusionProtocol: with noise='image' sampling "
-                             'starts from the image; give no other noise.')
+                             'starts from the image; do not pass noise.')
         if num_steps is not None and timesteps is not None:
             raise ValueError('DiffusionProtocol: num_steps and timesteps both'
-                             ' say which steps to take; give one.')
+                             ' say which steps to take; give only one.')
         if timesteps is None:
             num_steps = self.num_steps if num_steps is None else num_steps
             timesteps = self.schedule.timesteps(num_steps)

@@ -1,4 +1,4 @@
-"""How much noise each timestep has, and which timesteps are visited."""
+"""The amount of noise at each timestep, and the timesteps to visit."""
 import inspect
 
 import torch
@@ -88,16 +88,15 @@ class NoiseSchedule:
         """Take over a scheduler's settings.
 
         Args:
-            config (dict): What ``scheduler/scheduler_config.json`` of a
-                diffusers folder holds; where it lacks a field, diffusers'
-                default counts.
+            config (dict): Content of ``scheduler/scheduler_config.json`` in
+                a diffusers folder; missing fields take diffusers' defaults.
 
         Returns:
             NoiseSchedule: The same schedule.
 
         Raises:
-            ValueError: If it is for another sampler, prediction or schedule,
-                or changes predictions by clipping.
+            ValueError: If it belongs to another sampler, prediction type or
+                schedule, or clips predictions.
         """
         name = config.get('_class_name', 'DDIMScheduler')
         if name != 'DDIMScheduler':
@@ -125,7 +124,7 @@ class NoiseSchedule:
             'rescale_betas_zero_snr')})
 
     def timesteps(self, num_steps):
-        """Say which timesteps sampling visits.
+        """List the timesteps that sampling visits.
 
         Args:
             num_steps (int): n, 1 to T.
@@ -168,7 +167,7 @@ class NoiseSchedule:
         return self.alphas_cumprod[int(timesteps)]
 
     def previous_alpha(self, timestep, num_steps):
-        """Look up alpha-bar of where a step leads to.
+        """Look up alpha-bar at the end of a step.
 
         As in diffusers that is ``T // num_steps`` timesteps earlier, for
         trailing timesteps too, which lie a little farther apart if

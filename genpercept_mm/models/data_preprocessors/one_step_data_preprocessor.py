@@ -12,24 +12,24 @@ TARGETS = ('gt_sem_seg', 'gt_target', 'gt_target_mask')
 
 @MODELS.register_module()
 class OneStepDataPreprocessor(SegDataPreProcessor):
-    """Bring images and labels to what `SDUNet` takes.
+    """Bring images and labels into the form that `SDUNet` takes.
 
-    RGB in 0..255 becomes [-1, 1]; images of one batch, of one size or not,
-    are padded at the right and bottom to a common multiple of
+    RGB in 0..255 becomes [-1, 1]. The images of a batch, whether they have one
+    size or not, are padded at the right and bottom to a common multiple of
     ``size_divisor``: images with mid-grey, labels with the ignored value,
-    dense targets (``gt_target``) with pixels that do not count.
-    Nothing is random (GenPercept, section 3: no noise). In training and in
-    testing alike; given data samples, mmseg's segmentors cut the padding off
-    the prediction and resize it to the original image.
+    dense targets (``gt_target``) with pixels that do not count. Training and
+    testing are alike, and nothing is random (GenPercept, section 3: no
+    noise). Given data samples, mmseg's segmentors cut the padding off the
+    prediction and resize it to the original image.
 
     Args:
-        size_divisor (int): Sizes become multiples of it. Defaults to 8, the
-            VAE's stride; 1 pads to the largest image of the batch only.
-        bgr_to_rgb (bool): Set where the loader gives BGR, as mmcv's does.
+        size_divisor (int): Sizes become multiples of this. Defaults to 8,
+            the VAE's stride; 1 only pads to the largest image of the batch.
+        bgr_to_rgb (bool): Whether the loader provides BGR, as mmcv's does.
             Defaults to True.
         seg_pad_val (int): Label of padded pixels. Defaults to 255.
-        batch_augments (list[dict], optional): As in mmseg. Defaults to
-            None.
+        batch_augments (list[dict], optional): Augmentations of a batch, as
+            in mmseg. Defaults to None.
 
     Raises:
         ValueError: If ``size_divisor`` is not positive.
@@ -66,8 +66,8 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
             dict: ``inputs`` (N, 3, H', W') in [-1, 1] and ``data_samples``.
 
         Raises:
-            ValueError: If an image has not three channels, or a label
-                another size than its image.
+            ValueError: If an image does not have three channels, or a label
+                differs in size from its image.
         """
         data = self.cast_data(data)
         samples = data.get('data_samples')

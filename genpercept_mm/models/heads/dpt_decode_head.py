@@ -23,7 +23,7 @@ class Upsample(BaseModule):
     """Double the finest feature's size.
 
     Args:
-        channels (int): Of input and output.
+        channels (int): Number of input and output channels.
     """
 
     def __init__(self, channels):
@@ -31,7 +31,7 @@ class Upsample(BaseModule):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
-        """Nearest neighbour, then a convolution.
+        """Upsample by nearest neighbour, then convolve.
 
         Args:
             x (Tensor): (N, C, h, w).
@@ -46,7 +46,7 @@ class PreActResidual(BaseModule):
     """Two convolutions beside the identity, each after a ReLU.
 
     Args:
-        channels (int): Of input and output.
+        channels (int): Number of input and output channels.
     """
 
     def __init__(self, channels):
@@ -57,7 +57,7 @@ class PreActResidual(BaseModule):
             channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x):
-        """Refine.
+        """Refine a map.
 
         Args:
             x (Tensor): (N, C, h, w).
@@ -72,8 +72,9 @@ class FusionLayer(BaseModule):
     """Add a finer feature, refine, double the size.
 
     Args:
-        channels (int): Of all maps.
-        first (bool): The coarsest layer has nothing to add.
+        channels (int): Number of channels of all maps.
+        first (bool): Whether this is the coarsest layer, which has no other
+            feature to add.
     """
 
     def __init__(self, channels, first):
@@ -84,7 +85,7 @@ class FusionLayer(BaseModule):
         self.residual_layer2 = PreActResidual(channels)
 
     def forward(self, x, residual=None):
-        """Fuse.
+        """Fuse a coarse map with a finer feature.
 
         Args:
             x (Tensor): (N, C, h, w).
@@ -106,17 +107,17 @@ class DPTDecodeHead(BaseDenseHead):
     output channel on Stable Diffusion 2.1's features.
 
     The four up-block outputs of `SDUNet` (``feature_type='post_upsample'``)
-    are brought to one width and fused from coarse to fine, as in DPT
+    are projected to one width and fused from coarse to fine, as in DPT
     (arXiv:2103.13413); the last layer is linear. Tensors have the official
     names.
 
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
-        in_channels (Sequence[int]): Of the features, finest first. Defaults
-            to (320, 640, 1280, 1280).
+        in_channels (Sequence[int]): Channels of the features, finest first.
+            Defaults to (320, 640, 1280, 1280).
         channels (int): Width of the fusion. Defaults to 256.
-        head_channels (int): Width of the second last convolution. Defaults
-            to 32.
+        head_channels (int): Width of the second to last convolution.
+            Defaults to 32.
         out_range (str, optional): How predictions reach the codec's range:
             ``'clip'``, or, for affine-invariant quantities, ``'minmax'``,
             stretched for each image, or ``'batch_minmax'``, over the whole

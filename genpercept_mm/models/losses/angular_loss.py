@@ -2,7 +2,7 @@
 from genpercept_mm.registry import MODELS
 
 from .dense_loss import DenseLoss
-from .masking import clear, masked_mean
+from .masking import masked_mean, zero_invalid
 
 
 @MODELS.register_module()
@@ -12,7 +12,7 @@ class AngularLoss(DenseLoss):
     The cosine is clamped to [-1 + eps, 1 - eps] before the arc cosine, so a
     perfect prediction costs arccos(1 - eps) = 0.0141 and has no gradient.
     Lengths do not matter. A vector of length zero, predicted or true, is at
-    a right angle to everything; a true one gives no gradient. GenPercept
+    a right angle to everything; a true one has no gradient. GenPercept
     (https://arxiv.org/abs/2403.06090) trains surface normals with it.
 
     Args:
@@ -47,7 +47,7 @@ class AngularLoss(DenseLoss):
             Tensor: Scalar, radians.
         """
         valid = valid.all(dim=1, keepdim=True)
-        pred, target = clear(valid, pred, target)
+        pred, target = zero_invalid(valid, pred, target)
         cosine = (_unit(pred) * _unit(target)).sum(dim=1, keepdim=True)
         angle = cosine.clamp(self.eps - 1, 1 - self.eps).acos()
         return masked_mean(angle, valid)

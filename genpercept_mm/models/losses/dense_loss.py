@@ -1,4 +1,4 @@
-"""What all losses on dense maps have in common."""
+"""The base of all losses on dense maps."""
 import torch
 from torch import nn
 
@@ -6,9 +6,9 @@ from .masking import resolve_inputs
 
 
 class DenseLoss(nn.Module):
-    """Base class: inputs in one form, in float32, weighted and named.
+    """Base class: brings inputs into one form, in float32; weights and names.
 
-    A subclass writes ``compute_loss``. The call fits the heads of mmseg
+    A subclass implements ``compute_loss``. The call fits the heads of mmseg
     (``weight`` and ``ignore_index`` by keyword, or two maps only) and of
     mmpose (target weights as third argument).
 
@@ -48,7 +48,7 @@ class DenseLoss(nn.Module):
                 size of a weight does not count. Defaults to None (all).
             ignore_index (float, optional): Value of a target that is
                 invalid. Defaults to None.
-            **kwargs: What ``compute_loss`` takes besides.
+            **kwargs: Further arguments of ``compute_loss``.
 
         Returns:
             Tensor: Scalar; 0, with a gradient path, if nothing is valid.

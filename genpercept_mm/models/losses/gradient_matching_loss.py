@@ -2,7 +2,7 @@
 from genpercept_mm.registry import MODELS
 
 from .dense_loss import DenseLoss
-from .masking import check_choice, clear
+from .masking import check_choice, zero_invalid
 
 
 @MODELS.register_module()
@@ -53,7 +53,7 @@ class GradientMatchingLoss(DenseLoss):
         Returns:
             Tensor: Scalar.
         """
-        pred, target = clear(valid, pred, target)
+        pred, target = zero_invalid(valid, pred, target)
         error = pred - target
         total = 0
         for scale in range(self.scales):
@@ -69,5 +69,5 @@ class GradientMatchingLoss(DenseLoss):
 def _differences(error, valid, axis):
     length = error.shape[axis] - 1
     both = (valid.narrow(axis, 1, length) & valid.narrow(axis, 0, length))
-    steps, = clear(both, error.diff(dim=axis).abs())
+    steps, = zero_invalid(both, error.diff(dim=axis).abs())
     return steps.sum()

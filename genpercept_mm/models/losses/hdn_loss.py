@@ -4,7 +4,7 @@ import torch
 from genpercept_mm.registry import MODELS
 
 from .dense_loss import DenseLoss
-from .masking import check_choice, clear, normalize_by_median
+from .masking import check_choice, normalize_by_median, zero_invalid
 
 DIMS = (1, 2, 3)
 
@@ -105,7 +105,7 @@ class HDNLoss(DenseLoss):
     def _compare(pred, target, part, deviation_over):
         """Sum the differences over a part, (N, 1, H, W) bool."""
         count = part.sum(DIMS, keepdim=True)
-        difference, = clear(part, (
+        difference, = zero_invalid(part, (
             normalize_by_median(target, part, deviation_over, count)
             - normalize_by_median(pred, part, deviation_over, count,
                                   detach_median=True)).abs())
@@ -141,12 +141,12 @@ class HDNLoss(DenseLoss):
         """Draw boxes.
 
         Args:
-            height (int): Of the image, in pixels.
-            width (int): Of the image, in pixels.
+            height (int): Height of the image in pixels.
+            width (int): Width of the image in pixels.
 
         Returns:
-            list[tuple[int]]: Top, bottom, left and right, the second and
-            fourth excluded; cut off at the image's border.
+            list[tuple[int]]: Top, bottom, left and right, where bottom and
+            right are excluded; clipped at the image's border.
         """
         tops, bottoms = self._sample_intervals(height)
         lefts, rights = self._sample_intervals(width)

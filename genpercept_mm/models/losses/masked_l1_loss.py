@@ -2,7 +2,7 @@
 from genpercept_mm.registry import MODELS
 
 from .dense_loss import DenseLoss
-from .masking import clear, masked_mean
+from .masking import masked_mean, zero_invalid
 
 
 @MODELS.register_module()
@@ -28,5 +28,5 @@ class MaskedL1Loss(DenseLoss):
         Returns:
             Tensor: Scalar.
         """
-        pred, target = clear(valid, pred, target)
+        pred, target = zero_invalid(valid, pred, target)
         return masked_mean((pred - target).abs(), valid)

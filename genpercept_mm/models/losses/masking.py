@@ -1,10 +1,10 @@
-"""Masks, masked means and masked medians that all dense losses share."""
+"""Masks, masked means and masked medians for all dense losses."""
 import torch
 
 
 def resolve_inputs(name, pred, target, mask=None, weight=None,
                    ignore_index=None):
-    """Bring what a head hands to its loss into one form.
+    """Bring the arguments that heads pass to losses into one form.
 
     A pixel is valid where the target is finite and not ``ignore_index`` and
     where ``mask`` and ``weight``, if given, are above zero.
@@ -67,8 +67,8 @@ def _as_mask(name, label, values, shape):
     return mask > 0
 
 
-def clear(valid, *tensors):
-    """Zero what is not valid, NaN included, and its gradient.
+def zero_invalid(valid, *tensors):
+    """Set invalid values, NaN included, and their gradients to zero.
 
     Args:
         valid (Tensor): (N, C, H, W) bool.
@@ -98,7 +98,7 @@ def masked_mean(values, valid, reduction='pixel'):
         ValueError: If ``reduction`` is neither.
     """
     check_choice('masked_mean', 'reduction', reduction, ('pixel', 'image'))
-    values, = clear(valid, values)
+    values, = zero_invalid(valid, values)
     if reduction == 'pixel':
         return values.sum() / valid.sum().clamp(min=1)
     count = valid.flatten(1).sum(1)
@@ -136,7 +136,7 @@ def normalize_by_median(values, median_over, deviation_over, count,
         median_over (Tensor): (N, C, H, W) bool, pixels of the median.
         deviation_over (Tensor): (N, C, H, W) bool, pixels whose deviations
             are summed.
-        count (Tensor): (N, 1, 1, 1), what that sum is divided by.
+        count (Tensor): (N, 1, 1, 1), by which that sum is divided.
         detach_median (bool): No gradient through the median.
             Defaults to False.
 
@@ -145,10 +145,10 @@ def normalize_by_median(values, median_over, deviation_over, count,
         a positive scale and a shift of ``values``, up to the 1e-6 that is
         added to the deviation.
     """
-    values, = clear(median_over | deviation_over, values)
+    values, = zero_invalid(median_over | deviation_over, values)
     source = values.detach() if detach_median else values
     centred = values - lower_median(source, median_over)
-    deviation, = clear(deviation_over, centred.abs())
+    deviation, = zero_invalid(deviation_over, centred.abs())
     deviation = deviation.sum((1, 2, 3), keepdim=True) / count.clamp(min=1)
     return centred / (deviation + 1e-6)
 

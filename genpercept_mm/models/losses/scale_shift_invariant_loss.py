@@ -6,10 +6,10 @@ from genpercept_mm.registry import MODELS
 from .dense_loss import DenseLoss
 from .masking import (
     check_choice,
-    clear,
     lower_median,
     masked_mean,
     normalize_by_median,
+    zero_invalid,
 )
 
 DIMS = (1, 2, 3)
@@ -87,7 +87,7 @@ class ScaleShiftInvariantLoss(DenseLoss):
                 normalize_by_median(values, sample, sample, count)
                 for values in (pred, target))
         else:
-            pred, target = clear(
+            pred, target = zero_invalid(
                 valid, pred + self.offset, target + self.offset)
             pred = self.align(pred, target, valid)
         return masked_mean((pred - target).abs(), valid, self.reduction)
@@ -132,7 +132,7 @@ def fit_scale_and_shift(pred, target, valid):
         return values.sum(DIMS, keepdim=True) / count
 
     mean_pred, mean_target = mean(pred), mean(target)
-    pred_part, target_part = clear(
+    pred_part, target_part = zero_invalid(
         valid, pred - mean_pred, target - mean_target)
     variance = mean(pred_part**2)
     # The determinant of the normal equations is count^2 * variance. Sums

@@ -4,9 +4,10 @@ import torch
 from genpercept_mm.registry import MODELS
 
 from .dense_loss import DenseLoss
-from .masking import clear
+from .masking import zero_invalid
 
-# what makes a triple of points too small, too far or too straight
+# a triple of points beyond these limits is too small, behind the camera or
+# too straight
 MIN_DISTANCE = 0.005
 MIN_DEPTH = 1e-5
 MAX_COSINE = 0.867
@@ -76,10 +77,11 @@ class VirtualNormalLoss(DenseLoss):
             Tensor: Scalar.
 
         Raises:
-            ValueError: If there is no focal length, or the shape is wrong.
+            ValueError: If no focal length is known, or the shape is wrong.
         """
         rays = self._rays(pred, intrinsic)
-        pred, target = clear(valid, pred + self.offset, target + self.offset)
+        pred, target = zero_invalid(
+            valid, pred + self.offset, target + self.offset)
         number = int(self.sample_ratio * pred[0].numel())
         groups = []
         for index in range(len(pred)):
@@ -128,11 +130,11 @@ class VirtualNormalLoss(DenseLoss):
 
         Args:
             valid (Tensor): (H * W, ) bool.
-            number (int): How many, at most.
+            number (int): The largest number of triples.
 
         Returns:
-            Tensor: (M, 3) long; M is ``number`` or, if that is less, the
-            number of valid pixels. No pixel is twice in a column.
+            Tensor: (M, 3) long; M is ``number``, or the number of valid
+            pixels if that is less. No pixel occurs twice in a column.
         """
         pixels = valid.nonzero().flatten()
         return torch.stack([
@@ -141,7 +143,7 @@ class VirtualNormalLoss(DenseLoss):
 
     @staticmethod
     def is_well_spread(points):
-        """Tell which triples define a plane reliably.
+        """Find the triples that define a plane reliably.
 
         Args:
             points (Tensor): (M, 3, 3), three points (x, y, z) each.

@@ -4,11 +4,11 @@ import torch
 
 from genpercept_mm.models.losses.masking import (
     check_choice,
-    clear,
     lower_median,
     masked_mean,
     normalize_by_median,
     resolve_inputs,
+    zero_invalid,
 )
 
 PRED = torch.zeros(2, 3, 4, 5)
@@ -103,7 +103,7 @@ def test_other_masks_are_refused(shape, key):
 def test_clear_stops_nan_and_its_gradient():
     values = torch.tensor([2., torch.nan, torch.inf], requires_grad=True)
     valid = torch.tensor([True, False, False])
-    cleared, double = clear(valid, values, 2 * values)
+    cleared, double = zero_invalid(valid, values, 2 * values)
     assert cleared.tolist() == [2, 0, 0] and double.tolist() == [4, 0, 0]
     (cleared**2).sum().backward()
     assert values.grad.tolist() == [4, 0, 0]
@@ -187,7 +187,7 @@ def test_pixels_that_are_not_used_may_be_nan():
     values = row(1., 2., 6., torch.nan).requires_grad_()
     used = row(True, True, True, False)
     out = normalize_by_median(values, used, used, row(3))
-    clear(used, out)[0].square().sum().backward()
+    zero_invalid(used, out)[0].square().sum().backward()
     assert torch.isfinite(values.grad).all() and values.grad.abs().sum() > 0
 
 
