@@ -8,6 +8,20 @@ import numpy as np
 from mmengine.structures import InstanceData
 
 
+def draw_test_poses(cfg, work_dir):
+    """Draw the labels and the predictions of a test run.
+
+    Args:
+        cfg (Config): The config of the task.
+        work_dir (str): Holds ``predictions``; gets ``pictures``.
+    """
+    data = cfg.test_dataloader.dataset
+    draw_poses(cfg.test_evaluator.ann_file,
+               osp.join(work_dir, 'predictions', 'results.keypoints.json'),
+               osp.join(data.data_root, data.data_prefix.img),
+               osp.join(work_dir, 'pictures'))
+
+
 def draw_poses(annotations, results, img_dir, out_dir, keypoint_thr=0.3):
     """Draw every image of a COCO set twice: labels left, predictions right.
 

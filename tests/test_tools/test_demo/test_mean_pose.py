@@ -2,8 +2,7 @@ import json
 
 import numpy as np
 import pytest
-
-from genpercept_mm.apis.mean_pose import mean_pose_ap, mean_pose_results
+from demo.mean_pose import mean_pose_ap, mean_pose_results
 
 
 def _write(path, people):

@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 pytest.importorskip('mmpose')
+from demo.pose_pictures import draw_poses  # noqa: E402
 from mmpose.datasets.datasets.utils import parse_pose_metainfo  # noqa: E402
-
-from genpercept_mm.apis.pose_pictures import draw_poses  # noqa: E402
 
 META = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/coco.py'))
 NAMES = [META['keypoint_id2name'][i] for i in range(17)]

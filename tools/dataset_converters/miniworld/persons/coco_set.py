@@ -7,21 +7,23 @@ Under the target folder::
     person_detection_results/val_detections.json
     mini_people.json                     the parameters, for later calls
 """
-import json
 import os.path as osp
-import sys
-import time
 
-import cv2
 import numpy as np
 from mmengine.logging import print_log
-from mmengine.utils import ProgressBar
-
-from genpercept_mm.utils.files import write_bytes
 
 from .outlines import mask_box, mask_polygons
 from .scenes import make_shot
 from .skeleton import KEYPOINTS, LIMBS
+from ..building import (
+    check_numbers,
+    claim_folder,
+    incomplete,
+    report_finished,
+    tracked,
+    write_jpeg,
+    write_json,
+)
 
 PARAMETERS_JSON = 'mini_people.json'
 SPLITS = ('train', 'val')
@@ -34,6 +36,8 @@ RECIPE = 2
 CATEGORY = dict(id=1, name='person', supercategory='person',
                 keypoints=list(KEYPOINTS),
                 skeleton=[list(limb) for limb in LIMBS])
+
+TITLE = 'mini people'
 
 _VAL_SHARE = 1 / 6
 _QUALITY = 92
@@ -52,6 +56,20 @@ def annotation_path(root, split):
     return osp.join(root, 'annotations', f'person_keypoints_{split}.json')
 
 
+def picture_path(root, split, number):
+    """Name the file of a picture.
+
+    Args:
+        root (str): Folder of the set.
+        split (str): ``'train'`` or ``'val'``.
+        number (int): Id of the picture.
+
+    Returns:
+        str: Path, whether or not it exists.
+    """
+    return osp.join(root, split, f'{number:06d}.jpg')
+
+
 def plan_pictures(num_frames):
     """Share out pictures to the splits.
 
@@ -67,7 +85,7 @@ def plan_pictures(num_frames):
                 val=range(num_frames - val + 1, num_frames + 1))
 
 
-def build_mini_people(out_dir, num_frames=600, seed=0):
+def build_persons(out_dir, num_frames=600, seed=0):
     """Draw a data set, unless it is there already.
 
     Each picture depends on the seed, its split and its id only. An
@@ -87,41 +105,39 @@ def build_mini_people(out_dir, num_frames=600, seed=0):
             set made with other parameters, or another data set.
     """
     parameters = dict(recipe=RECIPE, num_frames=num_frames, seed=seed)
-    for name, least in (('num_frames', 2), ('seed', 0)):
-        if parameters[name] < least:
-            raise ValueError(
-                f'build_mini_people: {name} must be at least {least}, got '
-                f'{parameters[name]}; change the argument.')
-    _claim_folder(out_dir, parameters)
+    check_numbers('build_persons', parameters, num_frames=2, seed=0)
+    claim_folder('build_persons', out_dir, PARAMETERS_JSON, parameters,
+                 (*SPLITS, 'annotations'), indent=None)
     plan = plan_pictures(num_frames)
-    if _is_complete(out_dir, plan):
-        print_log(f'mini people: {out_dir} already holds all {num_frames} '
-                  'frames, nothing to do.')
+    todo = [(split, number) for split in SPLITS for number in plan[split]]
+    annotations = [osp.join(out_dir, DETECTIONS_JSON),
+                   *(annotation_path(out_dir, split) for split in SPLITS)]
+    if all(map(osp.isfile, annotations)) and not incomplete(
+            todo, lambda frame: [picture_path(out_dir, *frame)]):
+        report_finished(TITLE, out_dir, num_frames)
         return 0
     first = 1
-    todo = [(split, number) for split in SPLITS for number in plan[split]]
     contents = {split: dict(
         info=dict(description='mini people, drawn', version=str(RECIPE)),
         licenses=[], images=[], annotations=[], categories=[CATEGORY])
         for split in SPLITS}
-    for split, number in _tracked(todo):
+    for split, number in tracked(todo, TITLE):
         shot = make_shot(np.random.default_rng(
             [seed, SPLITS.index(split), number]))
-        name = f'{number:06d}.jpg'
-        write_bytes(osp.join(out_dir, split, name), cv2.imencode(
-            '.jpg', shot.picture[..., ::-1],
-            [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes())
+        path = picture_path(out_dir, split, number)
+        write_jpeg(path, shot.picture, _QUALITY)
         height, width = shot.picture.shape[:2]
         contents[split]['images'].append(dict(
-            id=number, file_name=name, height=height, width=width))
+            id=number, file_name=osp.basename(path), height=height,
+            width=width))
         people = annotate(shot, number, first)
         first += len(people)
         contents[split]['annotations'] += people
-    _write_json(osp.join(out_dir, DETECTIONS_JSON),
+    write_json(osp.join(out_dir, DETECTIONS_JSON),
                 detect(contents['val'], seed))
     for split in SPLITS:
-        _write_json(annotation_path(out_dir, split), contents[split])
-    print_log(f'mini people: drew {num_frames} frames with {first - 1} '
+        write_json(annotation_path(out_dir, split), contents[split])
+    print_log(f'{TITLE}: drew {num_frames} frames with {first - 1} '
               f'people into {out_dir}.')
     return num_frames
 
@@ -190,55 +206,3 @@ def _detection(image, center, size, limit, score):
     return dict(image_id=image, category_id=CATEGORY['id'],
                 bbox=[round(float(k), 2) for k in (*low, *(high - low))],
                 score=round(float(score), 4))
-
-
-def _is_complete(root, plan):
-    files = [osp.join(root, DETECTIONS_JSON)]
-    for split in SPLITS:
-        files.append(annotation_path(root, split))
-        files += [osp.join(root, split, f'{number:06d}.jpg')
-                  for number in plan[split]]
-    return all(osp.isfile(file) for file in files)
-
-
-def _claim_folder(root, parameters):
-    """Note the parameters in the folder, or compare them with the note."""
-    note = osp.join(root, PARAMETERS_JSON)
-    advice = 'choose another folder or delete this one.'
-    if osp.isfile(note):
-        with open(note) as file:
-            existing = json.load(file)
-        for name in parameters:
-            if existing.get(name) != parameters[name]:
-                raise ValueError(
-                    f'build_mini_people: {name} must be '
-                    f'{existing.get(name)}, as in the data set that {root} '
-                    f'holds, got {parameters[name]}; {advice}')
-    elif any(osp.exists(osp.join(root, name))
-             for name in (*SPLITS, 'annotations')):
-        raise ValueError(
-            f'build_mini_people: out_dir must not hold another data set, '
-            f'got {root}, which has pictures or annotations but no '
-            f'{PARAMETERS_JSON}; {advice}')
-    else:
-        _write_json(note, parameters)
-
-
-def _write_json(path, content):
-    write_bytes(path, (json.dumps(content) + '\n').encode())
-
-
-def _tracked(items):
-    """Yield items; draw a bar in a terminal, log a line per tenth else."""
-    total, start = len(items), time.time()
-    progress = ProgressBar(total) if sys.stdout.isatty() else None
-    for done, item in enumerate(items, 1):
-        yield item
-        if progress is not None:
-            progress.update()
-            if done == total:
-                sys.stdout.write('\n')
-        elif 10 * done // total > 10 * (done - 1) // total:
-            elapsed = time.time() - start
-            print_log(f'mini people: {done}/{total} frames, {elapsed:.0f} s, '
-                      f'{elapsed / done * (total - done):.0f} s left')

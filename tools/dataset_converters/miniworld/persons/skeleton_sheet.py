@@ -1,6 +1,5 @@
 """Overviews of people with their keypoints."""
 import json
-import os
 import os.path as osp
 
 import cv2
@@ -9,6 +8,7 @@ import numpy as np
 from .coco_set import PARAMETERS_JSON, SPLITS, annotation_path
 from .scenes import LONG
 from .skeleton import KEYPOINTS, LIMBS
+from ..sheets import arrange, pick_evenly, read_tile, write_sheet
 
 #: BGR of the person's left, the person's right and the rest.
 COLORS = dict(left=(60, 60, 255), right=(80, 220, 80), middle=(255, 160, 40))
@@ -42,24 +42,11 @@ def skeleton_sheet(out_dir, path, max_frames=24):
     for split in SPLITS:
         with open(annotation_path(out_dir, split)) as file:
             content = json.load(file)
-        images = content['images']
-        picks = np.unique(np.linspace(0, len(images) - 1, min(
-            max(max_frames // 2, 1), len(images))).round().astype(int))
-        for image in (images[k] for k in picks):
+        for image in pick_evenly(content['images'], max(max_frames // 2, 1)):
             tiles.append(_tile(osp.join(out_dir, split, image['file_name']), [
                 person for person in content['annotations']
                 if person['image_id'] == image['id']]))
-    tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % _PER_ROW)
-    sheet = np.vstack([np.hstack(tiles[k:k + _PER_ROW])
-                       for k in range(0, len(tiles), _PER_ROW)])
-    os.makedirs(osp.dirname(path) or '.', exist_ok=True)
-    try:
-        written = cv2.imwrite(path, sheet)
-    except cv2.error:
-        written = False
-    if not written:
-        raise ValueError(f'skeleton_sheet: path must be a writable picture '
-                         f'file, got {path}; use a name like sheet.png.')
+    write_sheet('skeleton_sheet', path, arrange(tiles, _PER_ROW))
 
 
 def draw_skeleton(picture, person, zoom=1):
@@ -99,11 +86,8 @@ def _side(*names):
 
 def _tile(path, people):
     """Return (2 LONG, 2 LONG, 3) uint8 BGR: a frame with its people."""
-    picture = cv2.imread(path)
-    if picture is None:
-        raise FileNotFoundError(f'skeleton_sheet: {path} does not exist; '
-                                'finish the data set first.')
-    picture = cv2.resize(picture, None, fx=_ZOOM, fy=_ZOOM)
+    picture = cv2.resize(read_tile('skeleton_sheet', path), None, fx=_ZOOM,
+                         fy=_ZOOM)
     for person in people:
         draw_skeleton(picture, person, _ZOOM)
     tile = np.zeros((_ZOOM * LONG, _ZOOM * LONG, 3), np.uint8)

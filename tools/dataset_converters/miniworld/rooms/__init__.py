@@ -1,8 +1,5 @@
-"""A small path-traced data set in Hypersim's raw layout.
+"""Furnished rooms, path-traced and written in Hypersim's raw layout."""
+from .hypersim_set import build_rooms
+from .room_sheet import room_sheet
 
-Importing this needs no renderer; Mitsuba is imported when a frame is
-rendered.
-"""
-from .build import build_mini_hypersim, preview_sheet
-
-__all__ = ['build_mini_hypersim', 'preview_sheet']
+__all__ = ['build_rooms', 'room_sheet']

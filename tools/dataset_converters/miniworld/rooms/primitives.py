@@ -191,7 +191,7 @@ class Room:
     """A furnished room.
 
     Attributes:
-        kind (str): One of :data:`.rooms.ROOM_KINDS`.
+        kind (str): One of :data:`.furnishing.ROOM_KINDS`.
         size (tuple): Width, depth and height inside, metres.
         primitives (list[Primitive]): All surfaces.
         objects (list[PlacedObject]): Furniture; not walls and windows.

@@ -11,18 +11,13 @@ A data set is a folder of its own under the target folder::
 
 Pictures are JPEG, labels 8-bit grey PNG files of the same name.
 """
-import json
-import os
 import os.path as osp
-import sys
-import time
 from collections import namedtuple
 from dataclasses import replace
 
 import cv2
 import numpy as np
 from mmengine.logging import print_log
-from mmengine.utils import ProgressBar
 
 from genpercept_mm.utils.files import write_bytes
 
@@ -30,7 +25,15 @@ from .parts import Subject
 from .portraits import PORTRAITS, foliage, person, toy
 from .shots import portrait_shot, structure_shot
 from .structures import STRUCTURES
-from ..mini_hypersim.rooms import make_room
+from ..building import (
+    check_numbers,
+    claim_folder,
+    incomplete,
+    report_finished,
+    tracked,
+    write_jpeg,
+)
+from ..rooms.furnishing import make_room
 
 PARAMETERS_JSON = 'mini_objects.json'
 
@@ -62,6 +65,7 @@ ROOTS = dict(matting=_P3M, dis=_DIS)
 
 # mini-Hypersim uses the rooms from 0 on; the four kinds of rooms alternate
 _FIRST_ROOM = dict(matting=100000, dis=200000)
+_TITLE = 'mini objects'
 # samples of a label cost one ray each
 _LABEL_SAMPLES = 4
 
@@ -86,7 +90,7 @@ def split_frames(kind, num_frames):
     splits = SPLITS[kind]
     if num_frames < len(splits):
         raise ValueError(
-            f'build_mini_objects: num_frames must be at least {len(splits)}, '
+            f'build_subjects: num_frames must be at least {len(splits)}, '
             f'one per split of {kind!r}, got {num_frames}; raise it.')
     rest = [max(round(s.share * num_frames), 1) for s in splits[1:]]
     # tiny sets: every split gets one frame before training gets more
@@ -182,7 +186,7 @@ def compose_shot(kind, frame, room, seed, aspect):
     return structure_shot(room, Subject(item, *item.bounds()), rng, aspect)
 
 
-def build_mini_objects(out_dir,
+def build_subjects(out_dir,
                        kind='all',
                        num_frames=100,
                        width=128,
@@ -219,41 +223,37 @@ def build_mini_objects(out_dir,
     kinds = tuple(SPLITS) if kind == 'all' else (kind,)
     if kind not in ('all', *SPLITS):
         raise ValueError(
-            f"build_mini_objects: kind must be 'all', 'matting' or 'dis', "
+            f"build_subjects: kind must be 'all', 'matting' or 'dis', "
             f'got {kind!r}; change the argument.')
     parameters = dict(recipe=RECIPE, num_frames=num_frames, width=width,
                       height=height, spp=spp, seed=seed,
                       frames_per_room=frames_per_room)
-    for name, value in parameters.items():
-        least = 0 if name == 'seed' else 1
-        if value < least:
-            raise ValueError(
-                f'build_mini_objects: {name} must be at least {least}, got '
-                f'{value}; change the argument.')
+    check_numbers('build_subjects', parameters, seed=0)
     plans = {each: plan_frames(each, num_frames, seed, frames_per_room)
              for each in kinds}
     for each in kinds:
-        _claim_folder(osp.join(out_dir, ROOTS[each]), each, parameters)
+        claim_folder('build_subjects', osp.join(out_dir, ROOTS[each]),
+                     PARAMETERS_JSON, parameters,
+                     [split.folder for split in SPLITS[each]])
     return sum(_build_kind(osp.join(out_dir, ROOTS[each]), each, plans[each],
                            parameters) for each in kinds)
 
 
 def _build_kind(root, kind, frames, parameters):
     """Render the missing frames of one data set; returns their number."""
-    missing = [f for f in frames if not all(
-        osp.isfile(osp.join(root, path)) for path in (f.image, f.label))]
+    missing = incomplete(frames, lambda frame: [
+        osp.join(root, path) for path in (frame.image, frame.label)])
     if not missing:
-        print_log(f'mini objects: {root} already holds all {len(frames)} '
-                  'frames, nothing to do.')
+        report_finished(_TITLE, root, len(frames))
         return 0
     room, current, shapes = None, None, {}
-    for frame in _tracked(missing, osp.basename(root)):
+    for frame in tracked(missing, f'{_TITLE}: {osp.basename(root)}'):
         if frame.room != current:
             current, shapes = frame.room, {}
             room = make_room(parameters['seed'], current,
                              parameters['frames_per_room'])
         _render_frame(root, kind, frame, room, parameters, shapes)
-    print_log(f'mini objects: rendered {len(missing)} of {len(frames)} '
+    print_log(f'{_TITLE}: rendered {len(missing)} of {len(frames)} '
               f'frames into {root}.')
     return len(missing)
 
@@ -274,103 +274,4 @@ def _render_frame(root, kind, frame, room, parameters, shapes):
                                    shapes))
     write_bytes(osp.join(root, frame.label), cv2.imencode(
         '.png', np.round(alpha * 255).astype(np.uint8))[1].tobytes())
-    write_bytes(osp.join(root, frame.image), cv2.imencode(
-        '.jpg', picture[..., ::-1],
-        [cv2.IMWRITE_JPEG_QUALITY, 96])[1].tobytes())
-
-
-def _claim_folder(root, kind, parameters):
-    """Note the parameters in the folder, or compare them with the note."""
-    note = osp.join(root, PARAMETERS_JSON)
-    advice = 'choose another folder or delete this one.'
-    if osp.isfile(note):
-        with open(note) as file:
-            existing = json.load(file)
-        for name in parameters:
-            if existing.get(name) != parameters[name]:
-                raise ValueError(
-                    f'build_mini_objects: {name} must be '
-                    f'{existing.get(name)}, as in the data set that '
-                    f'{root} holds, got {parameters[name]}; {advice}')
-    elif any(osp.exists(osp.join(root, split.folder))
-             for split in SPLITS[kind]):
-        raise ValueError(
-            'build_mini_objects: out_dir must not hold another data set, '
-            f'got {root}, which has pictures but no {PARAMETERS_JSON}; '
-            f'{advice}')
-    else:
-        write_bytes(note,
-                     (json.dumps(parameters, indent=2) + '\n').encode())
-
-
-def _tracked(items, label):
-    """Yield items; draw a bar in a terminal, log a line per tenth else."""
-    total, start = len(items), time.time()
-    progress = ProgressBar(total) if sys.stdout.isatty() else None
-    for done, item in enumerate(items, 1):
-        yield item
-        if progress is not None:
-            progress.update()
-            if done == total:
-                sys.stdout.write('\n')
-        elif 10 * done // total > 10 * (done - 1) // total:
-            elapsed = time.time() - start
-            print_log(f'mini objects: {label} {done}/{total} frames, '
-                      f'{elapsed:.0f} s, '
-                      f'{elapsed / done * (total - done):.0f} s left')
-
-
-def preview_sheet(out_dir, path, max_frames=24):
-    """Draw frames as picture | label, four per row, one kind after another.
-
-    Args:
-        out_dir (str): Target folder of finished data sets.
-        path (str): Picture to write, for example ``sheet.png``.
-        max_frames (int): Frames of each kind to show, spread evenly over
-            the set. Defaults to 24.
-
-    Raises:
-        FileNotFoundError: If the folder has no data set, or a frame is
-            missing.
-        ValueError: If the picture cannot be written.
-    """
-    rows = []
-    for kind, name in ROOTS.items():
-        note = osp.join(out_dir, name, PARAMETERS_JSON)
-        if osp.isfile(note):
-            with open(note) as file:
-                made = json.load(file)
-            frames = plan_frames(kind, made['num_frames'], made['seed'],
-                                 made['frames_per_room'])
-            picks = np.unique(np.linspace(
-                0, len(frames) - 1, min(max_frames, len(frames))).round())
-            pairs = [_frame_pair(osp.join(out_dir, name), frames[int(k)])
-                     for k in picks]
-            pairs += [np.zeros_like(pairs[0])] * (-len(pairs) % 4)
-            rows += [np.hstack(pairs[k:k + 4])
-                     for k in range(0, len(pairs), 4)]
-    if not rows:
-        raise FileNotFoundError(
-            f'preview_sheet: {out_dir} holds neither {_P3M} nor {_DIS} with '
-            f'a {PARAMETERS_JSON}; build a data set first.')
-    # kinds may have been made in different sizes
-    width = max(row.shape[1] for row in rows)
-    sheet = np.vstack([np.pad(row, [(0, 0), (0, width - row.shape[1]),
-                                    (0, 0)]) for row in rows])
-    os.makedirs(osp.dirname(path) or '.', exist_ok=True)
-    if not cv2.imwrite(path, sheet):
-        raise ValueError(f'preview_sheet: path must be a writable picture '
-                         f'file, got {path}; use a name like sheet.png.')
-
-
-def _frame_pair(root, frame):
-    """Return (H, 2 W, 3) uint8 BGR: picture and label of a frame."""
-    images = []
-    for name in (frame.image, frame.label):
-        image = cv2.imread(osp.join(root, name))
-        if image is None:
-            raise FileNotFoundError(
-                f'preview_sheet: {osp.join(root, name)} does not exist; '
-                'finish the data set first.')
-        images.append(image)
-    return np.hstack(images)
+    write_jpeg(osp.join(root, frame.image), picture, 96)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..mini_hypersim.primitives import Item, Material, Mesh
+from ..rooms.primitives import Item, Material, Mesh
 
 
 @dataclass(frozen=True, eq=False)

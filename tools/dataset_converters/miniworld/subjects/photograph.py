@@ -14,11 +14,12 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
+from genpercept_mm.datasets.hypersim_layout import tone_map
+
 from .parts import Sheer
 from .shots import Shot
-from ..hypersim_layout import tone_map
-from ..mini_hypersim.primitives import Material, Primitive, Room
-from ..mini_hypersim.render import RoomRenderer
+from ..rooms.primitives import Material, Primitive, Room
+from ..rooms.render import RoomRenderer
 
 #: Positions of the camera during an exposure with motion.
 _EXPOSURES = 8

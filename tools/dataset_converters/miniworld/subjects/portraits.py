@@ -16,8 +16,8 @@ from .parts import (
     tube_mesh,
     unit,
 )
-from ..mini_hypersim.materials import hsv, linear, paint, stripes, weave
-from ..mini_hypersim.primitives import (
+from ..rooms.materials import hsv, linear, paint, stripes, weave
+from ..rooms.primitives import (
     BALL,
     Item,
     Material,

@@ -1,6 +1,6 @@
 """Place a subject in a furnished room and choose how to photograph it.
 
-Frames are those of :mod:`..mini_hypersim.primitives`; nothing is rendered
+Frames are those of :mod:`..rooms.primitives`; nothing is rendered
 here.
 """
 from dataclasses import dataclass, replace
@@ -8,7 +8,7 @@ from typing import List, Sequence
 
 import numpy as np
 
-from ..mini_hypersim.primitives import (
+from ..rooms.primitives import (
     FIELD_OF_VIEW,
     Camera,
     Material,

@@ -16,8 +16,8 @@ from .parts import (
     tube_mesh,
     unit,
 )
-from ..mini_hypersim.materials import grain, hsv, paint
-from ..mini_hypersim.primitives import (
+from ..rooms.materials import grain, hsv, paint
+from ..rooms.primitives import (
     Item,
     Material,
     cylinder_profile,

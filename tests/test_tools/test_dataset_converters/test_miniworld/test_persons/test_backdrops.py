@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people.backdrops import (
+from miniworld.persons.backdrops import (
     KINDS,
     cast_shadows,
     make_backdrop,
 )
-from genpercept_mm.datasets.mini_people.canvas import Camera
+from miniworld.persons.canvas import Camera
 
 WIDTH, HEIGHT, FOCAL = 96, 72, 80.0
 LEVEL = Camera.look_at((0, 0, 1.5), (0, 1, 1.5), 0, FOCAL, WIDTH, HEIGHT)

@@ -1,8 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people.canvas import (
+from miniworld.persons.canvas import (
     SAMPLES,
     Camera,
     Canvas,

@@ -1,8 +1,7 @@
 import colorsys
 
 import numpy as np
-
-from genpercept_mm.datasets.mini_people.clothing import (
+from miniworld.persons.clothing import (
     HAIRCUTS,
     random_color,
     random_look,

@@ -5,14 +5,13 @@ import shutil
 import cv2
 import numpy as np
 import pytest
-from xtcocotools.coco import COCO
-
-from genpercept_mm.datasets.mini_people import build_mini_people
-from genpercept_mm.datasets.mini_people.coco_set import (
+from miniworld.persons import build_persons
+from miniworld.persons.coco_set import (
     annotation_path,
     detect,
     plan_pictures,
 )
+from xtcocotools.coco import COCO
 
 FRAMES = 12
 DETECTIONS = 'person_detection_results/val_detections.json'
@@ -21,7 +20,7 @@ DETECTIONS = 'person_detection_results/val_detections.json'
 @pytest.fixture(scope='module')
 def finished(tmp_path_factory):
     root = str(tmp_path_factory.mktemp('people') / 'set')
-    assert build_mini_people(root, FRAMES) == FRAMES
+    assert build_persons(root, FRAMES) == FRAMES
     return root
 
 
@@ -170,7 +169,7 @@ def test_detections_load_as_results_of_coco(finished):
 def test_finished_sets_are_left_alone(finished, capfd):
     before = {name: os.stat(os.path.join(finished, name)).st_mtime_ns
               for name in _files(finished)}
-    assert build_mini_people(finished, FRAMES) == 0
+    assert build_persons(finished, FRAMES) == 0
     shown = ''.join(capfd.readouterr()).strip()
     assert 'already holds all 12 frames' in shown
     assert len(shown.splitlines()) == 1
@@ -185,12 +184,12 @@ def test_incomplete_sets_become_the_same(finished, tmp_path, lost):
     root = str(tmp_path / 'set')
     shutil.copytree(finished, root)
     os.remove(os.path.join(root, lost))
-    assert build_mini_people(root, FRAMES) == FRAMES
+    assert build_persons(root, FRAMES) == FRAMES
     assert _bytes(root) == _bytes(finished)
 
 
 def test_interrupted_sets_have_no_annotations(tmp_path, monkeypatch):
-    from genpercept_mm.datasets.mini_people import coco_set
+    from miniworld.persons import coco_set
     stock, calls = coco_set.make_shot, []
 
     def interrupted(rng):
@@ -201,11 +200,11 @@ def test_interrupted_sets_have_no_annotations(tmp_path, monkeypatch):
 
     monkeypatch.setattr(coco_set, 'make_shot', interrupted)
     with pytest.raises(KeyboardInterrupt):
-        build_mini_people(str(tmp_path), 4)
+        build_persons(str(tmp_path), 4)
     assert _files(tmp_path) == ['mini_people.json', 'train/000001.jpg',
                                 'train/000002.jpg']
     monkeypatch.undo()
-    assert build_mini_people(str(tmp_path), 4) == 4
+    assert build_persons(str(tmp_path), 4) == 4
     assert len(_files(tmp_path)) == 8
 
 
@@ -216,7 +215,7 @@ def test_no_picture_comes_twice(finished):
 
 
 def test_seeds_have_different_people(finished, tmp_path):
-    assert build_mini_people(str(tmp_path), 2, seed=1) == 2
+    assert build_persons(str(tmp_path), 2, seed=1) == 2
     one, other = (cv2.imread(os.path.join(root, 'train', '000001.jpg'))
                   for root in (finished, str(tmp_path)))
     assert one.shape != other.shape or not np.array_equal(one, other)
@@ -227,13 +226,13 @@ def test_other_parameters_are_refused(finished):
         name = list(arguments)[-1]
         with pytest.raises(ValueError, match=f'{name} must be .*another '
                                              'folder or delete'):
-            build_mini_people(finished, **arguments)
+            build_persons(finished, **arguments)
 
 
 def test_foreign_data_sets_are_not_touched(tmp_path):
     (tmp_path / 'annotations').mkdir()
     with pytest.raises(ValueError, match='must not hold another data set'):
-        build_mini_people(str(tmp_path), 2)
+        build_persons(str(tmp_path), 2)
     assert _files(tmp_path) == []
 
 
@@ -242,5 +241,5 @@ def test_foreign_data_sets_are_not_touched(tmp_path):
     (dict(seed=-1), 'seed must be at least 0, got -1')])
 def test_wrong_arguments_are_named(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        build_mini_people(str(tmp_path / 'set'), **arguments)
+        build_persons(str(tmp_path / 'set'), **arguments)
     assert not (tmp_path / 'set').exists()

@@ -1,17 +1,16 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people.canvas import Camera, Canvas
-from genpercept_mm.datasets.mini_people.clothing import random_look
-from genpercept_mm.datasets.mini_people.figures import (
+from miniworld.persons.canvas import Camera, Canvas
+from miniworld.persons.clothing import random_look
+from miniworld.persons.figures import (
     PARTS,
     draw_person,
     keypoint_states,
     part_label,
     person_of,
 )
-from genpercept_mm.datasets.mini_people.poses import mirrored, random_pose
-from genpercept_mm.datasets.mini_people.skeleton import (
+from miniworld.persons.poses import mirrored, random_pose
+from miniworld.persons.skeleton import (
     KEYPOINTS,
     Pose,
     random_body,

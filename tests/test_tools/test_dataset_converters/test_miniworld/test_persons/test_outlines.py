@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
-from xtcocotools import mask as coco_mask
-
-from genpercept_mm.datasets.mini_people.outlines import (
+from miniworld.persons.outlines import (
     mask_box,
     mask_polygons,
 )
+from xtcocotools import mask as coco_mask
 
 
 def _decode(polygons, shape):

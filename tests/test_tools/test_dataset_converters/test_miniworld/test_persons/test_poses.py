@@ -1,12 +1,11 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people.poses import (
+from miniworld.persons.poses import (
     POSES,
     mirrored,
     random_pose,
 )
-from genpercept_mm.datasets.mini_people.skeleton import random_body, stand
+from miniworld.persons.skeleton import random_body, stand
 
 
 def _figures(kind, count=25):

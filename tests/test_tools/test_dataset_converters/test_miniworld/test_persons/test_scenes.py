@@ -3,11 +3,10 @@ from itertools import combinations
 import cv2
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people import scenes
-from genpercept_mm.datasets.mini_people.canvas import Camera, Canvas
-from genpercept_mm.datasets.mini_people.figures import part_label
-from genpercept_mm.datasets.mini_people.scenes import (
+from miniworld.persons import scenes
+from miniworld.persons.canvas import Camera, Canvas
+from miniworld.persons.figures import part_label
+from miniworld.persons.scenes import (
     Box,
     compose,
     draw_box,

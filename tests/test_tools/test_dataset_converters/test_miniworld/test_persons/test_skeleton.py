@@ -1,9 +1,8 @@
 import cv2
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people.poses import random_pose
-from genpercept_mm.datasets.mini_people.skeleton import (
+from miniworld.persons.poses import random_pose
+from miniworld.persons.skeleton import (
     KEYPOINTS,
     LIMBS,
     Pose,

@@ -1,13 +1,12 @@
 import cv2
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_people import (
-    build_mini_people,
+from miniworld.persons import (
+    build_persons,
     skeleton_sheet,
 )
-from genpercept_mm.datasets.mini_people.sheet import COLORS, draw_skeleton
-from genpercept_mm.datasets.mini_people.skeleton import KEYPOINTS
+from miniworld.persons.skeleton import KEYPOINTS
+from miniworld.persons.skeleton_sheet import COLORS, draw_skeleton
 
 
 def _person(**states):
@@ -43,7 +42,7 @@ def test_zoom_scales_places():
 
 def test_sheet_shows_frames_of_both_splits(tmp_path):
     root = str(tmp_path / 'set')
-    build_mini_people(root, 3)
+    build_persons(root, 3)
     path = str(tmp_path / 'out' / 'sheet.png')
     skeleton_sheet(root, path, 2)
     sheet = cv2.imread(path)

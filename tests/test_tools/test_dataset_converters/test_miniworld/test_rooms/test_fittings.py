@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim import fittings
-from genpercept_mm.datasets.mini_hypersim.materials import make_style
-from genpercept_mm.datasets.mini_hypersim.primitives import (
+from miniworld.rooms import fittings
+from miniworld.rooms.materials import make_style
+from miniworld.rooms.primitives import (
     NYU40_IDS,
     RUG_THICKNESS,
     WALL_THICKNESS,

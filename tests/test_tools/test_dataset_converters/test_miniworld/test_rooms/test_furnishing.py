@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.primitives import NYU40_IDS
-from genpercept_mm.datasets.mini_hypersim.rooms import ROOM_KINDS, make_room
+from miniworld.rooms.furnishing import ROOM_KINDS, make_room
+from miniworld.rooms.primitives import NYU40_IDS
 
 # one room of every kind, and a second of the first
 INDICES = (0, 1, 2, 3, 4)

@@ -2,10 +2,9 @@ import inspect
 
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim import furniture
-from genpercept_mm.datasets.mini_hypersim.materials import make_style
-from genpercept_mm.datasets.mini_hypersim.primitives import NYU40_IDS
+from miniworld.rooms import furniture
+from miniworld.rooms.materials import make_style
+from miniworld.rooms.primitives import NYU40_IDS
 
 BUILDERS = [function for name, function in vars(furniture).items()
             if inspect.isfunction(function) and not name.startswith('_')

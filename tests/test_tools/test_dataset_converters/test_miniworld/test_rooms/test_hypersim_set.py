@@ -7,6 +7,16 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from miniworld.rooms import (
+    build_rooms,
+    room_sheet,
+)
+from miniworld.rooms.furnishing import make_room
+from miniworld.rooms.hypersim_set import (
+    FRAME_KINDS,
+    plan_frames,
+    split_rooms,
+)
 
 from genpercept_mm.datasets.hypersim_layout import (
     SPLIT_CSV,
@@ -14,16 +24,6 @@ from genpercept_mm.datasets.hypersim_layout import (
     read_hdf5,
     tone_map,
 )
-from genpercept_mm.datasets.mini_hypersim import (
-    build_mini_hypersim,
-    preview_sheet,
-)
-from genpercept_mm.datasets.mini_hypersim.build import (
-    FRAME_KINDS,
-    plan_frames,
-    split_rooms,
-)
-from genpercept_mm.datasets.mini_hypersim.rooms import make_room
 
 TINY = dict(num_frames=3, width=16, height=12, spp=2, frames_per_room=2)
 PALETTE = np.arange(120).reshape(40, 3)
@@ -33,7 +33,7 @@ PALETTE = np.arange(120).reshape(40, 3)
 def finished(tmp_path_factory):
     pytest.importorskip('mitsuba')
     root = str(tmp_path_factory.mktemp('mini') / 'set')
-    assert build_mini_hypersim(root, **TINY) == 3
+    assert build_rooms(root, **TINY) == 3
     return root
 
 
@@ -148,8 +148,8 @@ def test_finished_set_is_left_alone_without_mitsuba(finished, capfd):
     before = _mtimes(finished)
     code = (
         'import sys; sys.modules["mitsuba"] = None\n'
-        'from genpercept_mm.datasets.mini_hypersim import '
-        'build_mini_hypersim as b\n'
+        'from miniworld.rooms import '
+        'build_rooms as b\n'
         f'assert b({finished!r}, **{TINY!r}) == 0')
     subprocess.run([sys.executable, '-c', code], check=True)
     assert 'already holds all 3 frames' in ''.join(capfd.readouterr())
@@ -159,12 +159,12 @@ def test_finished_set_is_left_alone_without_mitsuba(finished, capfd):
 def test_only_the_frame_with_a_missing_file_is_rendered(tmp_path):
     pytest.importorskip('mitsuba')
     root = str(tmp_path / 'set')
-    build_mini_hypersim(root, **TINY)
+    build_rooms(root, **TINY)
     before = _mtimes(root)
     lost = frame_path(root, 'ai_900_001', 'cam_00', 1, 'semantic')
     content = read_hdf5(lost)
     os.remove(lost)
-    assert build_mini_hypersim(root, **TINY) == 1
+    assert build_rooms(root, **TINY) == 1
     after = _mtimes(root)
     assert after.keys() == before.keys()
     assert np.array_equal(read_hdf5(lost), content)
@@ -179,9 +179,9 @@ def test_only_the_frame_with_a_missing_file_is_rendered(tmp_path):
 def test_unwritten_split_file_is_written_without_rendering(tmp_path):
     pytest.importorskip('mitsuba')
     root = str(tmp_path / 'set')
-    build_mini_hypersim(root, **TINY)
+    build_rooms(root, **TINY)
     os.remove(os.path.join(root, SPLIT_CSV))
-    assert build_mini_hypersim(root, **TINY) == 0
+    assert build_rooms(root, **TINY) == 0
     assert len(_rows(os.path.join(root, SPLIT_CSV))) == 3
 
 
@@ -189,20 +189,20 @@ def test_other_parameters_are_refused(finished):
     for name, value in (('width', 20), ('seed', 5), ('num_frames', 4)):
         with pytest.raises(ValueError, match=f'{name} must be .*another '
                                              'folder or delete'):
-            build_mini_hypersim(finished, **{**TINY, name: value})
+            build_rooms(finished, **{**TINY, name: value})
 
 
 def test_foreign_data_sets_are_not_touched(tmp_path):
     (tmp_path / 'ai_001_001').mkdir()
     with pytest.raises(ValueError, match='must not hold another data set'):
-        build_mini_hypersim(str(tmp_path), **TINY)
+        build_rooms(str(tmp_path), **TINY)
     assert os.listdir(tmp_path) == ['ai_001_001']
 
 
 @pytest.mark.parametrize('name', ['num_frames', 'width', 'spp'])
 def test_numbers_out_of_range_are_named(tmp_path, name):
     with pytest.raises(ValueError, match=f'{name} must be at least 1'):
-        build_mini_hypersim(str(tmp_path / 'set'), **{**TINY, name: 0})
+        build_rooms(str(tmp_path / 'set'), **{**TINY, name: 0})
     assert not (tmp_path / 'set').exists()
 
 
@@ -214,7 +214,7 @@ def test_parameters_are_noted(finished):
 
 def test_default_rooms_show_many_classes_in_train_and_val():
     pytest.importorskip('mitsuba')
-    from genpercept_mm.datasets.mini_hypersim.render import RoomRenderer
+    from miniworld.rooms.render import RoomRenderer
     seen = dict(train=set(), val=set())
     for frame in plan_frames(100, 4)[::4]:
         if frame.split in seen:
@@ -231,7 +231,7 @@ def test_default_rooms_show_many_classes_in_train_and_val():
 
 def test_sheet_shows_four_pictures_per_frame(finished, tmp_path):
     path = str(tmp_path / 'out' / 'sheet.png')
-    preview_sheet(finished, path, max_frames=3, palette=PALETTE)
+    room_sheet(finished, path, max_frames=3, palette=PALETTE)
     sheet = cv2.imread(path)[..., ::-1]
     assert sheet.shape == (2 * 12, 2 * 4 * 16, 3)
     labels = read_hdf5(frame_path(finished, 'ai_900_001', 'cam_00', 0,
@@ -244,4 +244,4 @@ def test_sheet_shows_four_pictures_per_frame(finished, tmp_path):
 
 def test_sheet_of_an_unfinished_set_names_the_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=SPLIT_CSV):
-        preview_sheet(str(tmp_path), 'sheet.png', palette=PALETTE)
+        room_sheet(str(tmp_path), 'sheet.png', palette=PALETTE)

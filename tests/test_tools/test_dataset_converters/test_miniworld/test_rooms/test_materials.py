@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim import materials
-from genpercept_mm.datasets.mini_hypersim.materials import (
+from miniworld.rooms import materials
+from miniworld.rooms.materials import (
     hsv,
     linear,
     make_style,

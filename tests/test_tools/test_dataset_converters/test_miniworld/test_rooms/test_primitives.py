@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.primitives import (
+from miniworld.rooms.primitives import (
     NYU40_IDS,
     Camera,
     Item,

@@ -2,8 +2,8 @@ import sys
 
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.primitives import (
+from miniworld.rooms.furnishing import make_room
+from miniworld.rooms.primitives import (
     NYU40_IDS,
     Camera,
     Material,
@@ -12,11 +12,10 @@ from genpercept_mm.datasets.mini_hypersim.primitives import (
     Room,
     Texture,
 )
-from genpercept_mm.datasets.mini_hypersim.render import (
+from miniworld.rooms.render import (
     RoomRenderer,
     _denoise,
 )
-from genpercept_mm.datasets.mini_hypersim.rooms import make_room
 
 WIDTH, HEIGHT = 24, 18
 FOCAL = WIDTH / 2 / np.tan(np.pi / 6)

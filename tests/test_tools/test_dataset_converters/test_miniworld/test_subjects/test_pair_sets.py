@@ -6,13 +6,12 @@ import sys
 import cv2
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.rooms import make_room
-from genpercept_mm.datasets.mini_objects import (
-    build_mini_objects,
-    preview_sheet,
+from miniworld.rooms.furnishing import make_room
+from miniworld.subjects import (
+    build_subjects,
+    subject_sheet,
 )
-from genpercept_mm.datasets.mini_objects.build_sets import (
+from miniworld.subjects.pair_sets import (
     compose_shot,
     plan_frames,
     split_frames,
@@ -30,8 +29,8 @@ DIS = tuple(f'DIS5K/{name}/im' for name in (
 def finished(tmp_path_factory):
     pytest.importorskip('mitsuba')
     root = str(tmp_path_factory.mktemp('objects') / 'set')
-    assert build_mini_objects(root, 'matting', 3, **TINY) == 3
-    assert build_mini_objects(root, 'dis', 6, **TINY) == 6
+    assert build_subjects(root, 'matting', 3, **TINY) == 3
+    assert build_subjects(root, 'dis', 6, **TINY) == 6
     return root
 
 
@@ -171,8 +170,8 @@ def test_finished_sets_are_left_alone_without_mitsuba(finished, capfd,
     monkeypatch.setitem(sys.modules, 'mitsuba', None)
     before = {name: os.stat(os.path.join(finished, name)).st_mtime_ns
               for name in _files(finished)}
-    assert build_mini_objects(finished, 'matting', 3, **TINY) == 0
-    assert build_mini_objects(finished, 'dis', 6, **TINY) == 0
+    assert build_subjects(finished, 'matting', 3, **TINY) == 0
+    assert build_subjects(finished, 'dis', 6, **TINY) == 0
     shown = ''.join(capfd.readouterr())
     assert 'already holds all 3 frames' in shown
     assert 'already holds all 6 frames' in shown
@@ -189,8 +188,8 @@ def test_only_missing_frames_are_rendered_and_become_the_same(finished,
     assert len(lost) == 2
     for name in lost:
         os.remove(os.path.join(root, name))
-    assert build_mini_objects(root, 'matting', 3, **TINY) == 1
-    assert build_mini_objects(root, 'dis', 6, **TINY) == 1
+    assert build_subjects(root, 'matting', 3, **TINY) == 1
+    assert build_subjects(root, 'dis', 6, **TINY) == 1
     assert _files(root) == _files(finished)
     # labels are the same on every run, bit by bit
     for name in _files(root):
@@ -203,14 +202,14 @@ def test_other_parameters_are_refused(finished):
     for name, value in (('width', 20), ('seed', 5), ('num_frames', 4)):
         with pytest.raises(ValueError, match=f'{name} must be .*another '
                                              'folder or delete'):
-            build_mini_objects(finished, **{
+            build_subjects(finished, **{
                 **TINY, 'kind': 'matting', 'num_frames': 3, name: value})
 
 
 def test_foreign_data_sets_are_not_touched(tmp_path):
     (tmp_path / 'DIS5K' / 'DIS-TR').mkdir(parents=True)
     with pytest.raises(ValueError, match='must not hold another data set'):
-        build_mini_objects(str(tmp_path), 'dis', 6, **TINY)
+        build_subjects(str(tmp_path), 'dis', 6, **TINY)
     assert _files(tmp_path) == []
 
 
@@ -222,7 +221,7 @@ def test_foreign_data_sets_are_not_touched(tmp_path):
     (dict(kind='pose'), "kind must be 'all', 'matting' or 'dis'")])
 def test_wrong_arguments_are_named(tmp_path, arguments, message):
     with pytest.raises(ValueError, match=message):
-        build_mini_objects(str(tmp_path / 'set'), **arguments)
+        build_subjects(str(tmp_path / 'set'), **arguments)
     assert not (tmp_path / 'set').exists()
 
 
@@ -235,7 +234,7 @@ def test_parameters_are_noted(finished):
 
 def test_sheet_shows_picture_and_label_of_both_kinds(finished, tmp_path):
     path = str(tmp_path / 'out' / 'sheet.png')
-    preview_sheet(finished, path)
+    subject_sheet(finished, path)
     sheet = cv2.imread(path)
     # 3 frames of one kind, then 6 of the other, four per row
     assert sheet.shape == (3 * 12, 4 * 2 * 16, 3)
@@ -247,4 +246,4 @@ def test_sheet_shows_picture_and_label_of_both_kinds(finished, tmp_path):
 
 def test_sheet_of_nothing_names_the_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match='neither P3M-10k nor DIS5K'):
-        preview_sheet(str(tmp_path), 'sheet.png')
+        subject_sheet(str(tmp_path), 'sheet.png')

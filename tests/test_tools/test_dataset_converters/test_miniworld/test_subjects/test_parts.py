@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.primitives import Item, Material
-from genpercept_mm.datasets.mini_objects.parts import (
+from miniworld.rooms.primitives import Item, Material
+from miniworld.subjects.parts import (
     add_ring,
     add_rods,
     blade_mesh,

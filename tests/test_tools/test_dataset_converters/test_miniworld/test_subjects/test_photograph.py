@@ -2,8 +2,7 @@ import sys
 
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.primitives import (
+from miniworld.rooms.primitives import (
     BALL,
     Camera,
     Material,
@@ -11,14 +10,14 @@ from genpercept_mm.datasets.mini_hypersim.primitives import (
     Room,
     scaled,
 )
-from genpercept_mm.datasets.mini_objects.parts import Sheer
-from genpercept_mm.datasets.mini_objects.photograph import (
+from miniworld.subjects.parts import Sheer
+from miniworld.subjects.photograph import (
     LensRenderer,
     develop,
     render_alpha,
     render_color,
 )
-from genpercept_mm.datasets.mini_objects.shots import Shot
+from miniworld.subjects.shots import Shot
 
 WIDTH, HEIGHT = 32, 24
 FOV = np.pi / 3

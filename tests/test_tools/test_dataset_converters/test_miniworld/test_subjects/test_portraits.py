@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_objects.parts import Sheer
-from genpercept_mm.datasets.mini_objects.portraits import PORTRAITS, person
+from miniworld.subjects.parts import Sheer
+from miniworld.subjects.portraits import PORTRAITS, person
 
 BUILDERS = [builder for builder, _ in PORTRAITS]
 

@@ -1,24 +1,23 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_hypersim.primitives import (
+from miniworld.rooms.furnishing import make_room
+from miniworld.rooms.primitives import (
     Camera,
     Item,
     Material,
     PlacedObject,
     Room,
 )
-from genpercept_mm.datasets.mini_hypersim.rooms import make_room
-from genpercept_mm.datasets.mini_objects.parts import Subject
-from genpercept_mm.datasets.mini_objects.portraits import PORTRAITS
-from genpercept_mm.datasets.mini_objects.shots import (
+from miniworld.subjects.parts import Subject
+from miniworld.subjects.portraits import PORTRAITS
+from miniworld.subjects.shots import (
     _in_the_way,
     _without,
     portrait_shot,
     shares,
     structure_shot,
 )
-from genpercept_mm.datasets.mini_objects.structures import STRUCTURES
+from miniworld.subjects.structures import STRUCTURES
 
 ASPECT = 4 / 3
 

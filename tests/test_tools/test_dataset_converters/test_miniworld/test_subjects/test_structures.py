@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.mini_objects.structures import STRUCTURES
+from miniworld.subjects.structures import STRUCTURES
 
 
 @pytest.fixture(params=STRUCTURES, ids=lambda build: build.__name__)
