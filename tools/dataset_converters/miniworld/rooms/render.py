@@ -98,7 +98,8 @@ class RoomRenderer:
             # rays tell the name of what they hit
             name = f'p{number}'
             scene[name] = self._build_shape(name, primitive)
-        self._scene = self._mi.load_dict(scene)
+        # loading in parallel shuffles the lights, and so their samples
+        self._scene = self._mi.load_dict(scene, parallel=False)
 
     def _build_shape(self, name: str, primitive: Primitive):
         mesh = dict(box=_BOX, mesh=primitive.mesh).get(primitive.shape)
