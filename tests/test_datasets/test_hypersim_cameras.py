@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
-
-from genpercept_mm.datasets.hypersim_cameras import read_cameras
-from genpercept_mm.datasets.mini_hypersim.build import (
+from miniworld.rooms.hypersim_set import (
     _camera_csv,
     plan_frames,
 )
+
+from genpercept_mm.datasets.hypersim_cameras import read_cameras
 
 COLUMNS = [f'M_cam_from_uv_{i}{j}' for i in range(3) for j in range(3)]
 

@@ -76,14 +76,14 @@ def render(args):
     """Render pictures; what is there already is kept."""
     folder = osp.join(args.work_dir, 'images')
     first = args.seeds[0]
-    for name, frames, seed, more in (
-            ('mini_objects', args.num_objects, first,
+    for kind, name, frames, seed, more in (
+            ('subjects', 'mini_objects', args.num_objects, first,
              ('--frames-per-room', '2')),
-            *(('mini_hypersim', args.num_frames, seed, ())
+            *(('rooms', 'mini_hypersim', args.num_frames, seed, ())
               for seed in args.seeds)):
         subprocess.run(
             [sys.executable,
-             osp.join(ROOT, f'tools/dataset_converters/{name}.py'),
+             osp.join(ROOT, 'tools/dataset_converters/miniworld.py'), kind,
              '--out-dir', osp.join(folder, f'{name}_{seed}'),
              '--num-frames', str(frames), '--seed', str(seed), *more],
             check=True,

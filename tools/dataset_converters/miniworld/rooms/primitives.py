@@ -1,0 +1,445 @@
+"""The parts that rooms are described with, in plain numpy.
+
+World frame: metres, z up; the floor is the rectangle [0, W] x [0, D] at
+z = 0. Wall 0 is y = 0, wall 1 is x = W, wall 2 is y = D, wall 3 is x = 0.
+An object is designed in its own frame: x along the wall, y away from the
+wall into the room, z up, origin on the floor at the wall.
+"""
+from dataclasses import dataclass, field, replace
+from typing import List, Optional, Sequence, Tuple
+
+import numpy as np
+
+#: The names of the NYU40 ids that the rooms use.
+NYU40_IDS = dict(
+    wall=1, floor=2, cabinet=3, bed=4, chair=5, sofa=6, table=7, door=8,
+    window=9, bookshelf=10, picture=11, counter=12, blinds=13, desk=14,
+    shelves=15, curtain=16, dresser=17, pillow=18, mirror=19, floormat=20,
+    ceiling=22, books=23, refrigerator=24, television=25, paper=26, box=29,
+    whiteboard=30, nightstand=32, sink=34, lamp=35, bag=37, otherprop=40)
+
+#: Horizontal field of view of the standard Hypersim camera, radians.
+FIELD_OF_VIEW = np.pi / 3
+
+WALL_THICKNESS = 0.15
+RUG_THICKNESS = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Texture:
+    """A repeating picture of reflectance (or radiance, on an emitter).
+
+    Attributes:
+        image (np.ndarray): (h, w, 3) float32, linear RGB, top row first.
+        size (tuple): Metres that one repetition covers along u and v; None
+            stretches the picture once over a rectangle.
+        follow_length (bool): Whether u runs along the longer side of a
+            box, as wood grain does.
+    """
+    image: np.ndarray
+    size: Optional[Tuple[float, float]] = None
+    follow_length: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """How a surface reflects or emits light.
+
+    Attributes:
+        kind (str): ``diffuse``, ``glossy``, ``metal`` or ``mirror``.
+        color (tuple): Linear RGB reflectance in [0, 1].
+        texture (Texture, optional): Replaces ``color``.
+        roughness (float): Of ``glossy`` and ``metal``, in (0, 1].
+        emission (tuple, optional): Linear RGB radiance, any unit; scales
+            the texture where there is one.
+    """
+    kind: str = 'diffuse'
+    color: Tuple[float, float, float] = (0.5, 0.5, 0.5)
+    texture: Optional[Texture] = None
+    roughness: float = 0.2
+    emission: Optional[Tuple[float, float, float]] = None
+
+
+@dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles with smooth normals, in the primitive's own frame.
+
+    Attributes:
+        vertices (np.ndarray): (V, 3) float64.
+        faces (np.ndarray): (F, 3) int64 vertex numbers.
+        normals (np.ndarray): (V, 3) float64, unit length.
+    """
+    vertices: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray
+
+
+@dataclass(eq=False)
+class Primitive:
+    """One surface of a room.
+
+    Attributes:
+        shape (str): ``box`` ([-1, 1]^3), ``sphere`` (unit, at the origin),
+            ``rectangle`` ([-1, 1]^2 at z = 0, normal +z) or ``mesh``.
+        to_world (np.ndarray): (4, 4) float64, metres.
+        material (Material): Its surface.
+        semantic (int): NYU40 id 1..40, or -1 for the outside world.
+        instance (int): Number of the object it belongs to, from 1; -1 for
+            the outside world, which geometry maps leave empty.
+        mesh (Mesh, optional): Needed by shape ``mesh``.
+    """
+    shape: str
+    to_world: np.ndarray
+    material: Material
+    semantic: int
+    instance: int
+    mesh: Optional[Mesh] = None
+
+    def bounds(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Return the axis-aligned bounding box.
+
+        Returns:
+            tuple: lowest and highest corner, (3,) each, world, metres.
+        """
+        if self.shape == 'mesh':
+            points = self.mesh.vertices
+        else:
+            depth = 0 if self.shape == 'rectangle' else 1
+            points = np.array([(x, y, z) for x in (-1, 1) for y in (-1, 1)
+                               for z in (-depth, depth)], dtype=float)
+        return _extremes(points, self.to_world)
+
+
+@dataclass(frozen=True, eq=False)
+class Camera:
+    """A pinhole camera with Hypersim's axes: x right, y up, view along -z.
+
+    Attributes:
+        position (np.ndarray): (3,) float64, optical centre, metres.
+        rotation (np.ndarray): (3, 3) float64, camera to world; its columns
+            are the camera axes in the world.
+    """
+    position: np.ndarray
+    rotation: np.ndarray
+
+    @classmethod
+    def look_at(cls, position: Sequence[float],
+                target: Sequence[float]) -> 'Camera':
+        """Aim an upright camera at a point.
+
+        Args:
+            position (Sequence[float]): Optical centre, metres.
+            target (Sequence[float]): Point in the picture's centre.
+
+        Returns:
+            Camera: Without roll.
+
+        Raises:
+            ValueError: If the view would be vertical, where up is undefined.
+        """
+        position = np.asarray(position, dtype=float)
+        backward = position - np.asarray(target, dtype=float)
+        if np.hypot(*backward[:2]) < 1e-9:
+            raise ValueError(
+                'Camera: target must not be straight above or below '
+                f'position, got {tuple(target)} from {tuple(position)}; '
+                'move it sideways.')
+        backward /= np.linalg.norm(backward)
+        right = np.cross((0, 0, 1), backward)
+        right /= np.linalg.norm(right)
+        up = np.cross(backward, right)
+        return cls(position, np.stack([right, up, backward], axis=1))
+
+    def pixel_rays(self, width: int, height: int,
+                   fov: float = FIELD_OF_VIEW) -> np.ndarray:
+        """Return the unit directions through all pixel centres.
+
+        Args:
+            width (int): Pixels per row.
+            height (int): Rows.
+            fov (float): Horizontal field of view, radians. Defaults to
+                pi / 3.
+
+        Returns:
+            np.ndarray: (H, W, 3) float64, world.
+        """
+        focal = width / 2 / np.tan(fov / 2)
+        x, y = np.meshgrid(
+            np.linspace(-(width - 1) / 2, (width - 1) / 2, width),
+            np.linspace((height - 1) / 2, -(height - 1) / 2, height))
+        rays = np.stack([x, y, np.full_like(x, -focal)], axis=-1)
+        rays /= np.linalg.norm(rays, axis=-1, keepdims=True)
+        return rays @ self.rotation.T
+
+
+@dataclass(eq=False)
+class PlacedObject:
+    """Where a piece of furniture stands.
+
+    Attributes:
+        name (str): For error messages.
+        low (np.ndarray): (3,) lowest corner of its bounding box, metres.
+        high (np.ndarray): (3,) highest corner.
+    """
+    name: str
+    low: np.ndarray
+    high: np.ndarray
+
+
+@dataclass(eq=False)
+class Room:
+    """A furnished room.
+
+    Attributes:
+        kind (str): One of :data:`.furnishing.ROOM_KINDS`.
+        size (tuple): Width, depth and height inside, metres.
+        primitives (list[Primitive]): All surfaces.
+        objects (list[PlacedObject]): Furniture; not walls and windows.
+        cameras (list[Camera]): Where the pictures are taken.
+    """
+    kind: str
+    size: Tuple[float, float, float]
+    primitives: List[Primitive] = field(default_factory=list)
+    objects: List[PlacedObject] = field(default_factory=list)
+    cameras: List[Camera] = field(default_factory=list)
+
+
+def scaled(scale, offset) -> np.ndarray:
+    """Scale along the axes, then move; (4, 4)."""
+    matrix = np.diag([*scale, 1.0]).astype(float)
+    matrix[:3, 3] = offset
+    return matrix
+
+
+def placement(offset, degrees=0) -> np.ndarray:
+    """Turn about z, then move; (4, 4)."""
+    angle = np.deg2rad(degrees)
+    matrix = np.eye(4)
+    # rounding keeps right angles exact, so walls stay axis-aligned
+    c, s = np.round([np.cos(angle), np.sin(angle)], 12)
+    matrix[:2, :2] = [[c, -s], [s, c]]
+    matrix[:3, 3] = offset
+    return matrix
+
+
+def pitch(degrees) -> np.ndarray:
+    """Turn about x; (3, 3)."""
+    angle = np.deg2rad(degrees)
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
+
+
+def _extremes(points, matrix) -> Tuple[np.ndarray, np.ndarray]:
+    """Bound (P, 3) points after a (4, 4) motion; (3,) lowest, highest."""
+    points = points @ matrix[:3, :3].T + matrix[:3, 3]
+    return points.min(axis=0), points.max(axis=0)
+
+
+def moved_box(low, high, matrix) -> Tuple[np.ndarray, np.ndarray]:
+    """Bound a box, given by two corners, after a motion by right angles.
+
+    Args:
+        low (Sequence[float]): Lowest corner, metres.
+        high (Sequence[float]): Highest corner.
+        matrix (np.ndarray): (4, 4) pose.
+
+    Returns:
+        tuple: lowest and highest corner, (3,) each.
+    """
+    return _extremes(np.array([low, high]), matrix)
+
+
+def joint_bounds(primitives) -> Tuple[np.ndarray, np.ndarray]:
+    """Bound several primitives; lowest and highest corner, (3,) each."""
+    lows, highs = zip(*[part.bounds() for part in primitives])
+    return np.min(lows, axis=0), np.max(highs, axis=0)
+
+
+def _grid_faces(rows, columns) -> np.ndarray:
+    """Split a rows x columns grid of vertices into triangles."""
+    index = np.arange(rows * columns).reshape(rows, columns)
+    a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
+    c, d = index[1:, :-1].ravel(), index[1:, 1:].ravel()
+    return np.concatenate([np.stack([a, b, d], 1), np.stack([a, d, c], 1)])
+
+
+def _unit(vectors) -> np.ndarray:
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.maximum(length, 1e-12)
+
+
+def _cushion_mesh(exponent) -> Mesh:
+    """A superellipsoid in [-1, 1]^3; small exponents are box-like."""
+    theta, phi = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, 17),
+                             np.linspace(-np.pi, np.pi, 33), indexing='ij')
+
+    def power(value, exponent):
+        return np.sign(value) * np.abs(value)**exponent
+
+    def surface(exponent):
+        return np.stack([
+            power(np.cos(theta), exponent) * power(np.cos(phi), exponent),
+            power(np.cos(theta), exponent) * power(np.sin(phi), exponent),
+            power(np.sin(theta), exponent)], axis=-1).reshape(-1, 3)
+
+    # cos(+-pi/2) is 6e-17, which a small power would turn into a hole
+    vertices = surface(exponent)
+    vertices[:33, :2] = vertices[-33:, :2] = 0
+    normals = _unit(surface(2 - exponent))
+    normals[:33], normals[-33:] = (0, 0, -1), (0, 0, 1)
+    return Mesh(vertices, _grid_faces(17, 33), normals)
+
+
+def _lathe_mesh(profile, segments=24) -> Mesh:
+    """Turn a profile [(radius, z), ...] around z; corners stay sharp.
+
+    The profile runs so that the outside is on its right, that is upwards
+    for an outer wall.
+    """
+    vertices, faces, normals = [], [], []
+    angle = np.linspace(0, 2 * np.pi, segments + 1)
+    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:]):
+        rings = [np.column_stack([circle * r, np.full(segments + 1, z)])
+                 for r, z in ((r0, z0), (r1, z1))]
+        normal = _unit(np.column_stack(
+            [circle * (z1 - z0), np.full(segments + 1, r0 - r1)]))
+        faces.append(_grid_faces(2, segments + 1)
+                     + sum(len(v) for v in vertices))
+        vertices.extend(rings)
+        normals.extend([normal, normal])
+    return Mesh(np.concatenate(vertices), np.concatenate(faces),
+                np.concatenate(normals))
+
+
+def cylinder_profile(radius, low, high):
+    """Return the profile of a closed cylinder for :meth:`Item.turned`."""
+    return [(1e-4, low), (radius, low), (radius, high), (1e-4, high)]
+
+
+def curtain_mesh(width, height, folds) -> Mesh:
+    """A hanging cloth with folds, in the x-z plane around y = 0."""
+    x = np.linspace(-width / 2, width / 2, 8 * folds + 1)
+    amplitude = 0.03
+    phase = 2 * np.pi * folds * (x / width + 0.5)
+    slope = amplitude * 2 * np.pi * folds / width * np.cos(phase)
+    sheet = np.column_stack([x, amplitude * np.sin(phase), np.zeros_like(x)])
+    normal = _unit(np.column_stack(
+        [-slope, np.ones_like(x), np.zeros_like(x)]))
+    return Mesh(np.concatenate([sheet, sheet + (0, 0, height)]),
+                _grid_faces(2, len(x)), np.concatenate([normal, normal]))
+
+
+_CUSHION = _cushion_mesh(0.55)
+_PADDING = _cushion_mesh(0.22)
+BALL = _cushion_mesh(1.0)
+
+class Item:
+    """Collect the primitives of one piece of furniture in its own frame.
+
+    Args:
+        name (str): Name of the piece.
+        label (str): Key of :data:`NYU40_IDS`, or ``outside``.
+
+    Attributes:
+        label (str): That of the primitives added next.
+    """
+
+    def __init__(self, name: str, label: str) -> None:
+        self.name = name
+        self.label = self._own_label = label
+        self.primitives: List[Primitive] = []
+        self._instance = 0
+        self._instances = 1
+
+    def begin(self, label: Optional[str] = None) -> None:
+        """Count what follows as a further object, e.g. the next pillow.
+
+        Args:
+            label (str, optional): Its label. Defaults to the item's.
+        """
+        self.label = label or self._own_label
+        self._instance = self._instances
+        self._instances += 1
+
+    def add(self, shape, to_world, material, mesh=None) -> None:
+        """Add a primitive of the current label."""
+        semantic = -1 if self.label == 'outside' else NYU40_IDS[self.label]
+        self.primitives.append(Primitive(shape, to_world, material, semantic,
+                                         self._instance, mesh))
+
+    def box(self, low, high, material) -> None:
+        """Add a box between two corners."""
+        self.add('box', _spanning(low, high), material)
+
+    def padding(self, low, high, material, soft=False, turn=None) -> None:
+        """Add a rounded box, or a pillow when ``soft``."""
+        matrix = _spanning(low, high)
+        if turn is not None:
+            matrix[:3, :3] = turn @ matrix[:3, :3]
+        self.add('mesh', matrix, material, _CUSHION if soft else _PADDING)
+
+    def ball(self, center, radius, material) -> None:
+        """Add a sphere."""
+        self.add('sphere', scaled([radius] * 3, center), material)
+
+    def turned(self, center, profile, material) -> None:
+        """Add a solid of revolution, see :func:`_lathe_mesh`."""
+        self.add('mesh', scaled((1, 1, 1), center), material,
+                 _lathe_mesh(profile))
+
+    def rod(self, start, end, radius, material) -> None:
+        """Add a closed cylinder between two points."""
+        start, end = np.asarray(start, float), np.asarray(end, float)
+        axis = end - start
+        length = np.linalg.norm(axis)
+        axis /= length
+        side = np.cross(axis, (0, 1, 0) if abs(axis[1]) < 0.9 else (1, 0, 0))
+        side /= np.linalg.norm(side)
+        matrix = np.eye(4)
+        matrix[:3, :3] = np.stack([side, np.cross(axis, side), axis], axis=1)
+        matrix[:3, 3] = start
+        self.add('mesh', matrix, material,
+                 _lathe_mesh(cylinder_profile(radius, 0, length), 12))
+
+    def panel(self, center, width, height, material, facing='front') -> None:
+        """Add a rectangle; ``front`` faces +y, ``down`` -z, ``up`` +z."""
+        axes = dict(
+            front=((-1, 0, 0), (0, 0, 1), (0, 1, 0)),
+            down=((1, 0, 0), (0, -1, 0), (0, 0, -1)),
+            up=((1, 0, 0), (0, 1, 0), (0, 0, 1)))[facing]
+        matrix = scaled((1, 1, 1), center)
+        matrix[:3, :3] = np.array(axes).T * (width / 2, height / 2, 1)
+        self.add('rectangle', matrix, material)
+
+    def legs(self, xs, ys, thick, low, high, material) -> None:
+        """Add square legs from ``low`` to ``high`` at all corners (x, y)."""
+        for x in xs:
+            for y in ys:
+                self.box((x, y, low), (x + thick, y + thick, high), material)
+
+    def frame(self, half, low, high, back, front, thick, material) -> None:
+        """Add four bars around the rectangle [-half, half] x [low, high]."""
+        for x in (-half, half - thick):
+            self.box((x, back, low), (x + thick, front, high), material)
+        for z in (low, high - thick):
+            self.box((-half + thick, back, z),
+                     (half - thick, front, z + thick), material)
+
+    def merge(self, other: 'Item', matrix=np.eye(4)) -> None:
+        """Take over another item, moved by a (4, 4) matrix."""
+        for part in other.primitives:
+            self.primitives.append(replace(
+                part, to_world=matrix @ part.to_world,
+                instance=part.instance + self._instances))
+        self._instances += other._instances
+
+    def bounds(self) -> Tuple[np.ndarray, np.ndarray]:
+        """Return the lowest and highest corner, (3,) each."""
+        return joint_bounds(self.primitives)
+
+
+def _spanning(low, high) -> np.ndarray:
+    """Map [-1, 1]^3 to the box between two corners; (4, 4)."""
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    return scaled((high - low) / 2, (low + high) / 2)

@@ -1,0 +1,205 @@
+"""Photograph a subject in a room, and its alpha with the same lens.
+
+The alpha of a pixel is the share of camera samples, over the pixel's square,
+the lens and the exposure, that the subject stops:
+
+.. math:: I = \\alpha F + (1 - \\alpha) B
+
+It is traced, not derived from edges: the subject is black and stands before
+a wall of radiance 1, so that the picture is 1 - alpha. A sheer surface stops
+its opacity, whatever number of them lie behind each other.
+"""
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from genpercept_mm.datasets.hypersim_layout import tone_map
+
+from .parts import Sheer
+from .shots import Shot
+from ..rooms.primitives import Material, Primitive, Room
+from ..rooms.render import RoomRenderer
+
+#: Positions of the camera during an exposure with motion.
+_EXPOSURES = 8
+# farther than any room is deep, metres
+_BACKDROP = 50.0
+
+
+class LensRenderer(RoomRenderer):
+    """Render a scene through a lens, with sheer materials.
+
+    Args:
+        room (Room): What to render.
+        shapes (dict, optional): Filled with the surfaces built, by
+            primitive, and asked before building; shared by several
+            renderers of one room it saves most of their start. Defaults to
+            None.
+
+    Raises:
+        ImportError: If Mitsuba is not installed.
+    """
+
+    def __init__(self, room, shapes=None):
+        self._shapes = {} if shapes is None else shapes
+        super().__init__(room)
+
+    def _build_shape(self, name, primitive):
+        if primitive not in self._shapes:
+            shape = super()._build_shape(name, primitive)
+            if isinstance(shape, dict):
+                shape = self._mi.load_dict(shape)
+            self._shapes[primitive] = shape
+        self._shapes[primitive].set_id(name)
+        return self._shapes[primitive]
+
+    def _build_bsdf(self, material):
+        new = material not in self._bsdfs
+        bsdf = super()._build_bsdf(material)
+        if new and isinstance(material, Sheer):
+            bsdf = self._bsdfs[material] = self._mi.load_dict(dict(
+                type='mask', opacity=material.opacity, bsdf=bsdf))
+        return bsdf
+
+    def expose(self, shot, width, height, spp, seed, integrator):
+        """Path-trace the radiance that reaches the film.
+
+        Args:
+            shot (Shot): Camera, lens and motion; its surfaces are ignored.
+            width (int): Pixels per row.
+            height (int): Rows.
+            spp (int): Samples per pixel; at least one per position of a
+                moving camera.
+            seed (int): Of the sampling noise, >= 0.
+            integrator (dict): Mitsuba's description of the method.
+
+        Returns:
+            np.ndarray: (H, W, 3) float32, linear RGB radiance, >= 0.
+        """
+        mi = self._mi
+        # blocks of a fixed size: their seeds must not depend on the cores
+        integrator = mi.load_dict(dict(integrator, block_size=16))
+        moves = np.any(shot.slide)
+        count = _EXPOSURES if moves else 1
+        seeds = np.random.SeedSequence(seed).generate_state(count)
+        total = 0
+        for step, noise in enumerate(seeds):
+            share = (step + 0.5) / count - 0.5
+            position = shot.camera.position + share * np.asarray(shot.slide)
+            to_world = np.eye(4)
+            # Mitsuba's camera looks along +z and has x to the left
+            to_world[:3, :3] = shot.camera.rotation * (-1, 1, -1)
+            to_world[:3, 3] = position
+            sensor = dict(
+                type='perspective', fov=float(np.rad2deg(shot.fov)),
+                fov_axis='x', to_world=mi.ScalarTransform4f(to_world),
+                film=dict(type='hdrfilm', width=width, height=height,
+                          rfilter=dict(type='box'), pixel_format='rgb',
+                          component_format='float32'),
+                sampler=dict(type='multijitter',
+                             sample_count=-(-spp // count)))
+            if shot.aperture:
+                sensor.update(type='thinlens', aperture_radius=shot.aperture,
+                              focus_distance=shot.focus)
+            total = total + np.array(mi.render(
+                self._scene, sensor=mi.load_dict(sensor), seed=int(noise),
+                integrator=integrator), dtype=np.float32)
+        picture = np.nan_to_num(total / count, posinf=0, neginf=0)
+        return np.maximum(picture, 0)
+
+
+def render_color(shot: Shot, width, height, spp=12, seed=0, shapes=None):
+    """Photograph a subject in its room.
+
+    Args:
+        shot (Shot): What to render.
+        width (int): Pixels per row.
+        height (int): Rows.
+        spp (int): Samples per pixel. Defaults to 12.
+        seed (int): Of the sampling noise. Defaults to 0.
+        shapes (dict, optional): See :class:`LensRenderer`. Defaults to
+            None.
+
+    Returns:
+        np.ndarray: (H, W, 3) float32, linear RGB radiance, with noise.
+    """
+    renderer = LensRenderer(_as_room(shot.room + shot.subject), shapes)
+    # light falls through sheer cloth only where shadow rays see its opacity
+    sheer = any(isinstance(part.material, Sheer) for part in shot.subject)
+    return renderer.expose(
+        shot, width, height, spp, seed,
+        dict(type='volpath' if sheer else 'path', max_depth=4, rr_depth=3))
+
+
+def render_alpha(shot: Shot, width, height, spp=48, seed=0):
+    """Trace how much of each pixel the subject covers.
+
+    Args:
+        shot (Shot): What to render; nothing of its room may be in front of
+            the subject.
+        width (int): Pixels per row.
+        height (int): Rows.
+        spp (int): Samples per pixel. Defaults to 48.
+        seed (int): Of the sampling noise. Defaults to 0.
+
+    Returns:
+        np.ndarray: (H, W) float32 in [0, 1].
+    """
+    # a black mirror ends a path without looking for lights
+    black = dict(kind='mirror', color=(0.0,) * 3)
+    opaque = Material(**black)
+    parts = []
+    for part in shot.subject:
+        opacity = getattr(part.material, 'opacity', None)
+        parts.append(replace(part, material=opaque if opacity is None else
+                             Sheer(**black, opacity=opacity)))
+    pose = np.eye(4)
+    # wide enough for what a shaken lens sees aside of the picture
+    pose[:3, :3] = shot.camera.rotation * (
+        4 * _BACKDROP * np.tan(shot.fov / 2) * np.array([1, 1, 0])
+        + (0, 0, 1))
+    pose[:3, 3] = (shot.camera.position
+                   - _BACKDROP * shot.camera.rotation[:, 2])
+    parts.append(Primitive('rectangle', pose, Material(
+        **black, emission=(1.0,) * 3), -1, -1))
+    renderer = LensRenderer(_as_room(parts))
+    # every sheer surface counts as one step of the path
+    passed = renderer.expose(shot, width, height, spp, seed, dict(
+        type='path', max_depth=64, rr_depth=1000))
+    return np.clip(1 - passed[..., 0], 0, 1)
+
+
+def _as_room(primitives):
+    return Room('living', (0.0, 0.0, 0.0), primitives)
+
+
+def develop(color):
+    """Turn radiance into a picture with little noise.
+
+    Non-local means (Buades et al., CVPR 2005), as strong as the noise that
+    second differences tell (Immerkaer, CVIU 1996).
+
+    Args:
+        color (np.ndarray): (H, W, 3) float32, linear RGB radiance.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+    """
+    # a rare bright path is darkened to what its neighbourhood has
+    brightness = color.mean(axis=-1)
+    padded = np.pad(brightness, 1, mode='edge')
+    rows, columns = brightness.shape
+    around = np.stack([padded[i:i + rows, j:j + columns] for i in range(3)
+                       for j in range(3) if (i, j) != (1, 1)])
+    usual = np.sort(around, axis=0)[-2]
+    excess = np.maximum(brightness / np.maximum(1.3 * usual, 1e-6), 1)
+    picture = tone_map(color / excess[..., None])
+    grey = picture.mean(axis=-1)
+    taps = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)
+    response = np.abs(cv2.filter2D(grey, -1, taps))
+    # the median passes over edges; 6 and 0.6745 make it a deviation
+    noise = np.median(response) / 6 / 0.6745
+    strength = float(np.clip(1.2 * noise, 2, 9))
+    return cv2.fastNlMeansDenoisingColored(picture, None, strength,
+                                           2 * strength, 3, 15)

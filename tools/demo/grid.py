@@ -1,0 +1,25 @@
+"""Some of the pictures of an evaluation in one."""
+import os.path as osp
+from glob import glob
+
+import mmcv
+import numpy as np
+
+GRID_ROWS = 6
+
+
+def draw_grid(pictures, path):
+    """Put some of the pictures that tools/test.py drew into one.
+
+    Args:
+        pictures (str): Their folder.
+        path (str): The file to write.
+    """
+    files = sorted(glob(osp.join(pictures, '**', '*.png'), recursive=True))
+    chosen = np.linspace(0, len(files) - 1, min(GRID_ROWS, len(files)))
+    rows = [mmcv.imread(files[int(index)]) for index in chosen.round()]
+    width = max(row.shape[1] for row in rows)
+    white = (255, 255, 255)
+    rows = [mmcv.impad(row, shape=(row.shape[0], width), pad_val=white)
+            for row in rows]
+    mmcv.imwrite(np.concatenate(rows), path)
