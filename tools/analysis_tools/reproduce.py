@@ -23,25 +23,25 @@ from datetime import date
 from functools import partial
 
 import torch
-
-from genpercept_mm.apis.ablations import SCALES, read_tables, row_config
-from genpercept_mm.apis.reproduction import store
-from genpercept_mm.apis.reproduction.comparison import compare
-from genpercept_mm.apis.reproduction.execution import Execution
-from genpercept_mm.apis.reproduction.hardware import describe_hardware
-from genpercept_mm.apis.reproduction.iterations import set_iterations
-from genpercept_mm.apis.reproduction.markdown import kept_reading
-from genpercept_mm.apis.reproduction.plan import plan, read_rows, select_rows
-from genpercept_mm.apis.reproduction.report import (
+from benchmarking.hardware import describe_hardware
+from benchmarking.protocols import CONFIGS, DTYPES, measure
+from reproduction import store
+from reproduction.ablations import SCALES, read_tables, row_config
+from reproduction.comparison import compare
+from reproduction.execution import Execution
+from reproduction.iterations import set_iterations
+from reproduction.markdown import kept_reading
+from reproduction.plan import plan, read_rows, select_rows
+from reproduction.report import (
     render_table,
     reported_results,
     results_line,
 )
-from genpercept_mm.apis.reproduction.runtime import CONFIGS, DTYPES, measure
-from genpercept_mm.apis.reproduction.runtime_report import (
+from reproduction.runtime_report import (
     render_runtime_table,
 )
-from genpercept_mm.apis.reproduction.sweep_plot import plot_sweep
+from reproduction.sweep_plot import plot_sweep
+
 from genpercept_mm.utils.files import write_bytes
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))

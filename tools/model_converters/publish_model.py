@@ -15,17 +15,17 @@ import pickle
 import sys
 
 from mmengine.config import Config
+from publishing import (
+    publish,
+    read_checkpoint,
+    strip_checkpoint,
+)
 
-from genpercept_mm.apis.metafiles import (
+from genpercept_mm.cli.metafiles import (
     add_entry,
     model_entry,
     read_results,
     write_entry,
-)
-from genpercept_mm.apis.publishing import (
-    publish,
-    read_checkpoint,
-    strip_checkpoint,
 )
 from genpercept_mm.utils.files import write_bytes
 from genpercept_mm.utils.trained_weights import KEY

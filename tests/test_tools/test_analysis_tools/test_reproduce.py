@@ -15,9 +15,10 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from benchmarking import protocols
 from conftest import ROOT, write_hypersim
+from reproduction import store
 
-from genpercept_mm.apis.reproduction import runtime, store
 from genpercept_mm.datasets.hypersim_layout import frame_path
 
 TOOL = 'tools/analysis_tools/reproduce.py'
@@ -226,9 +227,9 @@ def test_the_runtime_table_through_the_command_line(tmp_path, monkeypatch):
     def measure(*args):
         calls.append(args[:5])
         return dict.fromkeys(
-            runtime.SETTINGS, runtime.Measurement([1., 2., 4.], 3.))
+            protocols.SETTINGS, protocols.Measurement([1., 2., 4.], 3.))
 
-    monkeypatch.setattr(runtime, 'measure', measure)
+    monkeypatch.setattr(protocols, 'measure', measure)
     assert call(monkeypatch, '11', '--arch', 'mini', '--shape', '64', '96',
                 '--device', 'cpu', '--out', str(out)) == 0
     assert calls == [('mini', [64, 96], 'fp32', 'cpu', 3)]

@@ -1,5 +1,5 @@
-from genpercept_mm.apis.reproduction.runtime import SETTINGS, Measurement
-from genpercept_mm.apis.reproduction.runtime_report import (
+from benchmarking.protocols import SETTINGS, Measurement
+from reproduction.runtime_report import (
     render_runtime_table,
 )
 

@@ -2,8 +2,7 @@ import os
 
 import pytest
 import torch
-
-from genpercept_mm.apis.reproduction.hardware import (
+from benchmarking.hardware import (
     available_cores,
     describe_hardware,
 )
@@ -14,9 +13,9 @@ def test_only_cores_that_this_process_may_use(run_python):
         pytest.skip('no affinity on this system')
     done = run_python('-c', '''
 import os
-from genpercept_mm.apis.reproduction.hardware import available_cores
+from benchmarking.hardware import available_cores
 os.sched_setaffinity(0, [min(os.sched_getaffinity(0))])
-print(available_cores())''')
+print(available_cores())''', python_path=['tools/analysis_tools'])
     assert done.stdout.split() == ['1']
     assert 1 <= available_cores() <= os.cpu_count()
 

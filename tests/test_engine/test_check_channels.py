@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from genpercept_mm.apis.channels import check_channels
+from genpercept_mm.engine.check_channels import check_channels
 from genpercept_mm.models import SDUNet
 
 CHANNELS = [32, 64, 96, 96]

@@ -4,9 +4,8 @@ import sys
 
 import pytest
 import torch
-
-from genpercept_mm.apis.reproduction import runtime
-from genpercept_mm.apis.reproduction.runtime import (
+from benchmarking import protocols
+from benchmarking.protocols import (
     SETTINGS,
     build_models,
     measure,
@@ -53,7 +52,7 @@ def test_a_prediction_runs_the_unet_as_often_as_the_row_says(
     with torch.no_grad():
         handle = unet.conv_in.register_forward_hook(
             lambda module, args, output: inputs.append(output))
-        seconds = runtime.time_prediction(
+        seconds = protocols.time_prediction(
             models[key], (24, 40), dtype, 'cpu')
         handle.remove()
     assert [output.shape[0] for output in inputs] == [batch] * calls
@@ -75,9 +74,9 @@ def test_times_are_taken_in_turns_after_the_memory(monkeypatch):
         log.append(('time', model))
         return float(len(log))
 
-    monkeypatch.setattr(runtime, '_measure_in_child', in_child)
-    monkeypatch.setattr(runtime, 'time_prediction', prediction)
-    monkeypatch.setattr(runtime, 'build_models',
+    monkeypatch.setattr(protocols, '_measure_in_child', in_child)
+    monkeypatch.setattr(protocols, 'time_prediction', prediction)
+    monkeypatch.setattr(protocols, 'build_models',
                         lambda arch, device: {key: key for key in SETTINGS})
     lines = []
     found = measure('mini', (8, 8), 'fp32', 'cpu', 2, lines.append)
@@ -92,7 +91,7 @@ def test_times_are_taken_in_turns_after_the_memory(monkeypatch):
 
 def test_memory_is_that_of_a_process_that_predicts(models):
     """More than its weights, less than with another gigabyte."""
-    peak, seconds = runtime._measure_in_child(
+    peak, seconds = protocols._measure_in_child(
         'one-step', 'mini', (24, 40), 'fp32', 'cpu')
     weights = sum(parameter.numel() * 4 for parameter
                   in models['one-step'].parameters()) / 2**30
@@ -105,7 +104,7 @@ def test_the_high_water_mark_does_not_count_the_parents():
 import subprocess, sys
 ballast = bytearray(2**30)
 print(subprocess.run([sys.executable, "-c", """
-from genpercept_mm.apis.reproduction.runtime import peak_resident_memory
+from benchmarking.protocols import peak_resident_memory
 before = peak_resident_memory()
 ballast = bytearray(300 * 2**20)
 print([before, peak_resident_memory()])
@@ -119,5 +118,5 @@ print([before, peak_resident_memory()])
 def test_a_process_that_fails_is_named(monkeypatch):
     with pytest.raises(RuntimeError, match="memory of 'One step' ended with "
                        'status 1'):
-        runtime._measure_in_child(
+        protocols._measure_in_child(
             'one-step', 'no-arch', (24, 40), 'fp32', 'cpu')

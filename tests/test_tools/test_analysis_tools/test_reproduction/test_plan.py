@@ -2,9 +2,8 @@ import os.path as osp
 
 import pytest
 from mmengine.config import Config
-
-from genpercept_mm.apis.ablations import read_tables
-from genpercept_mm.apis.reproduction.plan import (
+from reproduction.ablations import read_tables
+from reproduction.plan import (
     by_training,
     plan,
     read_rows,

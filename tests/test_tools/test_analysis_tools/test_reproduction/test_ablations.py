@@ -5,8 +5,7 @@ import pytest
 import yaml
 from conftest import write_hypersim
 from mmengine.config import Config
-
-from genpercept_mm.apis.ablations import ABLATIONS, read_tables, row_config
+from reproduction.ablations import ABLATIONS, read_tables, row_config
 
 
 def test_tables_are_those_of_the_file_with_every_field():

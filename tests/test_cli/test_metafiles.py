@@ -5,7 +5,7 @@ import pytest
 import yaml
 from mmengine.config import Config
 
-from genpercept_mm.apis.metafiles import (
+from genpercept_mm.cli.metafiles import (
     add_entry,
     model_entry,
     read_results,

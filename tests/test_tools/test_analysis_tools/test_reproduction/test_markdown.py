@@ -1,6 +1,5 @@
 import pytest
-
-from genpercept_mm.apis.reproduction.markdown import (
+from reproduction.markdown import (
     kept_reading,
     markdown_table,
     number,

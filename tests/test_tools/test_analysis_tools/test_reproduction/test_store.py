@@ -3,8 +3,7 @@ import os
 
 import pytest
 from fake_tools import load_config, make_trials
-
-from genpercept_mm.apis.reproduction import store
+from reproduction import store
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 import re
 
-from genpercept_mm.apis.reproduction.comparison import compare
-from genpercept_mm.apis.reproduction.plan import Row
-from genpercept_mm.apis.reproduction.report import (
+from reproduction.comparison import compare
+from reproduction.plan import Row
+from reproduction.report import (
     render_table,
     reported_results,
     results_line,

@@ -5,9 +5,8 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 from mmengine.registry import PARAM_SCHEDULERS
-
-from genpercept_mm.apis.ablations import row_config
-from genpercept_mm.apis.reproduction.iterations import set_iterations
+from reproduction.ablations import row_config
+from reproduction.iterations import set_iterations
 
 
 def rates(cfg):

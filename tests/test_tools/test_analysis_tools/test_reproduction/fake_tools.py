@@ -1,7 +1,6 @@
 """A repository whose tools take milliseconds."""
 from mmengine.config import Config
-
-from genpercept_mm.apis.reproduction.plan import plan, read_rows
+from reproduction.plan import plan, read_rows
 
 HEAD = '''
 import json, os, sys, time

@@ -8,13 +8,13 @@ import torch
 from conftest import run_python
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
-
-from genpercept_mm.apis.publishing import (
+from publishing import (
     publish,
     read_checkpoint,
     strip_checkpoint,
 )
+from torch.utils.data import DataLoader
+
 from genpercept_mm.utils.trained_weights import (
     complete,
     frozen_checksums,
@@ -97,10 +97,11 @@ def test_the_name_is_the_same_from_another_process_and_folder(
         averaged, tmp_path):
     checkpoint, _ = strip_checkpoint(read_checkpoint(averaged))
     done = run_python('-c', f'''
-from genpercept_mm.apis.publishing import *
+from publishing import *
 checkpoint, _ = strip_checkpoint(read_checkpoint({averaged!r}))
 for suffix in ('pth', 'safetensors'):
-    publish(checkpoint, {str(tmp_path / "there/y")!r}, suffix)''')
+    publish(checkpoint, {str(tmp_path / "there/y")!r}, suffix)''',
+                      python_path=['tools/model_converters'])
     assert done.stdout == ''
     names = {os.path.basename(publish(checkpoint, str(tmp_path / 'y'), suffix))
              for suffix in ('pth', 'safetensors')}

@@ -6,6 +6,9 @@ import torch
 import torch.distributed
 from mmengine.config import DictAction
 
+# lets mmengine load .safetensors checkpoints
+from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
+
 
 def add_common_arguments(parser):
     """Add the flags that OpenMMLab's train and test tools share.

@@ -1,8 +1,9 @@
 """Table 11 of ours beside the paper's, as Markdown."""
 from statistics import median
 
+from benchmarking.protocols import REFERENCE_ROW, SETTINGS
+
 from .markdown import markdown_table
-from .runtime import REFERENCE_ROW, SETTINGS
 
 
 def render_runtime_table(measurements, command, details, reading):

@@ -1,13 +1,12 @@
 import pytest
-from scipy import stats
-
-from genpercept_mm.apis.ablations import read_tables
-from genpercept_mm.apis.reproduction.comparison import (
+from reproduction.ablations import read_tables
+from reproduction.comparison import (
     compare,
     correlations,
     groups_of,
 )
-from genpercept_mm.apis.reproduction.plan import Row, read_rows, select_rows
+from reproduction.plan import Row, read_rows, select_rows
+from scipy import stats
 
 METRICS = [('kitti', 'abs_rel'), ('kitti', 'delta1'), ('nyuv2', 'abs_rel'),
            ('nyuv2', 'delta1')]

@@ -1,13 +1,12 @@
 import numpy as np
 import pytest
-from scipy import stats
-
-from genpercept_mm.apis.reproduction.rankings import (
+from reproduction.rankings import (
     competition_ranks,
     mean_and_spread,
     mean_ranks,
     spearman,
 )
+from scipy import stats
 
 
 @pytest.mark.parametrize('higher', [False, True])

@@ -1,6 +1,5 @@
 from mmengine.config import Config
-
-from genpercept_mm.apis.reproduction.frames import (
+from reproduction.frames import (
     count_test_frames,
     count_train_frames,
 )

@@ -12,10 +12,10 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 
 import torch
+from benchmarking.hardware import available_cores, describe_hardware
 
 from . import store
 from .frames import count_test_frames, count_train_frames
-from .hardware import available_cores, describe_hardware
 from .plan import by_training
 
 try:

@@ -9,10 +9,10 @@ import time
 import pytest
 from conftest import ROOT
 from fake_tools import load_config, make_trials, write_tools
+from reproduction import execution, store
+from reproduction.execution import Execution
 
-from genpercept_mm.apis.reproduction import execution, store
-from genpercept_mm.apis.reproduction.execution import Execution
-
+TOOLS = os.path.join(ROOT, 'tools', 'analysis_tools')
 FIRST = ['train.py bb 0', 'test.py bb 0', 'test.py bb 0', 'train.py cccc 0',
          'test.py cccc 0']
 
@@ -177,9 +177,9 @@ import signal
 import sys
 # a shell's background jobs, and what they start, ignore it
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path[:0] = {[ROOT, os.path.dirname(__file__)]}
+sys.path[:0] = {[ROOT, TOOLS, os.path.dirname(__file__)]}
 from fake_tools import make_trials
-from genpercept_mm.apis.reproduction import execution
+from reproduction import execution
 execution.count_train_frames = execution.count_test_frames = len
 execution.Execution({str(root)!r}).run(
     make_trials({str(tmp_path / 'work')!r}))

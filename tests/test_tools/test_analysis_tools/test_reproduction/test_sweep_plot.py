@@ -2,10 +2,9 @@ import os
 
 import cv2
 import pytest
-
-from genpercept_mm.apis.reproduction.comparison import compare
-from genpercept_mm.apis.reproduction.plan import Row
-from genpercept_mm.apis.reproduction.sweep_plot import draw_sweep, plot_sweep
+from reproduction.comparison import compare
+from reproduction.plan import Row
+from reproduction.sweep_plot import draw_sweep, plot_sweep
 
 METRICS = [('kitti', 'abs_rel'), ('kitti', 'delta1')]
 

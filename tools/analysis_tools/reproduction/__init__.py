@@ -1,0 +1,1 @@
+"""Run the paper's ablations and set their results beside the published."""
