@@ -1,5 +1,7 @@
 """``python -m genpercept_mm.env``: the same as ``genpercept env``."""
-from .cli.env import main
+import sys
+
+from .cli.main import main
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main(['env', *sys.argv[1:]]))

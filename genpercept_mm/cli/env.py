@@ -1,8 +1,4 @@
-"""Report what is installed and which path each piece takes.
-
-Run as ``python -m genpercept_mm.env``; exits with 1 if something that every
-run needs is missing.
-"""
+"""``genpercept env``: what is installed, and which path each piece takes."""
 import importlib
 import sys
 from importlib import metadata
@@ -10,8 +6,8 @@ from importlib import metadata
 from .. import compat
 
 INSTALL = 'python tools/install.py'
-# name on the index, import name, whether every run needs it, what to do where
-# it is missing
+# name on the index, import name, whether every run needs it, and what to do
+# if it is missing
 PACKAGES = (
     ('torch', 'torch', True, INSTALL),
     ('mmengine', 'mmengine', True, INSTALL),
@@ -49,8 +45,8 @@ def report():
     """Collect the report.
 
     Returns:
-        tuple[list[str], bool]: Lines to print, and whether all that every
-        run needs is there and imports.
+        tuple[list[str], bool]: Lines to print, and whether everything that
+        every run needs is installed and can be imported.
     """
     complete = True
     lines = [_row('python', sys.version.split()[0])]
@@ -89,9 +85,9 @@ def _torchvision():
     if problem is None:
         return 'used', metadata.version('torchvision')
     if problem == 'not installed':
-        return 'not installed', 'not needed; plain torch takes its place'
+        return 'not installed', 'not needed; plain torch replaces it'
     return ('BROKEN', f'{problem}: uninstall it, or install the one that '
-            'belongs to this torch (diffusers may stumble over it)')
+            'belongs to this torch (diffusers may fail to import it)')
 
 
 def _mmcv_ops():
@@ -115,11 +111,11 @@ def _checkpoints():
     module = importlib.import_module('mmengine.runner.checkpoint')
     if hasattr(module.CheckpointLoader.load_checkpoint, '__wrapped__'):
         return 'weights only', 'no code from a checkpoint file runs'
-    return 'UNSAFE', 'mmengine was imported in a way compat does not know'
+    return 'UNSAFE', "compat has not reached mmengine's checkpoint loader"
 
 
 def _hosts():
-    """Import the hosts' models: they check versions and need their ops."""
+    """Import the hosts' models, which check versions and need mmcv's ops."""
     found = [name for name in ('mmseg', 'mmdet', 'mmpose')
              if compat.find_without_import(name)]
     for name in found:
@@ -132,12 +128,23 @@ def _hosts():
     return 'import', ', '.join(found)
 
 
-def main():
-    """Print the report; exit with 1 if something needed is missing."""
+def add_arguments(parser):
+    """Add the flags of ``genpercept env``; it does not have any.
+
+    Args:
+        parser (ArgumentParser): Of the sub-command.
+    """
+
+
+def run(args):
+    """Print the report.
+
+    Args:
+        args (Namespace): Parsed arguments.
+
+    Returns:
+        int: 1 if something that every run needs is missing, else 0.
+    """
     lines, complete = report()
     print('\n'.join(lines))
-    sys.exit(0 if complete else 1)
-
-
-if __name__ == '__main__':
-    main()
+    return 0 if complete else 1

@@ -1,30 +1,38 @@
-def test_report_names_every_package_and_path(run_python):
-    done = run_python('-m', 'genpercept_mm.env')
-    rows = {line[:24].strip(): line[24:] for line in done.stdout.split('\n')}
+import importlib.metadata
+import importlib.util
+
+from conftest import run_python
+
+from genpercept_mm.cli.main import main
+
+
+def rows_of(text):
+    return {line[:24].strip(): line[24:] for line in text.split('\n')}
+
+
+def test_report_names_every_package_and_path():
     import mmseg
     import torch
+    rows = rows_of(run_python('-m', 'genpercept_mm.env').stdout)
     assert rows['torch'].strip() == torch.__version__
     assert rows['mmsegmentation'].strip() == mmseg.__version__
     assert rows['mmcv ops'].startswith(('stand-in', 'compiled'))
     assert rows['checkpoints'].startswith('weights only')
 
 
-def test_missing_package_fails_with_the_remedy(run_python, tmp_path):
-    # shadow h5py's metadata away by hiding it from the finder
-    (tmp_path / 'sitecustomize.py').write_text('''
-import importlib.metadata as metadata, importlib.util as util
-real_version, real_find = metadata.version, util.find_spec
-def version(name):
-    if name.startswith('h5py'):
-        raise metadata.PackageNotFoundError(name)
-    return real_version(name)
-metadata.version = version
-util.find_spec = lambda name, *a: None if name == 'h5py' else real_find(
-    name, *a)
-''')
-    done = run_python('-m', 'genpercept_mm.env', check=False,
-                      python_path=[str(tmp_path)])
-    assert done.returncode == 1
-    line, = [row for row in done.stdout.split('\n')
-             if row.startswith('h5py')]
-    assert 'MISSING: python tools/install.py' in line
+def test_missing_package_fails_with_the_remedy(monkeypatch, capsys):
+    real_version = importlib.metadata.version
+    real_find = importlib.util.find_spec
+
+    def version(name):
+        if name.startswith('h5py'):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return real_version(name)
+
+    monkeypatch.setattr(importlib.metadata, 'version', version)
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name, *args: (
+            None if name == 'h5py' else real_find(name, *args)))
+    assert main(['env']) == 1
+    row = rows_of(capsys.readouterr().out)['h5py']
+    assert 'MISSING: python tools/install.py' in row

@@ -23,8 +23,9 @@ from datetime import date
 from functools import partial
 
 import torch
+from benchmarking.clock import DTYPES
 from benchmarking.hardware import describe_hardware
-from benchmarking.protocols import CONFIGS, DTYPES, measure
+from benchmarking.protocols import CONFIGS, measure
 from reproduction import store
 from reproduction.ablations import SCALES, read_tables, row_config
 from reproduction.comparison import compare

@@ -1,4 +1,4 @@
-"""What a number was measured on."""
+"""Describe the machine that a number was measured on."""
 import os
 import platform
 
@@ -13,7 +13,7 @@ def available_cores():
     """
     try:
         return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
+    except AttributeError:  # macOS and Windows do not have it
         return os.cpu_count() or 1
 
 
@@ -22,10 +22,10 @@ def describe_hardware(device, threads):
 
     Args:
         device (str): ``'cpu'`` or ``'cuda'``.
-        threads (int): Threads of the process on the CPU.
+        threads (int): Number of CPU threads of the process.
 
     Returns:
-        dict[str, str]: ``hardware`` and ``torch``, its version.
+        dict[str, str]: ``hardware``, and ``torch``, its version.
     """
     if torch.device(device).type == 'cuda':
         name = torch.cuda.get_device_name(device)

@@ -4,14 +4,14 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections import namedtuple
 
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
-DTYPES = dict(fp32=None, bf16=torch.bfloat16, fp16=torch.float16)
+from .clock import Clock
+
 # by architecture: configs with the VAE decoder and with the DPT head
 CONFIGS = dict(
     sd21=('configs/genpercept_vae_hypersim-vkitti2-depth.py',
@@ -144,24 +144,16 @@ def time_prediction(model, shape, dtype, device):
     Returns:
         float: Seconds.
     """
-    device = torch.device(device)
     generator = torch.Generator().manual_seed(0)
     image = torch.randint(
         0, 256, (3, *shape), dtype=torch.uint8, generator=generator)
-    _synchronize(device)
-    start = time.perf_counter()
-    with torch.no_grad(), torch.autocast(
-            device.type, dtype=DTYPES[dtype],
-            enabled=DTYPES[dtype] is not None):
+
+    def predict():
         inputs = model.data_preprocessor(dict(inputs=[image]))['inputs']
         model.predict(inputs)
-    _synchronize(device)
-    return time.perf_counter() - start
 
-
-def _synchronize(device):
-    if device.type == 'cuda':
-        torch.cuda.synchronize(device)
+    with torch.no_grad():
+        return Clock(device, dtype).seconds(predict)
 
 
 def _measure_in_child(key, arch, shape, dtype, device):
@@ -192,28 +184,7 @@ def main(key, arch, height, width, dtype, device):
     """
     model = build_models(arch, device, [key])[key]
     seconds = time_prediction(model, (int(height), int(width)), dtype, device)
-    if torch.device(device).type == 'cuda':
-        peak = torch.cuda.max_memory_allocated(device) / 2**30
-    else:
-        peak = peak_resident_memory()
-    print(json.dumps([peak, seconds]))
-
-
-def peak_resident_memory():
-    """Return the high-water mark of this process.
-
-    Returns:
-        float: GiB.
-    """
-    try:
-        with open('/proc/self/status') as file:
-            line = next(line for line in file if line.startswith('VmHWM'))
-        return int(line.split()[1]) / 2**20
-    except FileNotFoundError:
-        # Linux counts here what the parent had before, others do not
-        import resource
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak / (2**30 if sys.platform == 'darwin' else 2**20)
+    print(json.dumps([Clock(device).peak_memory(), seconds]))
 
 
 if __name__ == '__main__':
