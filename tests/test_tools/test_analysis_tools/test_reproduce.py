@@ -129,7 +129,7 @@ def call(monkeypatch, *options):
 
 
 @pytest.mark.parametrize('options, message', [
-    (['7'], "there is no table '7'; choose of 1, 2, 3, 4, 5, 12, or 11"),
+    (['7'], "there is no table '7'; choose from 1, 2, 3, 4, 5, 12, or 11"),
     (['5', '--rows', 'x'], 'table 5 has no row x; its rows are:\n  baseline\n'
      '  taskonomy-cityscapes'),
     (['5', '--no-run', '--out', 'LICENSE'], 'LICENSE exists and has 0')])

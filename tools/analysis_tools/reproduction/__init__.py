@@ -1,1 +1,1 @@
-"""Run the paper's ablations and set their results beside the published."""
+"""Run the paper's ablations and compare the results with the published."""

@@ -6,7 +6,7 @@ import yaml
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-# as all paths of configs, relative to the repository
+# relative to the repository, like all paths of configs
 ABLATIONS = osp.join('configs', 'ablations')
 SCALES = ('paper', 'mini')
 ROW_DEFAULTS = dict(train_as=None, group=None, x=None)
@@ -17,12 +17,12 @@ def read_tables():
 
     Returns:
         dict: ``metrics``, pairs (data set, metric) in the order of the
-        published numbers, and ``tables``: by the paper's number (str) a
-        dict with ``title``, ``sweep`` (what ``x`` is, or None) and
-        ``rows``. A row has ``id``, ``name``, ``config`` (for
-        `row_config`), ``paper`` (list[float]), and, or None, ``train_as``
-        (``id``, or ``table/id``, of the row whose checkpoint it tests),
-        ``group`` and ``x``.
+        published numbers, and ``tables``, which maps the paper's number
+        (str) to a dict with ``title``, ``sweep`` (what ``x`` is, or None)
+        and ``rows``. A row has ``id``, ``name``, ``config`` (for
+        `row_config`) and ``paper`` (list[float]); ``train_as`` (``id`` or
+        ``table/id`` of the row whose checkpoint it tests), ``group`` and
+        ``x`` may be None.
 
     Raises:
         FileNotFoundError: If the current folder is not the repository.
@@ -38,26 +38,26 @@ def read_tables():
 def row_config(config_path, scale='mini'):
     """Load the config of a row.
 
-    At mini scale, what ``configs/ablations/mini.py`` has for all rows, for
-    the row's head and for its training data is merged in, and LoRA ranks are
-    exchanged; the rest of the row stays. Variables that only helped to write
-    the config are left out. The result, dumped, runs in ``tools/train.py``
-    and ``tools/test.py``.
+    At mini scale, the entries of ``configs/ablations/mini.py`` for all rows,
+    for the row's head and for its training data are merged in, and LoRA
+    ranks are replaced; the rest of the row stays. Variables that only helped
+    to write the config are left out. ``tools/train.py`` and
+    ``tools/test.py`` run the result once it is dumped.
 
     Args:
         config_path (str): Relative to ``configs/ablations``, as in
             ``tables.yml``, or absolute.
-        scale (str): ``'paper'``, the config as it is, or ``'mini'``.
+        scale (str): ``'paper'`` for the config as it is, or ``'mini'``.
             Defaults to 'mini'.
 
     Returns:
-        Config: Complete, without bases.
+        Config: The whole config, without bases.
 
     Raises:
         FileNotFoundError: If the file is missing, or the current folder is
             not the repository.
-        ValueError: If ``scale`` is another, or ``mini.py`` has nothing for
-            the row's head, data or rank.
+        ValueError: If ``scale`` is neither of these, or ``mini.py`` does not
+            have an entry for the row's head, data or rank.
     """
     if scale not in SCALES:
         raise ValueError(f'row_config: scale must be one of {SCALES}, got '
@@ -86,17 +86,17 @@ def _find(name):
     if not osp.isfile(path):
         raise FileNotFoundError(
             f'ablations: {path} does not exist; run from the root of the '
-            "repository, with a row's config as in tables.yml.")
+            "repository, and name a row's config as in tables.yml.")
     return path
 
 
 def _choose(mini, field, key, config_path):
-    """What mini.py has for a type (without its scope) or a rank."""
+    """Look up what mini.py has for a type, whatever its scope, or a rank."""
     if isinstance(key, str):
         key = key.split('.')[-1]
     if key not in mini[field]:
         raise ValueError(
             f'row_config: {config_path} has {key!r}, and {field} of '
-            f'{osp.join(ABLATIONS, "mini.py")} only {list(mini[field])}; '
-            'add it there.')
+            f'{osp.join(ABLATIONS, "mini.py")} has only '
+            f'{list(mini[field])}; add it there.')
     return mini[field][key]

@@ -1,9 +1,10 @@
-"""Our numbers of a table beside the paper's."""
+"""Compare our numbers of a table with the paper's."""
 from collections import namedtuple
+from statistics import fmean
 
 from .rankings import mean_and_spread, mean_ranks, spearman
 
-# names as in the paper, and whether more is better
+# names as in the paper, and whether higher is better
 METRICS = dict(abs_rel=('AbsRel', False), delta1=('δ1', True))
 BASELINE = 'baseline'
 
@@ -12,27 +13,27 @@ Cell.__doc__ = 'Mean and spread over ``count`` seeds.'
 
 
 class Entry:
-    """A row of a table with all that is compared.
+    """A row of a table with everything that is compared.
 
     Args:
         row (Row): From `read_rows`.
         metrics (Sequence[tuple[str, str]]): Data set and metric of each of
             the paper's numbers.
-        results (Sequence[dict[str, float]]): What was measured with each
-            seed, as ``metric`` or ``data set/metric``. Defaults to ()
-            (nothing).
+        results (Sequence[dict[str, float]]): The measurements of each seed,
+            by ``metric`` or ``data set/metric``. Defaults to (), nothing
+            measured.
         failed (int): Number of seeds that failed. Defaults to 0.
 
     Attributes:
-        numbers (dict[str, Cell]): Every measured number that the paper has
-            too, over the seeds.
-        ours (dict[str, Cell]): Each metric, averaged over data sets first;
-            empty where nothing was run.
-        paper (dict[str, float]): The same of the paper.
+        numbers (dict[str, Cell]): Every measured number of a metric that
+            the paper reports, over the seeds.
+        ours (dict[str, Cell]): Each metric, averaged over the data sets
+            first; empty if nothing was run.
+        paper (dict[str, float]): The paper's values of the same metrics.
         rank (float | None): Mean rank inside the group, see `mean_ranks`.
-        paper_rank (float | None): The paper's.
-        ratio (float | None): AbsRel relative to the baseline's.
-        paper_ratio (float | None): The paper's.
+        paper_rank (float | None): Its counterpart in the paper.
+        ratio (float | None): AbsRel divided by the baseline's.
+        paper_ratio (float | None): Its counterpart in the paper.
     """
 
     def __init__(self, row, metrics, results=(), failed=0):
@@ -41,28 +42,28 @@ class Entry:
                     if _metric(key) in METRICS} for result in results]
         self.numbers = _over_seeds(results)
         self.ours = _over_seeds([{
-            name: _mean(value for key, value in result.items()
+            name: fmean(value for key, value in result.items()
                         if _metric(key) == name) for name in METRICS
         } for result in results])
         self.paper = {
-            name: _mean(value for (_, metric), value in zip(
+            name: fmean(value for (_, metric), value in zip(
                 metrics, row.paper, strict=True) if metric == name)
             for name in METRICS}
         self.rank = self.paper_rank = self.ratio = self.paper_ratio = None
 
 
 def compare(rows, metrics, results, failures=None):
-    """Compare the rows of a table with each other, and with the paper.
+    """Compare the rows of a table with each other and with the paper.
 
-    Ranks are inside groups, where a table has several, as in table 1 of the
-    paper, and else over all rows.
+    Rows are ranked inside their groups if a table has several, like table 1
+    of the paper, and among all rows otherwise.
 
     Args:
-        rows (Sequence[Row]): Of one table.
-        metrics (Sequence[tuple[str, str]]): As of `Entry`.
-        results (dict[str, list[dict]]): By the row's key, as of `Entry`.
-        failures (dict[str, int], optional): Seeds that failed, by the row's
-            key. Defaults to None.
+        rows (Sequence[Row]): The rows of one table.
+        metrics (Sequence[tuple[str, str]]): See `Entry`.
+        results (dict[str, list[dict]]): Those of `Entry`, by the row's key.
+        failures (dict[str, int], optional): Number of seeds that failed, by
+            the row's key. Defaults to None, no failures.
 
     Returns:
         list[Entry]: One for each row.
@@ -99,11 +100,11 @@ def groups_of(entries):
     """Group the rows that are ranked together.
 
     Args:
-        entries (Sequence[Entry]): Of one table.
+        entries (Sequence[Entry]): The entries of one table.
 
     Returns:
         dict[str | None, list[Entry]]: By the name of the group; all rows
-        under None, unless there are several groups.
+        under None unless there are several groups.
     """
     names = dict.fromkeys(
         entry.row.group for entry in entries if entry.row.group)
@@ -117,12 +118,12 @@ def correlations(entries):
     """Correlate our order of rows by AbsRel with the paper's.
 
     Args:
-        entries (Sequence[Entry]): Of one table.
+        entries (Sequence[Entry]): The entries of one table.
 
     Returns:
         list[tuple[str, int, float | None]]: Name, number of rows that were
-        run, and Spearman's rho; of all rows, then of each group, if there
-        are several.
+        run, and Spearman's rho: for all rows, then, if there are several
+        groups, for each group.
     """
     sets = {'all rows': entries}
     sets.update({name: group for name, group in groups_of(entries).items()
@@ -137,7 +138,7 @@ def correlations(entries):
 
 
 def _metric(key):
-    """Name of a metric without its data set."""
+    """Strip the data set from the name of a metric."""
     return key.split('/')[-1]
 
 
@@ -146,8 +147,3 @@ def _over_seeds(results):
         return {}
     return {key: Cell(*mean_and_spread([result[key] for result in results]),
                       len(results)) for key in results[0]}
-
-
-def _mean(values):
-    values = list(values)
-    return sum(values) / len(values)

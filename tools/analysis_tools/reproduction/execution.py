@@ -33,21 +33,21 @@ class RunError(Exception):
 
 
 class _Stopped(Exception):
-    """Somebody else asked to stop."""
+    """Another thread asked to stop."""
 
 
 class Execution:
-    """Run what is missing of some trials.
+    """Run the trials that do not have a result yet.
 
-    A job is a training and the evaluations of it. What is finished is used
-    again, what was interrupted goes on. Every process has a log file beside
-    its results. A failing job leaves the others alone. Two commands on the
-    same folders wait for each other.
+    A job is a training and its evaluations. Finished results are reused, and
+    interrupted trainings continue. Every process writes a log file beside
+    its results. A failing job does not affect the others. Two commands that
+    use the same folders wait for each other.
 
     Args:
-        root (str): Folder with ``tools/``.
-        jobs (int): Jobs at a time; each gets an equal share of the cores.
-            Defaults to 1.
+        root (str): Folder that contains ``tools/``.
+        jobs (int): Number of jobs at a time; each gets an equal share of the
+            cores. Defaults to 1.
         report (Callable): Takes lines of progress. Defaults to ``print``.
     """
 
@@ -58,7 +58,7 @@ class Execution:
             'cuda' if torch.cuda.is_available() else 'cpu', self.threads)
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        # registries are not made for threads
+        # registries are not thread-safe
         self._registry_lock = threading.Lock()
         self._processes = set()
         self._running = {}
@@ -70,7 +70,7 @@ class Execution:
             trials (Sequence[Trial]): From `plan`.
 
         Returns:
-            dict[Trial, str]: What failed, and the message.
+            dict[Trial, str]: The trials that failed, and the messages.
         """
         todo = by_training([trial for trial in trials
                             if store.read_result(trial) is None])
@@ -88,7 +88,7 @@ class Execution:
                     done += len(finished)
                     self._show_progress(done, len(todo), start)
             except BaseException:
-                # Ctrl-C above all: no process may outlive this one
+                # above all on Ctrl-C: no process may outlive this one
                 self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 self._end_processes()
@@ -110,7 +110,7 @@ class Execution:
                     f'{left}] {names}'.rstrip())
 
     def _run_job(self, trials):
-        """Train, then evaluate; returns failures."""
+        """Train, then evaluate; returns the failures."""
         first, failures = trials[0], {}
         try:
             with _locked(self._stop, self.report, [
@@ -120,7 +120,7 @@ class Execution:
                 seconds = self._train(first, locks) if trials else None
                 for trial in trials:
                     if store.read_result(trial) is not None:
-                        # of another row with the same settings
+                        # another row with the same settings has made it
                         continue
                     try:
                         self._evaluate(trial, seconds, locks)
@@ -131,7 +131,7 @@ class Execution:
                             trial.name, error)
         except _Stopped:
             pass
-        # whatever it is, other jobs may have days of work before them
+        # whatever it is, other jobs may have days of work ahead of them
         except Exception as error:
             failures = dict.fromkeys(trials, self._report_failure(
                 f'{first.trainer.key} seed {first.seed}', error))
@@ -145,8 +145,8 @@ class Execution:
         return message
 
     def _train(self, trial, locks):
-        """Train unless that is done; returns the seconds that it took, None
-        where an earlier run did (part of) it."""
+        """Train, unless that is done; returns the seconds that it took, or
+        None if an earlier run did all or part of it."""
         if store.finished_checkpoint(trial) is not None:
             return None
         work_dir = osp.join(trial.train_folder, 'train')
@@ -155,7 +155,7 @@ class Execution:
         if aside is not None:
             self.report(f'{name}: its config or pretrained weights have '
                         'changed since it was trained; training again (the '
-                        f'old one is kept in {aside})')
+                        f'old training is kept in {aside})')
         fresh = not osp.isfile(osp.join(work_dir, 'last_checkpoint'))
         seconds = self._call(
             name, trial, osp.join(trial.train_folder, 'train.log'), locks,
@@ -195,7 +195,7 @@ class Execution:
                 test_frames=count_test_frames(trial.cfg))
 
     def _call(self, name, trial, log, locks, *command):
-        """Run a python command in a process of its own; returns seconds."""
+        """Run a Python script in its own process; returns the seconds."""
         env = dict(
             os.environ, PYTHONWARNINGS='ignore', MPLBACKEND='Agg',
             OMP_NUM_THREADS=str(self.threads),
@@ -243,11 +243,12 @@ class Execution:
 def _locked(stop, report, folders):
     """Keep other commands out of folders; yields the lock files' numbers.
 
-    The system ends a lock with the last process that has the file open.
+    The system releases a lock when the last process that has the file open
+    ends.
     """
     with ExitStack() as stack:
         numbers = []
-        # sorted, so that two commands cannot wait for each other
+        # sorted, so that two commands cannot deadlock
         for folder in sorted(set(folders)):
             os.makedirs(folder, exist_ok=True)
             if fcntl is None:
@@ -273,7 +274,7 @@ def _acquire(file, stop, report, folder):
 
 
 def _share_done(log, max_iters):
-    """Share of a training that its log reports."""
+    """Read from its log which share of a training is done."""
     try:
         found = ITERATION.findall(_tail(log))
     except FileNotFoundError:
@@ -282,7 +283,7 @@ def _share_done(log, max_iters):
 
 
 def _tail(path):
-    """Last lines of a log."""
+    """Read the last lines of a log."""
     with open(path, 'rb') as file:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - 16384))

@@ -1,4 +1,4 @@
-"""How many frames a config trains and tests on."""
+"""Count the frames that a config trains and tests on."""
 from types import SimpleNamespace
 
 from mmengine.registry import DATA_SAMPLERS, DATASETS, DefaultScope
@@ -8,11 +8,11 @@ def count_train_frames(cfg):
     """Count the frames that training draws from.
 
     Args:
-        cfg (Config): Of a training; its data must be there.
+        cfg (Config): Config of a training; its data must exist.
 
     Returns:
-        int: Frames of all data sets, or of the subsets that its batch
-        sampler takes.
+        int: Number of frames of all data sets, or of the subsets that the
+        batch sampler takes.
     """
     loader = cfg.train_dataloader
     dataset = _build_dataset(cfg, loader)
@@ -29,10 +29,10 @@ def count_test_frames(cfg):
     """Count the frames that testing evaluates.
 
     Args:
-        cfg (Config): Its data must be there.
+        cfg (Config): Its test data must exist.
 
     Returns:
-        int: Frames of all data sets.
+        int: Number of frames of all data sets.
     """
     return len(_build_dataset(cfg, cfg.test_dataloader))
 

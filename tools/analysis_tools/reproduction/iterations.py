@@ -3,18 +3,19 @@ import math
 
 
 def set_iterations(cfg, max_iters):
-    """Change the length of a training, with its learning rate.
+    """Change the length of a training and of its learning rate schedule.
 
     The schedule is stretched as a whole: warm-up and decay keep their shares
     of the training, and the decay ends at the same rate. A phase that rounds
-    to no iteration is left out.
+    to zero iterations is left out.
 
     Args:
-        cfg (Config): Of a training by iterations; changed in place.
+        cfg (Config): Config of a training that counts iterations; changed in
+            place.
         max_iters (int): New length, at least 1.
 
     Raises:
-        ValueError: If the schedule has another part than LinearLR and
+        ValueError: If the schedule has parts other than LinearLR and
             ExponentialLR by iterations.
     """
     before = cfg.train_cfg.max_iters
@@ -26,7 +27,7 @@ def set_iterations(cfg, max_iters):
 
 
 def _stretch(phase, before, after):
-    """One phase in a training of another length; None if it vanishes."""
+    """Fit a phase into a new length; returns None if it vanishes."""
     kind = phase['type'].split('.')[-1]
     if kind not in ('LinearLR', 'ExponentialLR') or phase.get(
             'by_epoch', True):
@@ -44,6 +45,6 @@ def _stretch(phase, before, after):
     if kind == 'ExponentialLR':
         stretched['gamma'] = phase['gamma']**(old / length)
     elif math.isclose(phase.get('start_factor', 1 / 3), 1 / old):
-        # warm-up from nothing: equal steps up to the whole rate
+        # a warm-up from zero: equal steps up to the full rate
         stretched['start_factor'] = 1 / length
     return stretched

@@ -1,4 +1,4 @@
-"""Pieces of Markdown that the written tables share."""
+"""Markdown that the reports share."""
 import os.path as osp
 import re
 
@@ -12,42 +12,43 @@ def markdown_table(header, rows):
 
     Args:
         header (Sequence[str]): Column names.
-        rows (Sequence[Sequence[str]]): Cells; text is in the first column.
+        rows (Sequence[Sequence[str]]): Cells; the first column is aligned
+            left, the others right.
 
     Returns:
-        str: Lines with a line break at the end.
+        str: The lines of the table, each with a line break at its end.
     """
     lines = [header, ['---'] + ['---:'] * (len(header) - 1), *rows]
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
 
 
 def number(value, digits):
-    """Write a number, or that there is none.
+    """Format a number that may be missing.
 
     Args:
         value (float | None): The number.
-        digits (int): After the point.
+        digits (int): Number of digits after the point.
 
     Returns:
-        str: A dash for None.
+        str: The number, or a dash for None.
     """
     return MISSING if value is None else f'{value:.{digits}f}'
 
 
 def kept_reading(path):
-    """Read what somebody wrote about a table into its file.
+    """Read the comments that somebody wrote into the file of a table.
 
     Args:
-        path (str): The file that is to be written again.
+        path (str): The file that is about to be written again.
 
     Returns:
         str: The block between ``<!-- reading -->`` and
-        ``<!-- /reading -->``, with these marks; an empty one if there is no
-        file.
+        ``<!-- /reading -->``, including these marks; an empty block if the
+        file does not exist.
 
     Raises:
-        ValueError: If there is a file without such a block, which writing
-            would lose.
+        ValueError: If the file does not have exactly one such block, as its
+            content would be lost.
     """
     if not osp.isfile(path):
         return EMPTY_READING
@@ -56,7 +57,6 @@ def kept_reading(path):
     if len(blocks) != 1:
         raise ValueError(
             f'{path} exists and has {len(blocks)} blocks between <!-- reading'
-            ' --> and <!-- /reading --> instead of one, so it may not be a '
-            'table of this tool; move it, or write to another file with '
-            '--out.')
+            ' --> and <!-- /reading --> instead of one, so this tool may not '
+            'have written it; move it, or write to another file with --out.')
     return blocks[0]

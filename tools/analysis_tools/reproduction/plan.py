@@ -1,4 +1,4 @@
-"""Which trainings and evaluations a table of the paper needs."""
+"""Plan the trainings and evaluations that a table of the paper needs."""
 import copy
 import hashlib
 import json
@@ -7,22 +7,22 @@ import os.path as osp
 from collections import namedtuple
 from functools import lru_cache
 
-# what training neither reads nor is changed by
+# what does not affect a training
 TEST_KEYS = ('test_dataloader', 'test_evaluator', 'test_cfg', 'test_pipeline',
              'tta_model', 'tta_pipeline', 'visualizer', 'vis_backends',
              'work_dir', 'launcher', 'log_level', 'log_processor')
-# what a result depends on beside its training and the model
+# what a result depends on besides its training and the model
 RESULT_KEYS = ('test_dataloader', 'test_evaluator', 'test_cfg')
 # config fields that name files with weights
 WEIGHT_KEYS = ('pretrained', 'checkpoint', 'prompt_embeds', 'load_from')
-# files above this size count by name and size
+# larger files are identified by name and size
 HASHED_BYTES = 64 * 2**20
 
 Row = namedtuple('Row', 'table id name config trained_by group x paper')
 Row.__doc__ = """A row of a table.
 
-``trained_by`` is the (table, id) of the row whose training it evaluates, its
-own where it trains; the other fields are those of tables.yml.
+``trained_by`` is the (table, id) of the row whose training is evaluated: the
+row's own if it trains. The other fields are those of tables.yml.
 """
 Row.key = property(lambda self: f'{self.table}/{self.id}')
 
@@ -34,11 +34,12 @@ def read_rows(tables):
         tables (dict): ``tables`` of tables.yml: {number: dict(rows=[...])}.
 
     Returns:
-        dict[tuple[str, str], Row]: By table and id, in order.
+        dict[tuple[str, str], Row]: By table and id, in the order of the
+        file.
 
     Raises:
-        ValueError: If an id repeats, or ``train_as`` names no row, or goes
-            in a circle.
+        ValueError: If an id repeats, or if ``train_as`` names a row that
+            does not exist or leads in a circle.
     """
     rows, borrowed = {}, {}
     for table, content in tables.items():
@@ -71,20 +72,21 @@ def select_rows(rows, table, ids=None):
 
     Args:
         rows (dict): From `read_rows`.
-        table (str): Its number.
-        ids (Sequence[str], optional): Of the rows. Defaults to None (all).
+        table (str): Number of the table.
+        ids (Sequence[str], optional): Ids of the rows. Defaults to None,
+            which takes all.
 
     Returns:
         list[Row]: In the order of the table.
 
     Raises:
-        ValueError: If the table or a row does not exist; lists those that
-            do.
+        ValueError: If the table or a row does not exist; the message lists
+            those that do.
     """
     found = [row for row in rows.values() if row.table == table]
     if not found:
         there = ', '.join(dict.fromkeys(row.table for row in rows.values()))
-        raise ValueError(f'there is no table {table!r}; choose of {there}, '
+        raise ValueError(f'there is no table {table!r}; choose from {there}, '
                          'or 11 for run time and memory.')
     known = [row.id for row in found]
     unknown = sorted(set(ids or ()) - set(known))
@@ -99,20 +101,21 @@ class Trial:
 
     Args:
         row (Row): The row.
-        seed (int): Of the training, and of the noise in the evaluation.
-        cfg (Config): What is evaluated.
-        trainer (Row): The row that trains, often ``row``.
-        train_cfg (Config): What is trained.
+        seed (int): Seed of the training and of the noise in the evaluation.
+        cfg (Config): The config that is evaluated.
+        trainer (Row): The row that trains, often ``row`` itself.
+        train_cfg (Config): The config that is trained.
         work_dir (str): Folder of all tables.
-        data (object): What rendered data are made of. Defaults to None.
-        amp (bool): Train with mixed precision. Defaults to False.
+        data (object): Parameters of rendered data. Defaults to None.
+        amp (bool): Whether to train with mixed precision. Defaults to False.
 
     Attributes:
-        folder (str): Of its results; that of the training where the row
+        folder (str): Folder of the results: that of the training if the row
             that trains is evaluated in the same way.
-        train_folder (str): Of the training.
-        train_fingerprint (str): Changes with what the training depends on.
-        fingerprint (str): Changes with what the result depends on.
+        train_folder (str): Folder of the training.
+        train_fingerprint (str): Changes with anything that the training
+            depends on.
+        fingerprint (str): Changes with anything that the result depends on.
     """
 
     def __init__(self, row, seed, cfg, trainer, train_cfg, work_dir,
@@ -136,12 +139,12 @@ class Trial:
 
     @property
     def name(self):
-        """str: For messages."""
+        """str: Row and seed, for messages."""
         return f'{self.row.key} seed {self.seed}'
 
     @property
     def max_iters(self):
-        """int: Iterations of the training."""
+        """int: Number of iterations of the training."""
         return self.train_cfg.train_cfg.max_iters
 
 
@@ -155,18 +158,19 @@ def plan(rows, table, seeds, work_dir, load_config, data=None, amp=False):
     """List the trials of a table.
 
     Rows of the table with equal training settings share the training of the
-    first of them, as do those that name another row in ``train_as``.
+    first of them. A row that names another in ``train_as`` uses its training.
 
     Args:
         rows (dict): From `read_rows`.
-        table (str): Its number.
-        seeds (Sequence[int]): Of the trainings.
+        table (str): Number of the table.
+        seeds (Sequence[int]): Seeds of the trainings.
         work_dir (str): Folder for all tables.
-        load_config (Callable): Path of a row's config -> Config.
-        data (object): What rendered data are made of; other data make other
-            results. Defaults to None.
-        amp (bool): Train with mixed precision; makes other results. Defaults
-            to False.
+        load_config (Callable): Takes the path of a row's config and returns
+            a Config.
+        data (object): Parameters of rendered data; results with other
+            parameters are invalid. Defaults to None.
+        amp (bool): Whether to train with mixed precision; results with and
+            without are kept apart. Defaults to False.
 
     Returns:
         list[Trial]: All rows with the first seed, then with the next.
@@ -193,7 +197,7 @@ def by_training(trials):
     """Group trials that evaluate the same training.
 
     Args:
-        trials (Sequence[Trial]): Of one or more tables.
+        trials (Sequence[Trial]): Trials of one or more tables.
 
     Returns:
         list[list[Trial]]: In order of first appearance.
@@ -205,11 +209,11 @@ def by_training(trials):
 
 
 def training_fingerprint(cfg):
-    """Hash what a training depends on, without the seed.
+    """Hash what a training depends on, except for the seed.
 
     Args:
-        cfg (Config): Settings for testing, logging and drawing do not count;
-            files with weights count by their content.
+        cfg (Config): Settings for testing, logging and drawing are ignored;
+            files with weights are identified by their content.
 
     Returns:
         str: 16 hexadecimal digits.
@@ -224,7 +228,7 @@ def training_fingerprint(cfg):
 
 
 def _weight_sources(settings):
-    """Yield all names of weights in nested settings."""
+    """Yield all sources of weights in nested settings."""
     if isinstance(settings, dict):
         for key, value in settings.items():
             if key in WEIGHT_KEYS and isinstance(value, str):
@@ -244,10 +248,10 @@ def weights_identity(source):
         source (str): File, folder, ``'mini'`` or hub id.
 
     Returns:
-        str: Changes with the names, sizes and, up to 64 MiB, the contents of
-        the files, in a folder with those of its sub-folders (``unet/``,
-        ``vae/`` and so on), not with notes beside these; ``source`` itself
-        where nothing is local.
+        str: A hash of the names, sizes and, up to 64 MiB, contents of the
+        files; of a folder, those in its sub-folders (``unet/``, ``vae/`` and
+        so on), but not the notes beside these. ``source`` itself if nothing
+        is local.
     """
     from genpercept_mm.models.utils.sd_weights import resolve_source
     folder = resolve_source(source)
@@ -271,6 +275,6 @@ def weights_identity(source):
 
 
 def _digest(settings):
-    """Hash nested settings; tuples count as lists."""
+    """Hash nested settings; tuples equal lists."""
     text = json.dumps(settings, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""A table of ours beside the paper's, as Markdown."""
+"""Write our table beside the paper's, as Markdown."""
 import os.path as osp
 import re
 from statistics import median
@@ -17,15 +17,15 @@ def render_table(title, command, entries, metrics, runs, details, reading,
 
     Args:
         title (str): Heading.
-        command (str): What makes these results.
+        command (str): Command that produces these results.
         entries (Sequence[Entry]): From `compare`.
         metrics (Sequence[tuple[str, str]]): Data set and metric of each of
             the paper's numbers.
-        runs (Sequence[dict]): Contents of the files with the results.
+        runs (Sequence[dict]): Contents of the result files.
         details (Sequence[str]): Lines about the settings.
         reading (str): Block of text to keep, from `kept_reading`.
         plot (str, optional): Name of a picture beside the file. Defaults to
-            None.
+            None, no picture.
 
     Returns:
         str: Markdown.
@@ -56,14 +56,14 @@ def render_table(title, command, entries, metrics, runs, details, reading,
 
 
 def results_line(count, total):
-    """Say how many results are in a table, for `reported_results`.
+    """State how many results are in a table, for `reported_results`.
 
     Args:
-        count (int): Results of all rows and seeds.
-        total (int): What there would be without gaps.
+        count (int): Number of results over all rows and seeds.
+        total (int): Their number if none were missing.
 
     Returns:
-        str: One of ``details`` of `render_table`.
+        str: A line for ``details`` of `render_table`.
     """
     return f'results: {count} of {total}, rows times seeds'
 
@@ -75,7 +75,7 @@ def reported_results(path):
         path (str): The file.
 
     Returns:
-        int: 0 where there is no file, or it does not say.
+        int: 0 if the file does not exist or does not state it.
     """
     if not osp.isfile(path):
         return 0
@@ -85,7 +85,7 @@ def reported_results(path):
 
 
 def _coverage(entries):
-    """Say what is there and what is not."""
+    """State which rows have results and which have failed."""
     done = [entry for entry in entries if entry.ours]
     lines = [f'{len(done)} of {len(entries)} rows have results']
     failed = [entry.row.id for entry in entries if entry.failed]
@@ -95,7 +95,7 @@ def _coverage(entries):
 
 
 def _provenance(runs):
-    """Say where and when the results were measured."""
+    """State where and when the results were measured."""
     def values(key):
         return sorted({run[key] for run in runs})
 
@@ -144,7 +144,7 @@ def _cell(entry, cell):
 
 
 def _numbers(entries, metrics):
-    """The paper's numbers, after ours where the data sets are the same."""
+    """Lay out the paper's numbers, after ours on the same data sets."""
     ours = any(f'{dataset}/{metric}' in entry.numbers for entry in entries
                for dataset, metric in metrics)
     header = ['row'] + [f'{DATASETS.get(dataset, dataset)} '

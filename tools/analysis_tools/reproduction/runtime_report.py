@@ -1,4 +1,4 @@
-"""Table 11 of ours beside the paper's, as Markdown."""
+"""Write our table 11 beside the paper's, as Markdown."""
 from statistics import median
 
 from benchmarking.protocols import REFERENCE_ROW, SETTINGS
@@ -11,7 +11,7 @@ def render_runtime_table(measurements, command, details, reading):
 
     Args:
         measurements (dict[str, Measurement]): From `measure`.
-        command (str): What makes these results.
+        command (str): Command that produces these results.
         details (Sequence[str]): Lines about the settings.
         reading (str): Block of text to keep, from `kept_reading`.
 

@@ -1,4 +1,4 @@
-"""What is kept of trainings and evaluations, and what is still valid."""
+"""Keep results of trainings and evaluations, and tell which are valid."""
 import json
 import os
 import os.path as osp
@@ -19,25 +19,25 @@ def read_result(trial):
 
     Returns:
         dict | None: ``metrics`` {name: value}, ``date``, ``hardware`` and
-        others; None if there is no result, or it belongs to other settings
-        or to another training.
+        others; None if there is no result, or if it belongs to other
+        settings or to another training.
     """
     result = _read(trial.folder, RESULT)
     if result is None or result['fingerprint'] != trial.fingerprint:
         return None
     training = _read(trial.train_folder, TRAINING)
-    # a result may have come here without its training
+    # a result may have been copied here without its training
     if training is not None and training['id'] != result['training']:
         return None
     return result
 
 
 def write_result(trial, **entries):
-    """Keep the result of a trial.
+    """Write the result of a trial.
 
     Args:
-        trial (Trial): Its training is finished.
-        **entries: Contents.
+        trial (Trial): A trial whose training is finished.
+        **entries: What the result contains.
     """
     _write(trial.folder, RESULT, dict(
         fingerprint=trial.fingerprint,
@@ -51,22 +51,23 @@ def finished_checkpoint(trial):
         trial (Trial): From `plan`.
 
     Returns:
-        str | None: Path; None if it is unfinished or of other settings.
+        str | None: Its path; None if the training is unfinished or has other
+        settings.
     """
     path = osp.join(trial.train_folder, 'train', f'iter_{trial.max_iters}.pth')
     return path if _is_current(trial) and osp.isfile(path) else None
 
 
 def begin_training(trial):
-    """Prepare the folder of a training, to begin or to go on with it.
+    """Prepare the folder of a training that begins or continues.
 
-    A training with other settings is moved aside.
+    An older training with other settings is moved aside.
 
     Args:
         trial (Trial): From `plan`.
 
     Returns:
-        str | None: Where an older training is now.
+        str | None: Where an older training is now, if there was one.
     """
     folder = osp.join(trial.train_folder, 'train')
     aside = None
@@ -82,11 +83,11 @@ def begin_training(trial):
 
 
 def write_config(path, cfg):
-    """Write a config that tools/train.py and tools/test.py take.
+    """Write a config for tools/train.py and tools/test.py.
 
     Args:
-        path (str): Target.
-        cfg (Config): Its content.
+        path (str): File to write.
+        cfg (Config): The config.
 
     Returns:
         str: ``path``.
@@ -96,10 +97,10 @@ def write_config(path, cfg):
 
 
 def read_metrics(folder):
-    """Read what tools/test.py has left in its work dir.
+    """Read the metrics that tools/test.py has left in its work dir.
 
     Args:
-        folder (str): The work dir of one test.
+        folder (str): Work dir of one test.
 
     Returns:
         dict[str, float]: All metrics, without the timings.

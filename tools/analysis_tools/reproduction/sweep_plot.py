@@ -1,14 +1,14 @@
-"""A picture of a table whose rows are a sweep."""
+"""Plot a table whose rows are a sweep."""
 from genpercept_mm.utils.files import write_whole
 
 
 def plot_sweep(path, title, sweep, entries):
-    """Write the picture of `draw_sweep`.
+    """Draw with `draw_sweep` and write the picture.
 
     Args:
         path (str): PNG file to write.
         title (str): Heading.
-        sweep (str): What the rows' ``x`` is.
+        sweep (str): Label of the axis of the rows' ``x``.
         entries (Sequence[Entry]): From `compare`.
     """
     figure = draw_sweep(title, sweep, entries)
@@ -19,15 +19,15 @@ def plot_sweep(path, title, sweep, entries):
 def draw_sweep(title, sweep, entries):
     """Draw our AbsRel, with its spread, beside the paper's.
 
-    Rows without a place on the axis are horizontal lines.
+    Rows without ``x`` are horizontal lines.
 
     Args:
         title (str): Heading.
-        sweep (str): What the rows' ``x`` is.
+        sweep (str): Label of the axis of the rows' ``x``.
         entries (Sequence[Entry]): From `compare`.
 
     Returns:
-        Figure: With two panels, ours and the paper's.
+        Figure: Two panels, ours and the paper's.
     """
     from matplotlib.figure import Figure
     figure = Figure(figsize=(11, 5), layout='constrained')

@@ -1,19 +1,18 @@
-"""A repository whose tools take milliseconds."""
+"""A repository whose tools take milliseconds: they import nothing heavy."""
 from mmengine.config import Config
 from reproduction.plan import plan, read_rows
 
 HEAD = '''
-import json, os, sys, time
-from mmengine.config import Config
-cfg = Config.fromfile(sys.argv[1])
+import json, os, runpy, sys, time
+cfg = runpy.run_path(sys.argv[1])
 work_dir = sys.argv[sys.argv.index('--work-dir') + 1]
 seed = int(sys.argv[-1].split('=')[1])
 with open(os.environ['TOOL_LOG'], 'a') as file:
-    file.write(f'{os.path.basename(sys.argv[0])} {cfg.name} {seed} '
+    file.write(f'{os.path.basename(sys.argv[0])} {cfg["name"]} {seed} '
                f'{os.environ["OMP_NUM_THREADS"]}\\n')
-name = os.path.basename(sys.argv[0])[:-3] + '_' + cfg.name
+name = os.path.basename(sys.argv[0])[:-3] + '_' + cfg['name']
 if os.environ.get('TOOL_FAILS') == name:
-    sys.exit('no data for ' + cfg.name)
+    sys.exit('no data for ' + cfg['name'])
 if os.environ.get('TOOL_HANGS') == name:
     with open(os.environ['TOOL_LOG'], 'a') as file:
         file.write('hangs\\n')
@@ -24,14 +23,15 @@ os.makedirs(work_dir, exist_ok=True)
 # as mmengine says it
 print('Iter(train) [ 3/5]')
 with open(os.path.join(work_dir, 'iter_5.pth'), 'w') as file:
-    json.dump(dict(value=len(cfg.name) + seed / 10), file)
+    json.dump(dict(value=len(cfg['name']) + seed / 10), file)
 '''
 TEST = HEAD + '''
 with open(sys.argv[2]) as file:
     value = json.load(file)['value']
 os.makedirs(os.path.join(work_dir, '1'))
 with open(os.path.join(work_dir, '1', '1.json'), 'w') as file:
-    json.dump(dict(abs_rel=value / cfg.model.steps, delta1=0.5, time=9), file)
+    json.dump(dict(abs_rel=value / cfg['model']['steps'], delta1=0.5,
+                   time=9), file)
 '''
 ROWS = [dict(id='bb', name='bb', config='bb', paper=[1, 2]),
         dict(id='bb-1', name='bb, 1 step', config='bb-1', train_as='bb',

@@ -133,12 +133,12 @@ def test_unknown_scales_and_files_are_refused(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize('change, message', [
     ("model = dict(backbone=dict(lora_rank=5))",
-     r'has 5, and lora_ranks of .*mini.py only \[4, 16, 64, 256, 1024\]'),
+     r'has 5, and lora_ranks of .*mini.py has only \[4, 16, 64, 256, 1024\]'),
     ("model = dict(decode_head=dict(type='genpercept_mm.OtherHead'))",
-     "has 'OtherHead', and heads of .*mini.py only"),
+     "has 'OtherHead', and heads of .*mini.py has only"),
     ("train_dataloader = dict(dataset=dict(datasets=["
      "dict(type='FolderPairsDataset')]))",
-     "has 'FolderPairsDataset', and train_sets of .*mini.py only"),
+     "has 'FolderPairsDataset', and train_sets of .*mini.py has only"),
 ])
 def test_what_mini_scale_has_no_answer_for_is_named(tmp_path, change,
                                                     message):

@@ -1,18 +1,14 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 
 import pytest
-from conftest import ROOT
 from fake_tools import load_config, make_trials, write_tools
 from reproduction import execution, store
 from reproduction.execution import Execution
 
-TOOLS = os.path.join(ROOT, 'tools', 'analysis_tools')
 FIRST = ['train.py bb 0', 'test.py bb 0', 'test.py bb 0', 'train.py cccc 0',
          'test.py cccc 0']
 
@@ -169,22 +165,20 @@ def test_changed_settings_are_run_again_and_said(root, trials, calls):
     assert 'train_old1' in text
 
 
-def program(root, tmp_path):
-    """Run the trials in a process group of their own."""
-    path = tmp_path / 'program.py'
-    path.write_text(f'''
-import signal
-import sys
-# a shell's background jobs, and what they start, ignore it
-signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.path[:0] = {[ROOT, TOOLS, os.path.dirname(__file__)]}
-from fake_tools import make_trials
-from reproduction import execution
-execution.count_train_frames = execution.count_test_frames = len
-execution.Execution({str(root)!r}).run(
-    make_trials({str(tmp_path / 'work')!r}))
-''')
-    return [sys.executable, str(path)]
+def start(root, trials, errors):
+    """Run the trials in a process group of their own; returns its id."""
+    pid = os.fork()
+    if pid:
+        return pid
+    try:
+        os.setsid()
+        # a shell's background jobs, and what they start, ignore it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        Execution(str(root)).run(trials)
+    except BaseException as error:
+        errors.write_text(type(error).__name__)
+    finally:
+        os._exit(0)
 
 
 def wait_for(condition):
@@ -199,12 +193,11 @@ def wait_for(condition):
 def test_killed_anywhere_it_goes_on_to_the_same_results(
         root, trials, calls, tmp_path, monkeypatch, hangs, finished):
     monkeypatch.setenv('TOOL_HANGS', hangs)
-    process = subprocess.Popen(
-        program(root, tmp_path), start_new_session=True)
+    pid = start(root, trials(), tmp_path / 'errors.txt')
     log = tmp_path / 'calls.txt'
     wait_for(lambda: log.exists() and 'hangs' in log.read_text())
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
     monkeypatch.delenv('TOOL_HANGS')
     calls()
     assert run(root, trials())[0] == {}
@@ -222,20 +215,21 @@ def alive(pid):
 
 
 @pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs /proc')
-def test_ctrl_c_ends_the_running_tool(root, tmp_path, monkeypatch):
+def test_ctrl_c_ends_the_running_tool(root, trials, tmp_path, monkeypatch):
     monkeypatch.setenv('TOOL_HANGS', 'train_bb')
     # a child that says who it is, and outlives the signal to its parent
     tool = root / 'tools' / 'train.py'
     tool.write_text(f'open({str(tmp_path / "pid")!r}, "w").write('
                     f'str(__import__("os").getpid()))\n' + tool.read_text())
-    process = subprocess.Popen(
-        program(root, tmp_path), stderr=subprocess.PIPE, text=True)
+    errors = tmp_path / 'errors.txt'
+    command = start(root, trials(), errors)
     log = tmp_path / 'calls.txt'
     wait_for(lambda: log.exists() and 'hangs' in log.read_text())
     pid = int((tmp_path / 'pid').read_text())
     assert alive(pid)
-    process.send_signal(signal.SIGINT)
-    assert 'KeyboardInterrupt' in process.communicate(timeout=60)[1]
+    os.kill(command, signal.SIGINT)
+    wait_for(lambda: os.waitpid(command, os.WNOHANG)[0])
+    assert errors.read_text() == 'KeyboardInterrupt'
     assert not alive(pid)
 
 

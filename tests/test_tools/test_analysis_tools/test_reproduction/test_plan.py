@@ -79,7 +79,7 @@ def test_mistakes_in_the_tables(rows, message):
 
 def test_what_does_not_exist_is_answered_with_what_does():
     rows = read_rows(TABLES)
-    with pytest.raises(ValueError, match="no table '9'; choose of 1, 2, or"):
+    with pytest.raises(ValueError, match="no table '9'; choose from 1, 2, or"):
         select_rows(rows, '9')
     with pytest.raises(ValueError, match='has no row x, y; its rows are:\n'
                        '  multi\n  multi-1\n  baseline'):

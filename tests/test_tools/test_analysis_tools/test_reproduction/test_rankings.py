@@ -1,20 +1,15 @@
 import numpy as np
 import pytest
-from reproduction.rankings import (
-    competition_ranks,
-    mean_and_spread,
-    mean_ranks,
-    spearman,
-)
-from scipy import stats
+from reproduction.rankings import mean_and_spread, mean_ranks, spearman
 
 
 @pytest.mark.parametrize('higher', [False, True])
-def test_competition_ranks_are_scipys_min_ranks(higher):
-    values = np.random.default_rng(0).integers(0, 6, 20)
-    expected = stats.rankdata(-values if higher else values, method='min')
+def test_a_rank_counts_the_strictly_better_rows(higher):
+    values = np.random.default_rng(0).integers(0, 6, 20).tolist()
     assert len(set(values)) < 20
-    assert competition_ranks(values.tolist(), higher) == expected.tolist()
+    assert mean_ranks([[value] for value in values], [higher]) == [
+        1 + sum(other > value if higher else other < value
+                for other in values) for value in values]
 
 
 def test_mean_rank_by_hand():
@@ -23,11 +18,18 @@ def test_mean_rank_by_hand():
     assert mean_ranks(rows, (False, True)) == [1.5, 1, 3]
 
 
-def test_spearman_is_scipys_with_ties():
+def test_a_row_without_a_number_leaves_the_ranks_of_the_others():
+    ranks = mean_ranks([(.2, ), (float('nan'), ), (.1, )], (False, ))
+    assert ranks[::2] == [2, 1] and np.isnan(ranks[1])
+
+
+def test_spearman_is_pearson_of_ranks_where_ties_take_the_mean_rank():
     rng = np.random.default_rng(1)
-    first, second = rng.integers(0, 5, 15), rng.integers(0, 5, 15)
-    assert spearman(first.tolist(), second.tolist()) == pytest.approx(
-        stats.spearmanr(first, second).statistic)
+    pair = rng.integers(0, 5, (2, 15))
+    ranks = [[(values < value).sum() + ((values == value).sum() + 1) / 2
+              for value in values] for values in pair]
+    assert spearman(*pair.tolist()) == pytest.approx(
+        np.corrcoef(ranks)[0, 1])
 
 
 @pytest.mark.parametrize('first, second', [
