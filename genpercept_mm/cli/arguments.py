@@ -1,4 +1,4 @@
-"""What the command-line tools share."""
+"""Flags that tools/train.py and tools/test.py share."""
 import os
 import os.path as osp
 
@@ -14,8 +14,8 @@ def add_common_arguments(parser):
     """Add the flags that OpenMMLab's train and test tools share.
 
     Args:
-        parser (ArgumentParser): Gets --work-dir, --cfg-options, --launcher
-            and --local-rank.
+        parser (ArgumentParser): Receives --work-dir, --cfg-options,
+            --launcher and --local-rank.
     """
     parser.add_argument(
         '--work-dir', help='folder for logs and checkpoints')
@@ -37,12 +37,12 @@ def add_common_arguments(parser):
 def prepare_config(cfg, args):
     """Apply the shared flags to a config, in place.
 
-    The work dir is the command line's, else the config's, else
-    ``./work_dirs/<config name>``.
+    The work dir comes from the command line, else from the config, and is
+    ``./work_dirs/<config name>`` otherwise.
 
     Args:
         cfg (Config): Loaded from ``args.config``.
-        args (Namespace): Parsed `add_common_arguments`.
+        args (Namespace): Parsed flags of `add_common_arguments`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher
@@ -58,7 +58,7 @@ def prepare_config(cfg, args):
 
 
 def _distribute_over_cpus(cfg):
-    """Start a gloo group: mmengine's own start asks for a CUDA device."""
+    """Start a gloo group, as mmengine's own start needs a CUDA device."""
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     cfg.setdefault(

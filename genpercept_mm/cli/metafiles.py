@@ -1,10 +1,10 @@
-"""Entries of metafiles, the lists of models behind model-index.yml."""
+"""Write entries of metafiles, the lists of models behind model-index.yml."""
 import math
 import os.path as osp
 
 import yaml
 
-# how fast a test ran, beside its metrics
+# how fast a test ran, logged beside its metrics
 TIMES = ('time', 'data_time')
 
 
@@ -13,12 +13,11 @@ def read_results(metrics, task, dataset=None):
 
     Args:
         metrics (dict[str, float]): As ``tools/test.py`` writes them;
-            ``'nyu/abs_rel'`` is ``abs_rel`` on ``nyu``. Times, and what is
-            not a finite number, are left out.
+            ``'nyu/abs_rel'`` is ``abs_rel`` on ``nyu``. Times and values
+            that are not finite numbers are left out.
         task (str): For example ``'Depth Estimation'``.
-        dataset (str, optional): Name of the data set; may only be left out
-            where all names have such a prefix, which is taken then. Defaults
-            to None.
+        dataset (str, optional): Name of the data set. Defaults to None,
+            which takes the prefix that all metrics must have then.
 
     Returns:
         list[dict]: One for each data set: ``Task``, ``Dataset``,
@@ -37,10 +36,10 @@ def read_results(metrics, task, dataset=None):
         groups.setdefault(prefix, {})[name] = value
     if not groups:
         raise ValueError(f'read_results: no metric among {list(metrics)}; '
-                         'give the file that a test wrote.')
+                         'give the file that tools/test.py wrote.')
     if dataset is not None and len(groups) > 1:
         raise ValueError(f'read_results: one name, {dataset!r}, for the data '
-                         f'sets {list(groups)}; leave it out.')
+                         f'sets {list(groups)}; do not give a name.')
     if dataset is None and '' in groups:
         raise ValueError(f'read_results: {list(groups[""])} do not say on '
                          'what data set they were measured; give its name.')
@@ -53,20 +52,20 @@ def model_entry(config, cfg, meta, weights, collection, results=None,
     """Describe a published model.
 
     Args:
-        config (str): Path of the config, as the metafile shall have it; its
-            name is the model's.
-        cfg (Config): What is in it.
-        meta (dict): Of the checkpoint; ``iter`` or, where the config counts
-            epochs, ``epoch`` is how long it was trained.
-        weights (str): Path of the checkpoint; its name goes in.
-        collection (str): To which the model belongs.
-        results (list[dict], optional): From `read_results`. None says that
-            nothing was measured. Defaults to None.
-        training_data (list[str], optional): Names of data sets. Defaults to
-            None.
+        config (str): Path of the config, as the metafile shall have it; the
+            model is named after the file.
+        cfg (Config): The content of that file.
+        meta (dict): Meta of the checkpoint; ``iter``, or ``epoch`` if the
+            config counts epochs, tells how long it was trained.
+        weights (str): Path of the checkpoint; the entry has the file's name.
+        collection (str): Collection that the model belongs to.
+        results (list[dict], optional): From `read_results`. Defaults to
+            None, nothing was measured.
+        training_data (list[str], optional): Names of the training data
+            sets. Defaults to None.
 
     Returns:
-        dict: An entry, in the order in which it is written. Iterations and
+        dict: The entry, in the order in which it is written. Iterations and
         batch size are those of optimizer steps.
     """
     optim, loop, loader = (
@@ -78,7 +77,7 @@ def model_entry(config, cfg, meta, weights, collection, results=None,
         metadata['Training Data'] = (
             training_data[0] if len(training_data) == 1
             else list(training_data))
-    # base_batch_size: of all GPUs together
+    # base_batch_size counts the images of all GPUs
     images = (cfg.get('auto_scale_lr') or {}).get(
         'base_batch_size', loader.get('batch_size', 0) * steps)
     if images:
@@ -105,7 +104,7 @@ def write_entry(entry):
         entry (dict): From `model_entry`.
 
     Returns:
-        str: YAML, a list of one, with a line for each field.
+        str: YAML, a list with one item, and a line for each field.
     """
     return yaml.safe_dump([entry], sort_keys=False, default_flow_style=None,
                           allow_unicode=True, width=math.inf)
@@ -114,22 +113,22 @@ def write_entry(entry):
 def add_entry(text, entry):
     """Put an entry into a metafile.
 
-    An entry of the same name keeps its ``Metadata`` and further fields, and
-    gets the new ``Config``, ``Results`` and ``Weights``; without new results
-    it keeps the old ones only if the weights are the same file, as they were
-    measured with it. Nothing else of the text changes.
+    An existing entry of the same name keeps its ``Metadata`` and further
+    fields, and gets the new ``Config``, ``Results`` and ``Weights``. Without
+    new results it keeps the old ones only if the weights are the same file,
+    as the results were measured with it. The rest of the text stays.
 
     Args:
-        text (str): Of a metafile, with ``Collections`` and ``Models``, each
-            a list with an item on a line of its own.
+        text (str): Text of a metafile with ``Collections`` and ``Models``,
+            both lists whose items begin on lines of their own.
         entry (dict): From `model_entry`.
 
     Returns:
         str: The new text.
 
     Raises:
-        ValueError: If the metafile is of another structure, or lacks the
-            entry's collection.
+        ValueError: If the metafile is structured differently, or does not
+            have the entry's collection.
     """
     text = text if text.endswith('\n') else text + '\n'
     try:
@@ -162,7 +161,7 @@ def add_entry(text, entry):
         index = len(models)
         first = last = bounds[-1]
     lines = text.splitlines(keepends=True)
-    # comments that follow are not the entry's
+    # comments after the entry do not belong to it
     while not lines[last - 1].strip() or lines[last - 1].lstrip()[0] == '#':
         last -= 1
     lines[min(first, last):last] = [
@@ -173,7 +172,7 @@ def add_entry(text, entry):
             *models[:index], entry, *models[index + 1:]]):
         raise ValueError('add_entry: cannot change this metafile in place; '
                          'give each entry of Models lines of its own, or '
-                         f'write it in by hand:\n{write_entry(entry)}')
+                         f'insert this by hand:\n{write_entry(entry)}')
     return new
 
 

@@ -1,7 +1,7 @@
-"""Whether neck and heads of a config take what the backbone gives."""
+"""Check before training that neck and heads fit the backbone."""
 from genpercept_mm.models import SDUNet
 
-# others may read some maps only, or in another order
+# other necks may read only some maps, or in another order
 NECKS = ('FPN', 'FPN_CARAFE', 'PAFPN', 'NASFPN', 'ChannelMapper')
 STRIDES = ('rpn_head.anchor_generator.strides',
            'bbox_head.anchor_generator.strides',
@@ -13,23 +13,25 @@ STRIDES = ('rpn_head.anchor_generator.strides',
 def check_channels(model, cfg):
     """Compare a config's channels and strides with those of `SDUNet`.
 
-    Torch says which convolution got other channels, but not which key of the
-    config to change; and other strides than declared go unnoticed, with
-    anchors of another size than meant. Does nothing for other backbones, nor
-    behind necks that are not known to read the maps in order.
+    Without this check, torch names the convolution whose channels do not
+    match, but not the key of the config to change, and wrong strides go
+    unnoticed: anchors just have the wrong size. Other backbones are not
+    checked, nor is anything behind a neck that is not known to read the maps
+    in order.
 
     Args:
-        model (nn.Module): A host's model, wrapped for several GPUs or not.
-        cfg (dict): What it was built from.
+        model (nn.Module): A host's model, possibly wrapped for several GPUs.
+        cfg (dict): The config that it was built from.
 
     Raises:
-        ValueError: If a neck or head declares other channels or strides.
+        ValueError: If a neck or head declares channels or strides that
+            differ from the backbone's.
     """
     backbone = getattr(getattr(model, 'module', model), 'backbone', None)
     if not isinstance(backbone, SDUNet):
         return
     neck, start = cfg.get('neck'), 0
-    # the first of several reads the backbone
+    # only the first of several necks reads the backbone
     neck = neck[0] if isinstance(neck, list) and neck else neck
     readers = {name: part[0] if isinstance(part, list) and part else part
                for name, part in cfg.items() if name != 'backbone'}
@@ -47,7 +49,7 @@ def check_channels(model, cfg):
         for key in name.split('.'):
             declared = (declared.get(key) if isinstance(declared, dict)
                         else None)
-        # anchors have pairs, or one number for both sides
+        # anchors have one stride for both axes, or a pair
         declared = [value[0] if isinstance(value, (list, tuple)) else value
                     for value in declared or ()][:len(strides)]
         if declared != strides[:len(declared)]:

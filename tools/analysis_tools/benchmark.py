@@ -1,12 +1,12 @@
 """Time a config's model part by part, next to plain diffusers.
 
-The peer is the same weights called through diffusers' own classes in the same
-process: AutoencoderKL.encode and UNet2DConditionModel for the stem and the
-U-Net, and, with --train, a hand-written loop with the same heads and losses
-on features that forward hooks collect. It also runs the U-Net's two output
-layers, which ours leaves out where no latent is asked for. Weights are random:
-speed does not depend on them, so nothing is downloaded. With --loader, the
-training data of the config are read too, to see whether they keep up.
+The peer has the same weights, called through diffusers' own classes in the
+same process: AutoencoderKL.encode for the stem, UNet2DConditionModel for the
+U-Net and, with --train, a hand-written loop with the same heads and losses on
+features that forward hooks collect. It also runs the U-Net's two output
+layers, which ours omits if no latent is asked for. The weights are random, as
+speed does not depend on them, and nothing is downloaded. With --loader, the
+config's training data are read as well, to see whether they keep up.
 """
 import argparse
 
@@ -41,11 +41,12 @@ def parse_args():
         '--train', action='store_true', help='also time training iterations')
     parser.add_argument(
         '--loader', action='store_true',
-        help="also time the config's train_dataloader; its data must be there")
+        help="also time the config's train_dataloader; its data must exist")
     parser.add_argument(
         '--iters', type=int, default=10, help='timed repetitions')
     parser.add_argument(
-        '--warmup', type=int, default=3, help='repetitions before those')
+        '--warmup', type=int, default=3,
+        help='repetitions before the timed ones')
     parser.add_argument(
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,

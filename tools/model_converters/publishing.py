@@ -1,4 +1,4 @@
-"""Checkpoints for others: the weights, and what inference needs."""
+"""Publish checkpoints: the weights and what inference needs."""
 import copy
 import hashlib
 import os
@@ -12,24 +12,25 @@ from genpercept_mm.utils.files import write_whole
 from genpercept_mm.utils.safetensors_checkpoint import save_safetensors
 from genpercept_mm.utils.trained_weights import KEY
 
-# Fields of meta that stay, with all that end in 'version'. The rest tells
-# about the run: its time, its name, messages of hooks.
+# Fields of meta that are kept, with all that end in 'version'. The others
+# describe the run: its time, its name, messages of hooks.
 META = ('cfg', 'dataset_meta', 'CLASSES', 'PALETTE', 'arch', 'task', 'epoch',
         'iter', 'seed', KEY)
 
 
 def read_checkpoint(path):
-    """Load a checkpoint, without running code from it.
+    """Load a checkpoint without running code from it.
 
     Args:
-        path (str): What mmengine loads: .pth or .safetensors.
+        path (str): File or address that mmengine loads, .pth or
+            .safetensors.
 
     Returns:
         dict: With ``state_dict`` (name to tensor, on the CPU) and ``meta``.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: If it holds more than data, or is no
+        pickle.UnpicklingError: If it holds more than data, or is not a
             checkpoint.
         RuntimeError: If it is damaged.
         ValueError: If it is not an OpenMMLab checkpoint.
@@ -49,25 +50,26 @@ def read_checkpoint(path):
 def strip_checkpoint(checkpoint):
     """Leave out what only a training needs.
 
-    Stays: ``state_dict`` and, of ``meta``, the config as text, the data
-    set's description, versions, epoch and iteration, and, of a checkpoint
-    that holds trained weights only, what the others are recognized by. With
-    mmengine's ``EMAHook``, ``state_dict`` is the averaged weights already.
+    What stays is ``state_dict`` and, of ``meta``, the config as text, the
+    description of the data set, versions, epoch and iteration, and, if the
+    checkpoint holds trained weights only, the checksums of the other
+    weights. After mmengine's ``EMAHook``, ``state_dict`` already holds the
+    averaged weights.
 
     Args:
         checkpoint (dict): From `read_checkpoint`; not changed.
 
     Returns:
-        tuple: The new checkpoint (dict), where arrays in ``meta`` are lists,
-        so that ``torch.load(path, weights_only=True)`` reads it anywhere,
-        and the names (list[str]) of what is left out.
+        tuple: The new checkpoint (dict), and the names (list[str]) of what
+        is left out. Arrays in ``meta`` have become lists, so that
+        ``torch.load(path, weights_only=True)`` reads it anywhere.
     """
     meta = checkpoint['meta']
     kept = {key: _plain(value) for key, value in meta.items()
             if key in META or key.endswith('version')}
     dropped = [key for key in checkpoint if key not in ('state_dict', 'meta')]
     dropped += [f'meta.{key}' for key in meta if key not in kept]
-    # with the versions of modules that torch stores beside
+    # a copy has the versions of modules that torch stores beside the tensors
     state = copy.copy(checkpoint['state_dict'])
     for key, value in state.items():
         state[key] = _whole(value)
@@ -75,24 +77,25 @@ def strip_checkpoint(checkpoint):
 
 
 def publish(checkpoint, prefix, suffix='pth'):
-    """Write a checkpoint whose name tells its content.
+    """Write a checkpoint whose name contains the hash of its content.
 
     Args:
         checkpoint (dict): With ``state_dict`` and ``meta``; written as it
             is.
         prefix (str): Path without suffix. The file is
             ``<prefix>-<hash>.<suffix>`` with the first 8 digits of its
-            SHA-256, as OpenMMLab's are, which mmengine compares when it
-            downloads one.
+            SHA-256, as in OpenMMLab's names; mmengine verifies them when it
+            downloads a file.
         suffix (str): ``'pth'`` or ``'safetensors'``. Defaults to 'pth'.
 
     Returns:
         str: Path of the file, which appears whole or not at all. The same
-        checkpoint gives the same file, and it may be there already.
+        checkpoint always gives the same file, which may already exist.
 
     Raises:
-        FileExistsError: If a file of that name has another content.
-        ValueError: If ``suffix`` is another, or ``prefix`` no such path.
+        FileExistsError: If a file of that name has different content.
+        ValueError: If ``suffix`` is neither of these, or if ``prefix`` is a
+            folder or has a suffix.
     """
     if suffix not in _WRITERS:
         raise ValueError(f'publish: suffix must be one of {list(_WRITERS)}, '
@@ -101,7 +104,7 @@ def publish(checkpoint, prefix, suffix='pth'):
     if prefix.endswith(os.sep) or osp.splitext(name)[1][1:] in _WRITERS:
         raise ValueError(
             'publish: prefix must be a path without suffix, got '
-            f'{prefix!r}; the hash and .{suffix} are put behind it.')
+            f'{prefix!r}; the hash and .{suffix} are appended to it.')
     os.makedirs(folder, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as aside:
         written = osp.join(aside, 'checkpoint')
@@ -112,15 +115,15 @@ def publish(checkpoint, prefix, suffix='pth'):
         if osp.exists(path):
             if _sha256(path) != digest:
                 raise FileExistsError(
-                    f'{path} exists with another content than its name '
-                    'tells; it is damaged. Remove it first.')
+                    f'{path} exists, and its content does not match its '
+                    'name; it is damaged. Remove it first.')
         else:
             os.replace(written, path)
     return path
 
 
 def _save_pth(checkpoint, path):
-    # given a path, torch stores the file's name, and the hash would follow
+    # given a path, torch stores the file's name, which would change the hash
     with open(path, 'wb') as file:
         torch.save(checkpoint, file)
 
@@ -129,7 +132,7 @@ _WRITERS = dict(pth=_save_pth, safetensors=save_safetensors)
 
 
 def _whole(tensor):
-    """Copy a view of more memory, all of which torch would store."""
+    """Copy a view of a larger memory, all of which torch would store."""
     tensor = tensor.detach().contiguous()
     size = tensor.numel() * tensor.element_size()
     return tensor if tensor.untyped_storage().nbytes() == size else (
@@ -137,7 +140,7 @@ def _whole(tensor):
 
 
 def _plain(value):
-    """Turn arrays, tensors and their numbers into lists and numbers."""
+    """Turn arrays and tensors into lists, and their scalars into numbers."""
     if isinstance(value, dict):
         return {_plain(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

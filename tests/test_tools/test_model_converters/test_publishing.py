@@ -183,7 +183,8 @@ def test_a_file_with_the_name_of_another_content_is_kept(tmp_path):
     with open(path, 'ab') as file:
         file.write(b'!')
     content = open(path, 'rb').read()
-    with pytest.raises(FileExistsError, match='x-.*pth exists with another'):
+    with pytest.raises(FileExistsError, match='x-.*pth exists, and its '
+                       'content does not match its name'):
         publish(toy(), str(tmp_path / 'x'))
     assert open(path, 'rb').read() == content
     assert len(os.listdir(tmp_path)) == 1

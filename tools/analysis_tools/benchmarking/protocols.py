@@ -1,4 +1,4 @@
-"""Run time and memory of the protocols, as in table 11 of the paper."""
+"""Measure run time and memory of the protocols, for table 11 of the paper."""
 import gc
 import json
 import os
@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from .clock import Clock
 
-# by architecture: configs with the VAE decoder and with the DPT head
+# by architecture: a config with the VAE decoder, one with the DPT head
 CONFIGS = dict(
     sd21=('configs/genpercept_vae_hypersim-vkitti2-depth.py',
           'configs/genpercept_dpt_hypersim-vkitti2-disparity.py'),
@@ -23,8 +23,8 @@ REFERENCE_ROW = 'multi-step'
 Setting = namedtuple('Setting', 'name head model weights seconds memory')
 Setting.__doc__ = """A row of table 11.
 
-``head`` is 'vae' or 'dpt', ``model`` what differs from the config, rows of
-equal ``weights`` can share them; ``seconds`` and ``memory`` (GB) are the
+``head`` is 'vae' or 'dpt', and ``model`` what differs from the config. Rows
+of equal ``weights`` can share them. ``seconds`` and ``memory`` (GB) are the
 paper's, on an RTX 4090.
 """
 _MARIGOLD = dict(protocol='marigold', backbone=dict(in_channels=8))
@@ -50,8 +50,8 @@ SETTINGS = {
 }
 
 Measurement = namedtuple('Measurement', 'seconds memory')
-Measurement.__doc__ = """``seconds`` (list[float]) of each prediction, peak
-``memory`` in GiB of a process that makes one."""
+Measurement.__doc__ = """``seconds`` (list[float]) of each prediction, and
+the peak ``memory`` in GiB of a process that makes one."""
 
 
 def measure(arch, shape, dtype, device, repeats, report=print):
@@ -59,21 +59,21 @@ def measure(arch, shape, dtype, device, repeats, report=print):
 
     Memory is that of a fresh process for each row, as the high-water mark of
     a process never falls. Times are taken in this process, in turns, so that
-    what slows the machine down for a while slows all rows.
+    whatever slows the machine down for a while slows all rows.
 
     Args:
-        arch (str): Of ``CONFIGS``.
+        arch (str): Key of ``CONFIGS``.
         shape (Sequence[int]): (H, W) of the image.
-        dtype (str): Of ``DTYPES``, to autocast to.
-        device (str): Where to run.
-        repeats (int): Timed predictions of each row.
+        dtype (str): Type to autocast to, see `Clock`.
+        device (str): Device to run on.
+        repeats (int): Number of timed predictions of each row.
         report (Callable): Takes lines of progress. Defaults to ``print``.
 
     Returns:
         dict[str, Measurement]: By the keys of ``SETTINGS``.
 
     Raises:
-        RuntimeError: If a process fails.
+        RuntimeError: If one of the processes fails.
     """
     warmup = int(torch.device(device).type == 'cuda')
     steps = [(key, kind) for kind in
@@ -102,14 +102,14 @@ def build_models(arch, device, keys=None):
     """Build the estimators of rows with random weights.
 
     Args:
-        arch (str): Of ``CONFIGS``.
-        device (str): Where they shall be.
-        keys (Sequence[str], optional): Of ``SETTINGS``. Defaults to None
-            (all).
+        arch (str): Key of ``CONFIGS``.
+        device (str): Device of the estimators.
+        keys (Sequence[str], optional): Keys of ``SETTINGS``. Defaults to
+            None, which takes all.
 
     Returns:
         dict[str, DenseEstimator]: In evaluation mode; rows of equal
-        ``weights`` have the same backbone and head.
+        ``weights`` share backbone and head.
     """
     models, shared = {}, {}
     for key in keys or SETTINGS:
@@ -138,8 +138,8 @@ def time_prediction(model, shape, dtype, device):
     Args:
         model (DenseEstimator): In evaluation mode.
         shape (Sequence[int]): (H, W) of the image.
-        dtype (str): Of ``DTYPES``, to autocast to.
-        device (str): Where the model is.
+        dtype (str): Type to autocast to, see `Clock`.
+        device (str): Device of the model.
 
     Returns:
         float: Seconds.
@@ -157,7 +157,7 @@ def time_prediction(model, shape, dtype, device):
 
 
 def _measure_in_child(key, arch, shape, dtype, device):
-    """Peak memory (GiB) and seconds of one prediction in a process."""
+    """Run `main` in a fresh process; returns what it prints."""
     done = subprocess.run(
         [sys.executable, '-m', __name__, key, arch, *map(str, shape), dtype,
          device], stdout=subprocess.PIPE, text=True, env=dict(
@@ -166,8 +166,8 @@ def _measure_in_child(key, arch, shape, dtype, device):
     if done.returncode:
         raise RuntimeError(
             f'measuring the memory of {SETTINGS[key].name!r} ended with '
-            f'status {done.returncode} (-9: the system ended it, most likely '
-            'for lack of memory); see the message above.')
+            f'status {done.returncode} (-9: the system killed it, most '
+            'likely for lack of memory); see the message above.')
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -175,12 +175,12 @@ def main(key, arch, height, width, dtype, device):
     """Print peak memory (GiB) and seconds of one prediction, as JSON.
 
     Args:
-        key (str): Of ``SETTINGS``.
-        arch (str): Of ``CONFIGS``.
-        height (str): Of the image.
-        width (str): Of the image.
-        dtype (str): Of ``DTYPES``.
-        device (str): Where to run.
+        key (str): Key of ``SETTINGS``.
+        arch (str): Key of ``CONFIGS``.
+        height (str): Height of the image in pixels.
+        width (str): Width of the image in pixels.
+        dtype (str): Type to autocast to, see `Clock`.
+        device (str): Device to run on.
     """
     model = build_models(arch, device, [key])[key]
     seconds = time_prediction(model, (int(height), int(width)), dtype, device)
