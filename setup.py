@@ -86,5 +86,7 @@ setup(
         mini=read_requirements('mini'),
         hosts=read_requirements('hosts'),
         tests=read_requirements('tests')),
+    entry_points=dict(
+        console_scripts=['genpercept = genpercept_mm.cli.main:main']),
     cmdclass=dict(build_py=BuildPy, develop=Develop),
     zip_safe=False)

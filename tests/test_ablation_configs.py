@@ -23,9 +23,9 @@ from mmengine.registry import (
 )
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
+from reproduction.ablations import ABLATIONS, read_tables, row_config
 
 import genpercept_mm
-from genpercept_mm.apis.ablations import ABLATIONS, read_tables, row_config
 from genpercept_mm.diffusion import build_protocol
 
 TABLES = read_tables()['tables']

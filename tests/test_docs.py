@@ -76,7 +76,7 @@ def test_metadata_are_those_of_the_configs():
 def test_every_module_has_a_test_module():
     """genpercept_mm/a/b.py -> tests/test_a/test_b.py"""
     # helpers that the tests of their users cover
-    covered = {'version', 'registry', 'models/utils/sd_archs',
+    covered = {'version', 'registry', 'env', 'models/utils/sd_archs',
                'models/utils/sd_weights', 'datasets/transforms/label_map',
                'utils/nyu40'}
     lacking = []

@@ -13,8 +13,8 @@ from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 
 import genpercept_mm  # noqa: F401
-from genpercept_mm.apis.channels import check_channels
 from genpercept_mm.compat import torchvision_problem
+from genpercept_mm.engine.check_channels import check_channels
 
 HOSTS = ('mmseg', 'mmdet', 'mmpose')
 # of each host, what its own tool trains; the others share a process

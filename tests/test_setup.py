@@ -32,6 +32,9 @@ def test_wheel_and_sdist_carry_what_mim_and_pip_need(tmp_path):
         '-w', str(tmp_path), source)
     with zipfile.ZipFile(glob(str(tmp_path / '*.whl'))[0]) as wheel:
         names = set(wheel.namelist())
+        entry, = (name for name in names if name.endswith('entry_points.txt'))
+        commands = wheel.read(entry).decode()
+    assert 'genpercept = genpercept_mm.cli.main:main' in commands
     for folder in ('configs', 'tools'):
         for path in glob(f'{folder}/**/*.*', recursive=True):
             if '__pycache__' not in path:

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
 # Before the host's models: compat acts on import
-from genpercept_mm.apis.command_line import (
+from genpercept_mm.cli.arguments import (
     add_common_arguments,
     prepare_config,
 )

@@ -5,12 +5,13 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-# Before the host's models: compat acts on import
-from genpercept_mm.apis.channels import check_channels
-from genpercept_mm.apis.command_line import (
+from genpercept_mm.cli.arguments import (
     add_common_arguments,
     prepare_config,
 )
+
+# Before the host's models: compat acts on import
+from genpercept_mm.engine.check_channels import check_channels
 
 
 def parse_args():

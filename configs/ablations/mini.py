@@ -1,5 +1,5 @@
 # What turns any config of these tables into one for rendered rooms of 128 x
-# 96 and a network of 1 % of the parameters; genpercept_mm.apis.ablations
+# 96 and a network of 1 % of the parameters; reproduction/ablations.py
 # merges it. From the pretrained small prior, as real users start from Stable
 # Diffusion.
 data_root = 'data/mini_ablations'

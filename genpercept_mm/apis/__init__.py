@@ -1,2 +1,5 @@
-# lets mmengine load .safetensors checkpoints
-from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
+"""What a user calls from Python.
+
+The home of ``DenseInferencer``, ``list_models``, ``get_model``, ``init_model``
+and ``calibrate``.
+"""

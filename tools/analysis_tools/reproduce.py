@@ -1,9 +1,9 @@
-"""Run an ablation of the paper and set its table beside the published one.
+"""Run an ablation of the paper and compare its table with the published one.
 
 TABLE is 1, 2, 3, 4, 5 or 12: every row is trained and tested, with each seed,
 and docs/table_<TABLE>_<scale>.md gets our numbers, the paper's, ranks and, for
-a sweep, a plot. What is finished is used again, and what was interrupted goes
-on, so the same command can be given until it succeeds. Text between
+a sweep, a plot. Finished results are reused and interrupted trainings
+continue, so the same command can be repeated until it succeeds. Text between
 <!-- reading --> and <!-- /reading --> in that file is kept. A file with more
 results (rows times seeds) than the new table is not replaced; the new one is
 written beside it, with .new before the suffix.
@@ -23,25 +23,26 @@ from datetime import date
 from functools import partial
 
 import torch
-
-from genpercept_mm.apis.ablations import SCALES, read_tables, row_config
-from genpercept_mm.apis.reproduction import store
-from genpercept_mm.apis.reproduction.comparison import compare
-from genpercept_mm.apis.reproduction.execution import Execution
-from genpercept_mm.apis.reproduction.hardware import describe_hardware
-from genpercept_mm.apis.reproduction.iterations import set_iterations
-from genpercept_mm.apis.reproduction.markdown import kept_reading
-from genpercept_mm.apis.reproduction.plan import plan, read_rows, select_rows
-from genpercept_mm.apis.reproduction.report import (
+from benchmarking.clock import DTYPES
+from benchmarking.hardware import describe_hardware
+from benchmarking.protocols import CONFIGS, measure
+from reproduction import store
+from reproduction.ablations import SCALES, read_tables, row_config
+from reproduction.comparison import compare
+from reproduction.execution import Execution
+from reproduction.iterations import set_iterations
+from reproduction.markdown import kept_reading
+from reproduction.plan import plan, read_rows, select_rows
+from reproduction.report import (
     render_table,
     reported_results,
     results_line,
 )
-from genpercept_mm.apis.reproduction.runtime import CONFIGS, DTYPES, measure
-from genpercept_mm.apis.reproduction.runtime_report import (
+from reproduction.runtime_report import (
     render_runtime_table,
 )
-from genpercept_mm.apis.reproduction.sweep_plot import plot_sweep
+from reproduction.sweep_plot import plot_sweep
+
 from genpercept_mm.utils.files import write_bytes
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
@@ -62,40 +63,40 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('table', metavar='TABLE', help="the paper's number")
+    parser.add_argument('table', metavar='TABLE', help='number in the paper')
     parser.add_argument('--out', type=osp.abspath,
                         help='the Markdown file to write; default: see above')
     group = parser.add_argument_group('trained tables')
     group.add_argument(
         '--scale', choices=SCALES, default='mini',
         help='mini (default): a small network and rendered rooms; paper: '
-        'Stable Diffusion 2.1, its data sets and a GPU, where it trains in '
-        'mixed precision (results with and without are kept apart)')
+        "Stable Diffusion 2.1 and the paper's data sets, on a GPU in mixed "
+        'precision (results with and without are kept apart)')
     group.add_argument(
         '--rows', nargs='+', metavar='ID',
-        help='run only these; the table has all rows all the same')
+        help='run only these rows; the table still has all of them')
     group.add_argument('--seeds', type=int, nargs='+', default=[0],
-                       metavar='SEED', help='of the trainings, all that '
-                       'shall be in the table; default: 0')
+                       metavar='SEED', help='seeds of the trainings, all '
+                       'that the table shall have; default: 0')
     group.add_argument('--jobs', type=positive_int, default=1,
                        help='trainings at a time; default: 1')
     group.add_argument('--max-iters', type=positive_int, metavar='N',
-                       help='train for less or longer, counting accumulated '
-                       'batches one by one; warm-up and decay of the '
-                       'learning rate shrink or grow along; the results are '
+                       help='train for fewer or more iterations, counting '
+                       'accumulated batches one by one; warm-up and decay of '
+                       'the learning rate are scaled along; the results are '
                        'kept apart')
     group.add_argument('--work-dir', type=osp.abspath,
                        default=osp.join(ROOT, 'work_dirs', 'reproduce'),
-                       help='folder of trainings and results; default: '
+                       help='folder for trainings and results; default: '
                        'work_dirs/reproduce')
     group.add_argument('--list', action='store_true',
-                       help='show rows and finished seeds; run nothing')
+                       help='list rows and finished seeds; run nothing')
     group.add_argument('--no-run', action='store_true',
-                       help='write the table from the results that are there')
+                       help='write the table from the existing results')
     group = parser.add_argument_group('table 11')
     group.add_argument('--shape', type=positive_int, nargs=2,
                        default=[256, 256], metavar=('H', 'W'),
-                       help='image; default: 256 256')
+                       help='image size; default: 256 256')
     group.add_argument('--dtype', choices=sorted(DTYPES), default='fp32',
                        help='autocast to this type; weights stay fp32')
     group.add_argument('--arch', choices=sorted(CONFIGS), default='sd21',
@@ -110,8 +111,8 @@ def parse_args():
 
 
 def prepare_data():
-    """Render the mini data where they are missing."""
-    # written last
+    """Render the mini data if they are missing."""
+    # the renderer writes it last
     if osp.isfile(osp.join(MINI_DATA, 'metadata_images_split_scene_v1.csv')):
         return
     say(f'rendering {MINI_FRAMES} frames into {MINI_DATA}')
@@ -123,7 +124,7 @@ def prepare_data():
 
 
 def data_parameters():
-    """Read what the frames were rendered with, or how many will be."""
+    """Read what the frames were rendered with, or will be."""
     note = osp.join(MINI_DATA, 'mini_hypersim.json')
     if not osp.isfile(note):
         return dict(num_frames=MINI_FRAMES)
@@ -137,8 +138,8 @@ def load_config(path, scale, max_iters):
     if max_iters is not None:
         set_iterations(cfg, max_iters)
     if scale == 'mini':
-        # One that goes on from a checkpoint draws other random numbers than
-        # an unbroken one; minutes of training rather begin anew.
+        # A resumed training draws other random numbers than an unbroken
+        # one, so trainings of a few minutes start again.
         cfg.default_hooks.checkpoint.update(
             interval=cfg.train_cfg.max_iters, save_optimizer=False)
     return cfg
@@ -202,19 +203,19 @@ def write_report(args, out, content, trials, failures):
     say(f'\n{text.split("## Reading")[0]}\n{target}')
     if target != out:
         say(f'{out} has {reported} results and is left as it is, as this '
-            f'table has {len(runs)}. Give --seeds all that shall be in it, '
-            f'or move {target} there.')
+            f'table has {len(runs)}. Give --seeds all seeds that it shall '
+            f'have, or move {target} there.')
 
 
 def reproduce(args):
-    """Train, test and report; returns the exit status."""
+    """Train, test and report; return the exit status."""
     content = read_tables()
     rows = read_rows(content['tables'])
     select_rows(rows, args.table, args.rows)
     variant = args.scale if args.max_iters is None else (
         f'{args.scale}_{args.max_iters}-iterations')
     out = args.out or osp.join('docs', f'table_{args.table}_{variant}.md')
-    # refuses other files before anything is run
+    # refuses a file that it would damage before anything runs
     kept_reading(out)
     data = None
     if args.scale == 'mini':
@@ -238,7 +239,7 @@ def reproduce(args):
 
 
 def measure_runtime(args):
-    """Measure table 11 and report; returns the exit status."""
+    """Measure table 11 and report; return the exit status."""
     shape = 'x'.join(map(str, args.shape))
     out = args.out or osp.join(
         'docs', f'table_11_{args.arch}_{torch.device(args.device).type}_'
@@ -275,7 +276,7 @@ def main():
             subprocess.CalledProcessError) as error:
         sys.exit(f'reproduce.py: {error}')
     except KeyboardInterrupt:
-        say('\nstopped; the same command goes on from here')
+        say('\nstopped; the same command continues from here')
         status = 130
     sys.exit(status)
 

@@ -2,11 +2,11 @@
 
 Optimizer, schedulers, logged values and the run's own data are dropped; the
 config as text (with its paths), the data set's classes and colours, and
-versions stay. Of a
-training with EMAHook, the averaged weights are published. --config gives an
-entry for a metafile, printed or, with --metafile, written into one. mmengine
-loads .pth files anywhere; .safetensors files load in this package's tools,
-and publishing one with --format pth makes a .pth file of it again.
+versions are kept. If the training used EMAHook, the averaged weights are
+published. --config makes an entry for a metafile, which is printed or, with
+--metafile, written into one. mmengine loads .pth files anywhere; .safetensors
+files load in this package's tools, and publishing one with --format pth turns
+it into a .pth file again.
 """
 import argparse
 import json
@@ -15,17 +15,17 @@ import pickle
 import sys
 
 from mmengine.config import Config
+from publishing import (
+    publish,
+    read_checkpoint,
+    strip_checkpoint,
+)
 
-from genpercept_mm.apis.metafiles import (
+from genpercept_mm.cli.metafiles import (
     add_entry,
     model_entry,
     read_results,
     write_entry,
-)
-from genpercept_mm.apis.publishing import (
-    publish,
-    read_checkpoint,
-    strip_checkpoint,
 )
 from genpercept_mm.utils.files import write_bytes
 from genpercept_mm.utils.trained_weights import KEY
@@ -43,24 +43,24 @@ def parse_args():
         help='default: pth')
     parser.add_argument(
         '--config',
-        help='config of the model: names the entry, and goes into a '
-        'checkpoint that has none')
+        help='config of the model: names the entry, and is stored in a '
+        'checkpoint that does not have one')
     parser.add_argument(
         '--metafile',
-        help='metafile to write the entry into; one of the same name keeps '
-        'its Metadata')
+        help='metafile to write the entry into; an entry of the same name '
+        'keeps its Metadata')
     parser.add_argument(
         '--collection', default='GenPercept', help='default: GenPercept')
     parser.add_argument(
         '--results',
-        help='.json file that tools/test.py wrote of this checkpoint, '
+        help='.json file that tools/test.py wrote for this checkpoint, '
         '<work dir>/<time>/<time>.json')
     parser.add_argument(
-        '--task', help='of --results, e.g. "Semantic Segmentation"')
+        '--task', help='task of --results, e.g. "Semantic Segmentation"')
     parser.add_argument(
         '--dataset',
-        help='of --results; default: what stands before the metrics, as nyu '
-        'in nyu/abs_rel')
+        help='data set of --results; default: the prefix of the metrics, '
+        'such as nyu in nyu/abs_rel')
     parser.add_argument(
         '--training-data', nargs='+', metavar='NAME',
         help='data sets it was trained on')
@@ -73,7 +73,7 @@ def parse_args():
 
 
 def read_entry(args, cfg, meta):
-    """Describe the model, but for the name of its file."""
+    """Describe the model, without the name of its file."""
     results = None
     if args.results:
         with open(args.results) as file:
@@ -102,7 +102,7 @@ def run(args):
         meta.setdefault('cfg', cfg.pretty_text)
         entry = read_entry(args, cfg, meta)
     if args.metafile:
-        # before anything is written
+        # fails before anything is written
         add_entry(read_metafile(args), entry)
     path = publish(checkpoint, args.out_prefix, args.format)
 
@@ -114,8 +114,9 @@ def run(args):
     if 'ema_state_dict' in dropped:
         print('The weights are the averaged ones')
     if KEY in meta:
-        print('It holds trained weights only: users need pretrained of the '
-              'config; merge_lora.py makes whole checkpoints')
+        print("It holds trained weights only: users need the config's "
+              'pretrained weights too; merge_lora.py makes whole '
+              'checkpoints')
     if entry is None:
         return
     entry['Weights'] = osp.basename(path)
@@ -124,7 +125,7 @@ def run(args):
         try:
             write_bytes(args.metafile, text.encode())
         except OSError as error:
-            sys.exit(f'publish_model: {path} is written, and the entry is '
+            sys.exit(f'publish_model: {path} is written, but the entry is '
                      f'not: {error}\n{write_entry(entry)}')
         print(f'{args.metafile}: entry {entry["Name"]}')
     else:

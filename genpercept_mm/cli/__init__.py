@@ -1,0 +1,1 @@
+"""The console command ``genpercept``, and what the tools' commands share."""

@@ -1,0 +1,69 @@
+"""Flags that tools/train.py and tools/test.py share."""
+import os
+import os.path as osp
+
+import torch
+import torch.distributed
+from mmengine.config import DictAction
+
+# lets mmengine load .safetensors checkpoints
+from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
+
+
+def add_common_arguments(parser):
+    """Add the flags that OpenMMLab's train and test tools share.
+
+    Args:
+        parser (ArgumentParser): Receives --work-dir, --cfg-options,
+            --launcher and --local-rank.
+    """
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        help='override config values: key=value, nested with dots; lists as '
+        'key="[a,b]"')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # torch.distributed.launch passes --local-rank
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def prepare_config(cfg, args):
+    """Apply the shared flags to a config, in place.
+
+    The work dir comes from the command line, else from the config, and is
+    ``./work_dirs/<config name>`` otherwise.
+
+    Args:
+        cfg (Config): Loaded from ``args.config``.
+        args (Namespace): Parsed flags of `add_common_arguments`.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg.launcher = args.launcher
+    if args.launcher == 'pytorch' and not torch.cuda.is_available():
+        _distribute_over_cpus(cfg)
+    if args.cfg_options is not None:
+        cfg.merge_from_dict(args.cfg_options)
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('./work_dirs', name)
+
+
+def _distribute_over_cpus(cfg):
+    """Start a gloo group, as mmengine's own start needs a CUDA device."""
+    if not torch.distributed.is_initialized():
+        torch.distributed.init_process_group('gloo')
+    cfg.setdefault(
+        'model_wrapper_cfg',
+        dict(
+            type='MMDistributedDataParallel',
+            device_ids=None,
+            broadcast_buffers=False))

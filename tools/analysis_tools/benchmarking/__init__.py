@@ -1,0 +1,1 @@
+"""Measure run time and memory, and name the machine that they belong to."""

@@ -1,0 +1,1 @@
+"""Run the paper's ablations and compare the results with the published."""
