@@ -60,7 +60,10 @@ def ms_deform_attn_backward(value: Tensor, value_spatial_shapes: Tensor,
 
 
 def _padded_taps(coord: Tensor, size: int) -> Tuple[Tensor, Tensor]:
-    """Find cells and weights as `_clamped_taps`, with zeros outside."""
+    """Find the two cells around a coordinate and their bilinear weights.
+
+    Returns both as (..., 2); cells outside have weight 0.
+    """
     low = coord.detach().floor()
     part = coord - low
     cells = torch.stack([low, low + 1], -1)
