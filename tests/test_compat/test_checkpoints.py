@@ -76,9 +76,9 @@ for name in ('array', 'history'):
             os.path.join({str(tmp_path)!r}, name + '.pth'))
     except Exception as error:
         print(name, type(error).__name__)''')
-    assert re.fullmatch(
-        '(?:(?:array|history) (?:UnpicklingError|TypeError)\n){2}',
-        done.stdout)
+    refused = re.findall(
+        r'^(array|history) (?:UnpicklingError|TypeError)$', done.stdout, re.M)
+    assert refused == ['array', 'history']
 
 
 @pytest.mark.parametrize('array', [
