@@ -78,7 +78,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     package_data={PACKAGE: ['weights/**/*']},
-    python_requires='>=3.10',
+    python_requires='>=3.11',
     install_requires=read_requirements('runtime'),
     extras_require=dict(
         lite=['mmcv-lite==2.1.0'],

@@ -1,8 +1,9 @@
-"""Install what the project needs into the environment that runs this.
+"""Install what the project needs into the Python that runs this script.
 
-What is installed already stays as it is: a torch, torchvision or compiled
-mmcv of your own is used. What is missing comes in the versions of
-requirements/constraints.txt. Needs only the standard library.
+Packages that are already installed keep their version, so a torch,
+torchvision or compiled mmcv of your own is used. Missing packages are
+installed in the versions of requirements/constraints.txt. The script itself
+needs only the standard library.
 """
 import argparse
 import os.path as osp
@@ -13,11 +14,14 @@ import tempfile
 from importlib import metadata
 
 HERE = osp.dirname(osp.dirname(osp.abspath(__file__)))
-PYTHONS = ((3, 11), (3, 12))
+PYTHONS = ((3, 11), (3, 12), (3, 13))
 REQUIREMENTS = osp.join(HERE, 'requirements')
+# Installed without their dependencies; requirements/<group>.txt says why.
+WITHOUT_DEPENDENCIES = dict(dis='pysodmetrics', hosts='mmpose')
 
 
 def installed_version(name):
+    """Return the version of an installed distribution, or None."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -25,22 +29,21 @@ def installed_version(name):
 
 
 def effective_constraints():
-    """Pin what is here to its version, and the rest to constraints.txt."""
+    """Return constraints.txt with installed packages pinned as they are."""
     lines = []
     with open(osp.join(REQUIREMENTS, 'constraints.txt')) as file:
-        for line in file:
-            match = re.match(r'([\w.-]+)==(\S+)', line)
-            if match:
-                name, pinned = match.groups()
-                version = installed_version(name)
-                # venv brings a setuptools that is too new
-                if name == 'setuptools' or version is None:
-                    version = pinned
-                lines.append(f'{name}=={version}')
+        for line in file.read().splitlines():
+            name = re.match(r'[\w.-]*', line).group()
+            version = name and installed_version(name)
+            # A setuptools that is already there is usually too new.
+            if version and name != 'setuptools':
+                line = f'{name}=={version}'
+            lines.append(line)
     return '\n'.join(lines) + '\n'
 
 
 def pip(*args):
+    """Run ``pip install`` in the repository and stop if it fails."""
     command = [sys.executable, '-m', 'pip', 'install',
                '--disable-pip-version-check', *args]
     print('+ pip install', ' '.join(args), flush=True)
@@ -54,16 +57,18 @@ def main():
         nargs='*',
         default=[],
         choices=['dis', 'hosts', 'mini', 'tests'],
-        help='what to install beside the runtime: dis (PySODMetrics), hosts '
-        '(mmdet, mmpose), mini (renderer of mini-Hypersim), tests')
+        help='what to install besides the runtime: dis (PySODMetrics), hosts '
+        '(mmdet, mmpose), mini (the renderer of mini-Hypersim), tests')
     parser.add_argument(
-        '--pip-args', default='', help='further arguments of pip install')
+        '--pip-args', default='', help='additional arguments for pip install')
     args = parser.parse_args()
     if sys.version_info[:2] not in PYTHONS:
+        versions = ', '.join('.'.join(map(str, v)) for v in PYTHONS)
         sys.exit(
-            f'This is Python {sys.version.split()[0]}; the pinned versions '
-            'exist for 3.11 and, without mmpose, for 3.12. Name one of them: '
-            'make demo PYTHON=python3.11 (after make clean).')
+            f'This is Python {sys.version.split()[0]}, but the pinned '
+            f'versions are known to work with Python {versions} only. Choose '
+            'one of these, for example by: make demo PYTHON=python3.11 '
+            '(after make clean).')
     extra = args.pip_args.split()
     with tempfile.TemporaryDirectory() as folder:
         constraints = osp.join(folder, 'constraints.txt')
@@ -76,11 +81,9 @@ def main():
         for group in ['runtime', *args.groups]:
             wanted += ['-r', osp.join('requirements', f'{group}.txt')]
         pip(*wanted, *extra)
-        if ('hosts' in args.groups and sys.version_info < (3, 12)
-                and not installed_version('mmpose')):
-            pip('--no-deps', 'mmpose', *extra)
-        if 'dis' in args.groups and not installed_version('pysodmetrics'):
-            pip('--no-deps', 'pysodmetrics', *extra)
+        for group, name in WITHOUT_DEPENDENCIES.items():
+            if group in args.groups and not installed_version(name):
+                pip('--no-deps', name, *extra)
     pip('--no-deps', '--no-build-isolation', '-q', '-e', '.')
 
 

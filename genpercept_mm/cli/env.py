@@ -94,7 +94,7 @@ def _mmcv_ops():
     importlib.import_module('mmcv.ops')
     extension = sys.modules[compat.MMCV_EXT]
     if isinstance(extension, compat.MissingOps):
-        from ..mmcv_ops import OPS
+        from ..compat.ops import OPS
         return (f'stand-in ({len(OPS)} ops)',
                 f'{extension.reason}; for all ops: {compat.FULL_MMCV}')
     return 'compiled', extension.__spec__.origin or ''

@@ -1,0 +1,59 @@
+"""What OpenMMLab needs to run with newer torch, NumPy and fewer wheels.
+
+OpenMMLab's last releases predate torch 2.6 and NumPy 2 and offer compiled
+wheels for few versions of torch and Python. `apply` changes exactly this, and
+each only where it is needed:
+
+``mmcv._ext``
+    Where no compiled module loads, a stand-in takes its place: the ops of
+    `genpercept_mm.compat.ops` in plain torch, and for every other op an error
+    that names it. A compiled mmcv that works is left alone.
+``mmpose.visualization.simcc_vis``
+    Where torchvision does not load, a stand-in takes the place of this one
+    module, which imports it. A torchvision that works is left alone.
+``xtcocotools``
+    Where it is not installed, `genpercept_mm.compat.xtcocotools` takes its
+    place, which computes the same numbers with pycocotools. Where only its
+    compiled part fails to load, that of pycocotools is used. An xtcocotools
+    that works is left alone.
+``CheckpointLoader.load_checkpoint`` (mmengine)
+    Loads with ``weights_only``, so no code in a downloaded file runs,
+    whatever torch's environment variables say. The training history and the
+    NumPy arrays of numbers that mmengine's files hold are read as well.
+``MessageHub.state_dict`` and ``load_state_dict`` (mmengine)
+    Store that history as plain lists, and NumPy or torch scalars as numbers,
+    so that ``torch.load(path, weights_only=True)`` reads our checkpoints
+    without this package. mmengine alone resumes from them without the
+    history of logged values.
+``_ParamScheduler.state_dict`` (mmengine)
+    Leaves out functions, which OneCycleLR would store.
+
+Apart from mmengine's logging, no module of the hosts is imported before they
+import it themselves.
+"""
+import sys
+
+from .checkpoints import weights_only
+from .finder import PATCHES, Finder
+from .mmcv_ext import FULL_MMCV, MMCV_EXT, MissingOps
+from .probing import find_without_import
+from .state import store_plain_history
+from .torchvision import torchvision_problem
+
+
+def apply():
+    """Install the replacements listed in the module docstring, once."""
+    if any(isinstance(finder, Finder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, Finder())
+    for name, patch in PATCHES.items():
+        if name in sys.modules:
+            patch(sys.modules[name])
+    if find_without_import('mmengine'):
+        store_plain_history()
+
+
+__all__ = [
+    'FULL_MMCV', 'MMCV_EXT', 'MissingOps', 'apply', 'find_without_import',
+    'torchvision_problem', 'weights_only'
+]

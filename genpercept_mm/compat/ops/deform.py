@@ -1,0 +1,230 @@
+"""Deformable attention and deformable convolution."""
+from typing import Optional, Tuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .common import add_gradients, as_rows, compute_dtype, weighted_rows
+
+
+def _attend(value: Tensor, shapes: Tensor, starts: Tensor, locations: Tensor,
+            weights: Tensor) -> Tensor:
+    images, queries, heads = weights.shape[:3]
+    total = value.new_zeros(images * heads, value.shape[3], queries)
+    for level, (start, (height, width)) in enumerate(
+            zip(starts.tolist(), shapes.tolist())):
+        cells = value[:, start:start + height * width].permute(0, 2, 3, 1)
+        where = 2 * locations[:, :, :, level].transpose(1, 2) - 1
+        samples = F.grid_sample(
+            cells.reshape(images * heads, -1, height, width),
+            where.flatten(0, 1),
+            align_corners=False)
+        share = weights[:, :, :, level].transpose(1, 2).flatten(0, 1)
+        total = total + (samples * share[:, None]).sum(-1)
+    return total.view(images, -1, queries).transpose(1, 2).contiguous()
+
+
+def ms_deform_attn_forward(value: Tensor, value_spatial_shapes: Tensor,
+                           value_level_start_index: Tensor,
+                           sampling_locations: Tensor,
+                           attention_weights: Tensor,
+                           im2col_step: int) -> Tensor:
+    """Attend to a few bilinear samples per query, head and level.
+
+    Shapes: ``value`` (N, cells of all levels, heads, D),
+    ``value_spatial_shapes`` (L, 2), ``sampling_locations`` (N, queries, heads,
+    L, points, 2), as x and y in [0, 1] across the level and 0 outside,
+    ``attention_weights`` (N, queries, heads, L, points). Returns (N, queries,
+    heads * D).
+    """
+    dtype = compute_dtype(value)
+    return _attend(
+        value.to(dtype), value_spatial_shapes, value_level_start_index,
+        sampling_locations.to(dtype), attention_weights.to(dtype)).to(value)
+
+
+def ms_deform_attn_backward(value: Tensor, value_spatial_shapes: Tensor,
+                            value_level_start_index: Tensor,
+                            sampling_locations: Tensor,
+                            attention_weights: Tensor, grad_output: Tensor,
+                            grad_value: Tensor, grad_sampling_loc: Tensor,
+                            grad_attn_weight: Tensor,
+                            im2col_step: int) -> None:
+    """Add the gradients of `ms_deform_attn_forward`."""
+    add_gradients(
+        lambda value, where, share: _attend(
+            value, value_spatial_shapes, value_level_start_index, where, share
+        ), [value, sampling_locations, attention_weights], grad_output,
+        [grad_value, grad_sampling_loc, grad_attn_weight])
+
+
+def _padded_taps(coord: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+    """Find the two cells around a coordinate and their bilinear weights.
+
+    Returns both as (..., 2); cells outside have weight 0.
+    """
+    low = coord.detach().floor()
+    part = coord - low
+    cells = torch.stack([low, low + 1], -1)
+    # At exactly -1 the weight is 0 but its slope is not; mmcv has neither.
+    valid = (cells >= 0) & (cells < size) & (coord > -1)[..., None]
+    weight = torch.stack([1 - part, part], -1)
+    return (cells.long().clamp(0, size - 1), weight.masked_fill(~valid, 0))
+
+
+def _deform_image(image: Tensor, offset: Tensor, mask: Optional[Tensor],
+                  weight: Tensor, stride: Tuple[int, int],
+                  padding: Tuple[int, int], dilation: Tuple[int, int],
+                  groups: int, deform_groups: int) -> Tensor:
+    """Convolve one image at displaced positions.
+
+    Shapes: ``image`` (C, H, W), ``offset`` (deform_groups * K * 2, P, Q),
+    ``mask`` (deform_groups * K, P, Q), of both of which only the first values
+    count if there are more. Returns (C_out, P, Q).
+    """
+    shape = image.shape[1:]
+    kernel = weight.shape[2:]
+    size = torch.Size(
+        (shape[axis] + 2 * padding[axis] - dilation[axis] *
+         (kernel[axis] - 1) - 1) // stride[axis] + 1 for axis in range(2))
+    count = deform_groups * kernel.numel() * size.numel()
+    # mmcv takes offsets and masks as flat memory of the output's size. DyHead
+    # passes those of a larger map, and its weights were trained like that.
+    offset = offset.flatten()[:2 * count]
+    offset = offset.view(deform_groups, *kernel, 2, *size)
+    cells, weights = [], []
+    for axis in range(2):
+        device = image.device
+        tap = torch.arange(kernel[axis], device=device) * dilation[axis]
+        out = torch.arange(size[axis], device=device) * stride[axis]
+        view = [1] * 4
+        view[axis], view[axis + 2] = kernel[axis], 1
+        grid = tap.view(view)
+        view[axis], view[axis + 2] = 1, size[axis]
+        grid = grid + out.view(view) - padding[axis]
+        cell, share = _padded_taps(grid + offset[:, :, :, axis], shape[axis])
+        cells.append(cell)
+        weights.append(share)
+    group = torch.arange(deform_groups, device=image.device)
+    rows = (group.view(-1, 1, 1, 1, 1, 1) * shape[0] + cells[0]) * shape[1]
+    index = rows[..., None] + cells[1][..., None, :]
+    share = weights[0][..., None] * weights[1][..., None, :]
+    if mask is not None:
+        mask = mask.flatten()[:count].view(deform_groups, *kernel, *size)
+        share = share * mask[..., None, None]
+    table = as_rows(image.view(deform_groups, -1, *shape))
+    columns = weighted_rows(table, index.view(-1, 4), share.reshape(-1, 4))
+    columns = columns.view(deform_groups, kernel.numel(), size.numel(), -1)
+    columns = columns.permute(0, 3, 1, 2).reshape(groups, -1, size.numel())
+    # Autocast would round the product of float32 inputs to float16.
+    with torch.autocast(image.device.type, enabled=False):
+        return (weight.view(groups, -1, columns.shape[1])
+                @ columns).view(-1, *size)
+
+
+def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
+                                  ones: Tensor, offset: Tensor, mask: Tensor,
+                                  output: Tensor, columns: Tensor,
+                                  kernel_h: int, kernel_w: int, stride_h: int,
+                                  stride_w: int, pad_h: int, pad_w: int,
+                                  dilation_h: int, dilation_w: int,
+                                  group: int, deformable_group: int,
+                                  with_bias: bool) -> None:
+    """Convolve at displaced positions, weighted by a mask (version 2)."""
+    dtype = compute_dtype(input)
+    geometry = ((stride_h, stride_w), (pad_h, pad_w),
+                (dilation_h, dilation_w), group, deformable_group)
+    for image in range(len(input)):
+        result = _deform_image(input[image].to(dtype), offset[image].to(dtype),
+                               mask[image].to(dtype), weight.to(dtype),
+                               *geometry)
+        if with_bias:
+            result += bias.to(dtype)[:, None, None]
+        output[image] = result
+
+
+def modulated_deform_conv_backward(
+        input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
+        offset: Tensor, mask: Tensor, columns: Tensor, grad_input: Tensor,
+        grad_weight: Tensor, grad_bias: Tensor, grad_offset: Tensor,
+        grad_mask: Tensor, grad_output: Tensor, kernel_h: int, kernel_w: int,
+        stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int,
+        dilation_w: int, group: int, deformable_group: int,
+        with_bias: bool) -> None:
+    """Add the gradients of `modulated_deform_conv_forward`."""
+    geometry = ((stride_h, stride_w), (pad_h, pad_w),
+                (dilation_h, dilation_w), group, deformable_group)
+    for image in range(len(input)):
+        add_gradients(
+            lambda *tensors: _deform_image(*tensors, *geometry),
+            [input[image], offset[image], mask[image], weight],
+            grad_output[image], [
+                grad_input[image], grad_offset[image], grad_mask[image],
+                grad_weight
+            ])
+    if with_bias:
+        grad_bias += grad_output.sum((0, 2, 3))
+
+
+def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
+                        output: Tensor, columns: Tensor, ones: Tensor, kW: int,
+                        kH: int, dW: int, dH: int, padW: int, padH: int,
+                        dilationW: int, dilationH: int, group: int,
+                        deformable_group: int, im2col_step: int) -> None:
+    """Convolve at displaced positions (version 1).
+
+    Raises:
+        ValueError: If ``offset`` is not of the size of the output.
+    """
+    expected = (2 * deformable_group * kH * kW, *output.shape[2:])
+    if tuple(offset.shape[1:]) != expected:
+        raise ValueError(
+            f'deform_conv_forward: offset must have shape (N, '
+            f'{", ".join(map(str, expected))}), got {tuple(offset.shape)}; '
+            'compute it with the stride, padding, dilation and kernel size '
+            'of the convolution.')
+    dtype = compute_dtype(input)
+    for image in range(len(input)):
+        output[image] = _deform_image(
+            input[image].to(dtype), offset[image].to(dtype), None,
+            weight.to(dtype), (dH, dW), (padH, padW), (dilationH, dilationW),
+            group, deformable_group)
+
+
+def deform_conv_backward_input(input: Tensor, offset: Tensor,
+                               grad_output: Tensor, grad_input: Tensor,
+                               grad_offset: Tensor, weight: Tensor,
+                               columns: Tensor, kW: int, kH: int, dW: int,
+                               dH: int, padW: int, padH: int, dilationW: int,
+                               dilationH: int, group: int,
+                               deformable_group: int,
+                               im2col_step: int) -> None:
+    """Add the gradients of `deform_conv_forward`: input and offset."""
+    weight = weight.to(compute_dtype(input))
+    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW), group,
+                deformable_group)
+    for image in range(len(input)):
+        add_gradients(
+            lambda x, where: _deform_image(x, where, None, weight, *geometry),
+            [input[image], offset[image]], grad_output[image],
+            [grad_input[image], grad_offset[image]])
+
+
+def deform_conv_backward_parameters(
+        input: Tensor, offset: Tensor, grad_output: Tensor,
+        grad_weight: Tensor, columns: Tensor, ones: Tensor, kW: int, kH: int,
+        dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int,
+        group: int, deformable_group: int, scale: float,
+        im2col_step: int) -> None:
+    """Add the gradient of `deform_conv_forward` with respect to its weight."""
+    dtype = compute_dtype(input)
+    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW), group,
+                deformable_group)
+    # The convolution is linear in its weight: any value has this gradient.
+    weight = torch.zeros_like(grad_weight)
+    for image in range(len(input)):
+        x, where = input[image].to(dtype), offset[image].to(dtype)
+        add_gradients(
+            lambda weight: _deform_image(x, where, None, weight, *geometry),
+            [weight], scale * grad_output[image], [grad_weight])

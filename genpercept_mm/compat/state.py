@@ -1,0 +1,55 @@
+"""Training state that is plain data, so that it loads as weights only."""
+from functools import wraps
+
+
+def store_plain_history():
+    """Make `MessageHub` store its history as lists and plain numbers."""
+    from mmengine.logging import HistoryBuffer, MessageHub
+    stock_save, stock_load = MessageHub.state_dict, MessageHub.load_state_dict
+
+    @wraps(stock_save)
+    def state_dict(self):
+        state = stock_save(self)
+        plain = type(state['log_scalars'])()
+        for key, buffer in state['log_scalars'].items():
+            values, counts = buffer.data
+            plain[key] = dict(
+                log_history=values.tolist(),
+                count_history=counts.tolist(),
+                max_length=buffer.max_length)
+        state['log_scalars'] = plain
+        state['runtime_info'] = {
+            key: value.item() if hasattr(value, 'dtype')
+            and hasattr(value, 'item') and value.ndim == 0 else value
+            for key, value in state['runtime_info'].items()}
+        return state
+
+    @wraps(stock_load)
+    def load_state_dict(self, state):
+        if isinstance(state, dict) and 'log_scalars' in state:
+            scalars = {
+                key: HistoryBuffer(**value) if isinstance(value, dict)
+                else value for key, value in state['log_scalars'].items()}
+            state = dict(state, log_scalars=scalars)
+        return stock_load(self, state)
+
+    MessageHub.state_dict = state_dict
+    MessageHub.load_state_dict = load_state_dict
+
+
+def store_no_functions(module):
+    """Make schedulers leave functions out of their state.
+
+    Args:
+        module (module): ``mmengine.optim.scheduler.param_scheduler``.
+    """
+    scheduler = module._ParamScheduler
+    stock = scheduler.state_dict
+
+    @wraps(stock)
+    def state_dict(self):
+        # The constructor sets them again.
+        return {key: value for key, value in stock(self).items()
+                if not callable(value)}
+
+    scheduler.state_dict = state_dict

@@ -1,0 +1,66 @@
+import importlib
+import os.path as osp
+import sys
+
+import numpy as np
+import pytest
+
+from genpercept_mm import compat
+from genpercept_mm.compat import finder
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Forget what was imported of xtcocotools, and forget it again."""
+
+    def names():
+        return [x for x in sys.modules if x.split('.')[0] == 'xtcocotools']
+
+    for name in names():
+        monkeypatch.delitem(sys.modules, name)
+    before = sys.path.copy()
+    yield
+    sys.path[:] = before
+    for name in names():
+        del sys.modules[name]
+
+
+def test_stands_in_where_xtcocotools_is_missing(monkeypatch, fresh):
+    beneath = finder._find_beneath
+    monkeypatch.setattr(
+        finder, '_find_beneath', lambda name, path:
+        None if name == 'xtcocotools' else beneath(name, path))
+    ours = osp.join(osp.dirname(compat.__file__), 'xtcocotools')
+    for name, thing in (('coco', 'COCO'), ('cocoeval', 'COCOeval'),
+                        ('mask', 'frPyObjects')):
+        module = importlib.import_module(f'xtcocotools.{name}')
+        assert module.__file__ == osp.join(ours, f'{name}.py')
+        assert callable(getattr(module, thing))
+    assert compat.find_without_import('xtcocotools')
+
+
+def install(folder, compiled):
+    """Make a package whose compiled part is ``compiled``."""
+    package = folder / 'xtcocotools'
+    package.mkdir()
+    (package / '__init__.py').write_text('')
+    (package / 'mask.py').write_text(
+        'import xtcocotools._mask as _mask\ndecode = _mask.decode\n'
+        'encode = _mask.encode')
+    (package / '_mask.py').write_text(compiled)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    return importlib.import_module('xtcocotools.mask')
+
+
+def test_works_beside_an_xtcocotools_built_for_another_numpy(tmp_path, fresh):
+    mask = install(tmp_path, 'raise ValueError("numpy.dtype size changed")')
+    picture = np.asfortranarray(np.eye(5, dtype=np.uint8)[..., None])
+    np.testing.assert_array_equal(
+        mask.decode(mask.encode(picture)), picture)
+
+
+def test_a_working_xtcocotools_is_left_alone(tmp_path, fresh):
+    mask = install(tmp_path, 'decode, encode = "their own", None')
+    assert mask.decode == 'their own'
+    assert mask.__file__ == str(tmp_path / 'xtcocotools/mask.py')
