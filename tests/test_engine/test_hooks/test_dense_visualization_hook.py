@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.hypersim_layout import frame_path, read_color
+from genpercept_mm.datasets.io.hypersim_io import frame_path, read_color
 from genpercept_mm.engine import SceneVisualizationHook
 
 from mmseg.structures import SegDataSample  # isort: skip

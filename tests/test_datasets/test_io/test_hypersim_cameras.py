@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.hypersim_cameras import read_cameras
+from genpercept_mm.datasets.io.hypersim_io import read_cameras
 from genpercept_mm.datasets.mini_hypersim.build import (
     _camera_csv,
     plan_frames,
