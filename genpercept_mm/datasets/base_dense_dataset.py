@@ -6,7 +6,7 @@ import cv2
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from genpercept_mm.utils.choices import check_choice
+from genpercept_mm.utils.arguments import check_choice
 
 from .io.file_listing import FileListing
 

@@ -1,7 +1,7 @@
 """Benchmarks whose samples are named in a list file."""
 import os.path as osp
 
-from genpercept_mm.utils.choices import check_choice
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 from .io.file_listing import read_lines

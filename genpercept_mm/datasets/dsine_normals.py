@@ -3,7 +3,7 @@ import os.path as osp
 import re
 
 from genpercept_mm.registry import DATASETS
-from genpercept_mm.utils.choices import check_choice
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 from .io.file_listing import walk_files

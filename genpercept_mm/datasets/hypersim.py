@@ -5,7 +5,7 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from genpercept_mm.registry import DATASETS
-from genpercept_mm.utils.choices import check_choice
+from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.nyu40 import NYU40
 
 from .base_dense_dataset import BaseDenseDataset

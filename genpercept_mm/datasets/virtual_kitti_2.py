@@ -2,7 +2,7 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
-from genpercept_mm.utils.choices import check_choice
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 
 from genpercept_mm.registry import TRANSFORMS
-from genpercept_mm.utils.choices import check_choice
+from genpercept_mm.utils.arguments import check_choice
 
 MODES = ('bilinear', 'bicubic', 'nearest-exact')
 

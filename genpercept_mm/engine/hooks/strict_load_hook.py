@@ -1,21 +1,22 @@
-"""Refuse to evaluate a checkpoint that does not fit."""
+"""Refusing to evaluate a checkpoint that does not fit."""
 import ast
 import re
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from genpercept_mm.registry import CODECS, HOOKS
+
+from ..model_wrappers import unwrap_model
 
 
 @HOOKS.register_module()
 class StrictLoadHook(Hook):
     """Raise if a checkpoint leaves a part of the model without weights.
 
-    mmengine logs missing tensors and shapes that differ, and goes on with
-    random values. Dense tasks have tensors of one shape, so the task is
-    compared too, where the checkpoint has its config. ``tools/test.py`` adds
-    this hook.
+    mmengine logs missing tensors and different shapes, and continues with
+    random values. All dense tasks have tensors of the same shapes, so the
+    task is compared too, if the checkpoint contains its config.
+    ``tools/test.py`` adds this hook.
     """
 
     priority = 'VERY_HIGH'
@@ -24,19 +25,17 @@ class StrictLoadHook(Hook):
         """Compare a checkpoint with the model, before it is loaded.
 
         Args:
-            runner (Runner): Holds the model.
-            checkpoint (dict): Has ``state_dict``, or is one.
+            runner (Runner): Contains the model.
+            checkpoint (dict): Contains ``state_dict``, or is one.
 
         Raises:
-            RuntimeError: If tensors are missing or differ in shape, or the
-                checkpoint was trained for another quantity.
+            RuntimeError: If tensors are missing or have another shape, or
+                the checkpoint was trained for another quantity.
         """
-        # mmengine strips the wrapper's prefix too, after this hook
+        # mmengine also strips the wrapper's prefix, after this hook
         given = {re.sub(r'^module\.', '', key): value for key, value in
                  checkpoint.get('state_dict', checkpoint).items()}
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrap_model(runner.model)
         own = model.state_dict()
         missing = [key for key in own if key not in given
                    and not key.endswith('num_batches_tracked')]
@@ -62,21 +61,21 @@ class StrictLoadHook(Hook):
 
 def _quantity_of(checkpoint):
     """Read the trained quantity from the config that mmengine saves; None
-    if there is no such thing."""
+    if there is none."""
     text = checkpoint.get('meta', {}).get('cfg')
     try:
         model, = (_literal(node.value) for node in ast.parse(text).body
                   if isinstance(node, ast.Assign)
                   and getattr(node.targets[0], 'id', None) == 'model')
         codec = model['decode_head']['codec']
-        # a codec that is not imported here says nothing
+        # the quantity of a codec that is not imported here is unknown
         return CODECS.build(codec).quantity
     except (TypeError, ValueError, SyntaxError, KeyError):
         return None
 
 
 def _literal(node):
-    """Evaluate literals and ``dict(...)``, and never run anything else."""
+    """Evaluate literals and ``dict(...)``, without running anything else."""
     if isinstance(node, ast.Call) and getattr(
             node.func, 'id', None) == 'dict' and not node.args:
         return {keyword.arg: _literal(keyword.value)
