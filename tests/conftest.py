@@ -4,6 +4,7 @@ import os.path as osp
 import subprocess
 import sys
 from glob import glob
+from types import SimpleNamespace
 
 import cv2
 import h5py
@@ -28,6 +29,14 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 def repository_as_cwd(monkeypatch):
     """Configs use paths relative to the repository."""
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture(autouse=True)
+def no_collection_of_garbage(monkeypatch):
+    """Building a data set of mmengine collects garbage, which takes a third
+    of a second once the hosts are imported."""
+    monkeypatch.setattr('mmengine.dataset.base_dataset.gc',
+                        SimpleNamespace(collect=lambda: 0))
 
 
 @pytest.fixture(scope='session')

@@ -1,53 +1,28 @@
-# Surface normals on mini-Hypersim (about 100 rendered frames of 128 x 96, see
-# tools/dataset_converters/mini_hypersim.py)
-_base_ = [
-    '../_base_/models/genpercept_vae_mini.py',
-    '../_base_/schedules/mini_dense.py', '../_base_/dense_runtime.py'
-]
+# Surface normals on mini-Hypersim
+_base_ = ['_base_/hypersim.py']
 codec = dict(type='NormalCodec')
 model = dict(
-    # the small VAE blurs pictures, and has seen no such maps
+    # the small VAE blurs pictures, and has never seen such maps
     backbone=dict(freeze_vae=False),
     decode_head=dict(
         codec=codec,
         decoder='finetune',
         loss_decode=dict(type='genpercept_mm.AngularLoss', loss_weight=1.0)))
-train_pipeline = [
+load = [
     dict(type='genpercept_mm.LoadHypersimImage'),
-    dict(type='genpercept_mm.LoadNormal'),
+    dict(type='genpercept_mm.LoadNormal')
+]
+train_pipeline = [
+    *load,
     dict(type='genpercept_mm.EncodeTarget', codec=codec),
     dict(type='genpercept_mm.DenseRandomFlip', prob=0.5),
     dict(type='PhotoMetricDistortion'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-test_pipeline = [
-    dict(type='genpercept_mm.LoadHypersimImage'),
-    dict(type='genpercept_mm.LoadNormal'),
-    dict(type='genpercept_mm.PackDenseInputs')
-]
+test_pipeline = [*load, dict(type='genpercept_mm.PackDenseInputs')]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
-    dataset=dict(
-        type='genpercept_mm.HypersimDenseDataset',
-        split='train',
-        labels='normal',
-        data_root='data/mini_hypersim',
-        pipeline=train_pipeline))
-val_dataloader = dict(
-    batch_size=4,
-    num_workers=1,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='genpercept_mm.HypersimDenseDataset',
-        split='val',
-        labels='normal',
-        data_root='data/mini_hypersim',
-        pipeline=test_pipeline,
-        test_mode=True))
+    dataset=dict(labels='normal', pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(labels='normal', pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='genpercept_mm.SurfaceNormalMetric')
 test_evaluator = val_evaluator

@@ -8,8 +8,7 @@ from .dis5k import DIS5KDataset
 from .dsine_normals import DSINENormalsDataset
 from .eth3d import ETH3DDataset
 from .folder_pairs import FolderPairsDataset
-from .hypersim import HypersimDataset
-from .hypersim_dense import HypersimDenseDataset
+from .hypersim import HypersimDataset, HypersimDenseDataset
 from .kitti_depth import KITTIDepthDataset
 from .nyu_depth import NYUDepthDataset
 from .p3m import P3MDataset

@@ -6,7 +6,7 @@ from genpercept_mm.registry import DATASETS
 from .hypersim import HypersimDataset
 
 # ADE20K index (1..150) -> NYU40 id (1..40), by name. The paper's mapping is
-# not published; this is ours: 33 classes, no merging of near synonyms.
+# not published. In ours, 33 classes match; near synonyms are not merged.
 ADE20K_TO_NYU40 = {
     1: 1, 4: 2, 11: 3, 8: 4, 20: 5, 24: 6, 16: 7, 15: 8, 9: 9, 63: 10,
     23: 11, 46: 12, 64: 13, 34: 14, 25: 15, 19: 16, 45: 17, 58: 18, 28: 19,
@@ -20,9 +20,9 @@ class ADE20KNYU40Dataset(ADE20KDataset):
 
     For table 9 of the paper (zero-shot column). 33 of ADE20K's 150 classes
     become NYU40 ids, all other pixels are ignored. Folder layout and
-    arguments are those of mmseg's ``ADE20KDataset``; the classes are
-    `HypersimDataset`'s 40, so that a Hypersim model can be evaluated as it
-    is.
+    arguments are those of mmseg's ``ADE20KDataset``. The classes are the 40
+    of `HypersimDataset`, so that a Hypersim model can be evaluated
+    unchanged.
     """
 
     METAINFO = HypersimDataset.METAINFO

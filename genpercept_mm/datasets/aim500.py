@@ -18,14 +18,7 @@ class AIM500Dataset(BaseDenseDataset):
 
     For evaluation only. Each sample has ``alpha_path`` (8-bit grey).
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'alpha'``. Defaults
-            to None.
-        data_root (str): Defaults to 'data/AIM-500'.
-        **kwargs: Arguments of `BaseDenseDataset`.
-
-    Raises:
-        FileNotFoundError: If a folder or files are missing.
+    For the arguments, see `BaseDenseDataset`.
     """
 
     NAME = 'aim500'
@@ -38,14 +31,7 @@ class AIM500Dataset(BaseDenseDataset):
         super().__init__(labels=labels, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the images found.
-
-        Args:
-            listing (FileListing): For looking into folders.
-
-        Yields:
-            dict: ``sample_name`` and paths.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         folder = osp.join(self.data_root, 'original')
         for name in listing.images(folder):
             stem = osp.splitext(name)[0]

@@ -6,55 +6,60 @@ import cv2
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from .file_listing import FileListing
+from genpercept_mm.utils.arguments import check_choice
 
-# Arguments of mmengine's data set that would have no effect here
-_UNUSED = {'filter_cfg', 'data_prefix'}
+from .io.file_listing import FileListing
 
 
 class BaseDenseDataset(BaseDataset):
     """List images with depth, normals, mattes or class maps.
 
-    A subclass sets ``NAME``, ``LABELS`` and ``TREE`` and writes
-    `list_samples`. Each sample then has
+    A subclass sets ``LABELS``, ``TREE`` and, unless samples say otherwise,
+    ``NAME``, and implements `list_samples`. Each sample then has
 
-    - ``img_path`` and, per label asked for, ``<label>_path``
+    - ``img_path`` and, for each requested label, ``<label>_path``
       (``seg_map_path`` for ``'seg'``),
-    - ``dataset_name`` (``NAME``, or the subset where metrics tell subsets
-      apart) and ``sample_name`` (unique with that name, without suffix),
+    - ``dataset_name`` (``NAME``, or the subset if metrics tell subsets
+      apart) and ``sample_name`` (unique together with that name, without
+      suffix),
     - ``seg_fields``, ``label_map`` and ``reduce_zero_label``, as mmseg's
-      transforms want them,
-    - what the loader has to know of the format, such as ``depth_format``.
+      transforms need them,
+    - what the loader must know about the format, such as ``depth_format``.
 
-    Starting reads lists and folders, no image. There is no meta
-    information, so that ``ConcatDataset`` accepts any two of these sets.
+    Building a data set reads lists and folders, but no image. There is no
+    meta information, so that ``ConcatDataset`` accepts any two of these
+    sets.
 
     Args:
-        labels (str | Sequence[str], optional): What to list, of ``LABELS``.
-            Defaults to None (the first of ``LABELS``).
+        labels (str | Sequence[str], optional): The labels to list, from
+            ``LABELS``. Defaults to None, the first of ``LABELS``.
         data_root (str): Folder of the data set. Defaults to ''.
         ann_file (str): List or table of samples, absolute or relative to
             ``data_root``. Defaults to ''.
-        missing (str): What to do when files of samples are absent:
+        missing (str): What to do if files of samples do not exist:
             ``'raise'``, or ``'skip'`` for a partial download. Defaults to
             'raise'.
-        max_samples (int, optional): Keep that many, evenly spread over the
-            list. Defaults to None (all).
+        max_samples (int, optional): Keep this many samples, evenly spread
+            over the list. Defaults to None (all).
         **kwargs: Arguments of mmengine's ``BaseDataset``.
 
     Raises:
-        FileNotFoundError: If the folder, the list or listed files are
-            missing.
+        FileNotFoundError: If the folder, the list or listed files do not
+            exist.
         TypeError: If an argument is unknown.
         ValueError: If an argument is outside its set.
     """
 
-    #: ``dataset_name`` of samples that say no other.
+    #: ``dataset_name`` of samples that do not have their own.
     NAME = ''
     #: Labels that the set has; the first one is the default.
     LABELS = ()
-    #: The files expected, for error messages.
+    #: The expected files, for error messages.
     TREE = ''
+    #: The class that receives ``**kwargs``, and those of its arguments that
+    #: would have no effect.
+    HOST = BaseDataset
+    UNUSED = frozenset(['filter_cfg', 'data_prefix'])
 
     def __init__(self,
                  labels=None,
@@ -65,7 +70,7 @@ class BaseDenseDataset(BaseDataset):
                  **kwargs):
         name = type(self).__name__
         own = inspect.signature(type(self)).parameters
-        known = set(inspect.signature(BaseDataset).parameters) - _UNUSED
+        known = set(inspect.signature(self.HOST).parameters) - self.UNUSED
         unknown = sorted(set(kwargs) - known)
         if ann_file and 'ann_file' not in own:
             unknown.append('ann_file')
@@ -77,46 +82,41 @@ class BaseDenseDataset(BaseDataset):
         if labels is None:
             labels = self.LABELS[:1]
         self.labels = (labels, ) if isinstance(labels, str) else tuple(labels)
-        wrong = [label for label in self.labels if label not in self.LABELS]
-        if wrong or not self.labels:
-            raise ValueError(f'{name}: labels must be of {self.LABELS}, got '
+        if not self.labels or not set(self.labels) <= set(self.LABELS):
+            raise ValueError(f'{name}: labels must be from {self.LABELS}, got '
                              f'{labels!r}.')
-        self.check_choice('missing', missing, ('raise', 'skip'))
+        check_choice(name, 'missing', missing, ('raise', 'skip'))
         self.missing = missing
         if max_samples is not None and max_samples < 1:
             raise ValueError(f'{name}: max_samples must be positive, got '
                              f'{max_samples}.')
         self.max_samples = max_samples
-        super().__init__(ann_file=ann_file, data_root=data_root, **kwargs)
-
-    @classmethod
-    def check_choice(cls, argument, value, choices):
-        """Refuse a value outside a closed set.
-
-        Args:
-            argument (str): Its name.
-            value (object): What was given.
-            choices (Sequence): What is allowed.
-
-        Raises:
-            ValueError: If ``value`` is not among ``choices``.
-        """
-        if value not in choices:
-            raise ValueError(f'{cls.__name__}: {argument} must be one of '
-                             f'{tuple(choices)}, got {value!r}.')
+        self.HOST.__init__(
+            self, ann_file=ann_file, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the samples, without touching their files.
+        """Name the samples without touching their files.
 
         Args:
             listing (FileListing): For looking into folders.
 
         Returns:
             Iterable[dict]: ``sample_name``, ``img_path``, the paths of
-            ``self.labels`` and facts of their formats. Values of keys that
-            end in ``_path`` are files that must exist.
+            ``self.labels`` and what loaders must know of their formats.
+            Values of keys that end in ``_path`` are files that must exist.
         """
         raise NotImplementedError
+
+    def describe(self, path):
+        """Spell out a missing file for the error message.
+
+        Args:
+            path (str): The file.
+
+        Returns:
+            str: By default the path.
+        """
+        return path
 
     def load_data_list(self):
         """List the samples and check that their files exist.
@@ -156,8 +156,8 @@ class BaseDenseDataset(BaseDataset):
         if absent and (self.missing == 'raise' or not samples):
             raise FileNotFoundError(
                 f'{name}: {len(absent)} of {total} samples lack files; the '
-                f"first is {absent[0]}. Set missing='skip' to use the "
-                f'others; {self.TREE}')
+                f"first is {self.describe(absent[0])}. Set missing='skip' to "
+                f'use the others; {self.TREE}')
         if not samples:
             raise FileNotFoundError(
                 f'{name}: found no sample in {self.data_root}; {self.TREE}')
@@ -178,12 +178,12 @@ class BaseDenseDataset(BaseDataset):
             idx (int): Index of the sample.
 
         Returns:
-            dict: What the pipeline gives.
+            dict: The output of the pipeline.
 
         Raises:
-            OSError: If OpenCV fails on a file (it does not say which).
-            ValueError: If the pipeline returns nothing, for which mmengine
-                would silently take another sample.
+            OSError: If OpenCV fails on a file, which it does not name.
+            ValueError: If the pipeline returns nothing; mmengine would
+                silently take another sample.
         """
         info = self.get_data_info(idx)
         place = (f'{type(self).__name__}: sample {info["sample_name"]!r}, '

@@ -1,85 +1,84 @@
-"""Benchmarks whose samples stand in a list file."""
+"""Benchmarks whose samples are named in a list file."""
 import os.path as osp
 
+from genpercept_mm.utils.arguments import check_choice
+
 from .base_dense_dataset import BaseDenseDataset
+from .io.file_listing import read_lines
 
 
 class BaseListDataset(BaseDenseDataset):
     """Read the list files that Marigold and GenPercept evaluate with.
 
     A line names the files of a sample, separated by blanks and relative to
-    ``data_root``: the image first, then ``COLUMNS``. Further columns are
-    ignored. The lists are in the folder ``data_split`` of GenPercept's
-    repository.
+    ``data_root``: first the image, then the other ``COLUMNS``. Further
+    columns are ignored. The lists are in the folder ``data_split`` of
+    GenPercept's repository.
 
     Args:
-        labels (str | Sequence[str], optional): What to list, of ``LABELS``.
-            Defaults to None (the first of ``LABELS``).
-        data_root (str): Folder that the list's paths start from. Defaults
-            to ''.
-        ann_file (str): The list, absolute or relative to ``data_root``.
-            Defaults to ''.
+        labels (str | Sequence[str], optional): The labels to list, from
+            ``LABELS``. Defaults to None, the first of ``LABELS``.
+        data_root (str, optional): Folder that the list's paths are relative
+            to. Defaults to None, which takes ``DATA_ROOT``.
+        ann_file (str, optional): The list, absolute or relative to
+            ``data_root``. Defaults to None, the file name of ``LIST``.
         data_prefix (dict[str, str], optional): Folders of single columns
-            where they differ from ``data_root``, for example
+            that are not in ``data_root``, for example
             ``dict(depth_path='../annotated/val')``. Defaults to None.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If the folder, the list or listed files are
-            missing.
+        FileNotFoundError: If the folder, the list or listed files do not
+            exist.
         ValueError: If a line lacks columns, or ``data_prefix`` names an
             unknown one.
     """
 
+    #: Default of ``data_root``.
+    DATA_ROOT = ''
     #: Keys of the columns of a line.
     COLUMNS = ('img_path', 'depth_path')
-    #: Where GenPercept keeps the list.
+    #: The list in GenPercept's repository.
     LIST = ''
-    #: What every sample says of its format.
+    #: What every sample says about its format.
     FACTS = dict()
 
     def __init__(self,
                  labels=None,
-                 data_root='',
-                 ann_file='',
+                 data_root=None,
+                 ann_file=None,
                  data_prefix=None,
                  **kwargs):
+        data_root = self.DATA_ROOT if data_root is None else data_root
         data_prefix = data_prefix or {}
         for column in data_prefix:
-            self.check_choice('keys of data_prefix', column, self.COLUMNS)
+            check_choice(
+                type(self).__name__, 'keys of data_prefix', column,
+                self.COLUMNS)
         self.prefixes = {
             column: osp.join(data_root, data_prefix.get(column, ''))
             for column in self.COLUMNS}
+        if ann_file is None:
+            ann_file = osp.basename(self.LIST)
         super().__init__(
             labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)
 
     def list_samples(self, listing):
-        """Name the samples of the list file.
-
-        Args:
-            listing (FileListing): Not needed here.
-
-        Yields:
-            dict: ``sample_name``, paths and facts of the format.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         name = type(self).__name__
         if not osp.isfile(self.ann_file):
             raise FileNotFoundError(
                 f'{name}: the list {self.ann_file!r} does not exist; it is '
                 f'{self.LIST} of the GenPercept repository. Copy it there, '
                 f'or set ann_file; {self.TREE}')
-        with open(self.ann_file) as file:
-            lines = file.read().splitlines()
-        for number, line in enumerate(lines, 1):
+        for number, line in read_lines(self.ann_file):
             parts = line.split()
-            if not parts:
-                continue
             if len(parts) < len(self.COLUMNS):
                 raise ValueError(
                     f'{name}: line {number} of {self.ann_file} has '
                     f'{len(parts)} column(s), {line!r}; expected '
                     f'{len(self.COLUMNS)}: {", ".join(self.COLUMNS)}.')
-            # KITTI's way to say that a frame has no depth
+            # KITTI marks a frame without depth this way
             if 'None' in parts[:len(self.COLUMNS)]:
                 continue
             yield dict(

@@ -2,6 +2,7 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 
@@ -21,20 +22,20 @@ class CityscapesDepthDataset(BaseDenseDataset):
         └── camera/train/aachen/aachen_000000_000019_camera.json
 
     Each sample has ``depth_path`` (the disparity, 16-bit PNG) and
-    ``camera_path``; valid depth is between 1e-5 and 80 m. No depth files
-    have to be prepared.
+    ``camera_path``; valid depth is between 1e-5 and 80 m. The depth is
+    computed while loading, so nothing has to be prepared.
 
     Args:
-        splits (str | Sequence[str]): Of ``'train'`` (2,975 images),
+        splits (str | Sequence[str]): From ``'train'`` (2,975 images),
             ``'train_extra'`` (19,998), ``'val'`` (500) and ``'test'``
             (1,525). Defaults to 'train'.
         labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
+            to None, which means the same.
         data_root (str): Defaults to 'data/cityscapes'.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or files are missing.
+        FileNotFoundError: If a folder or files do not exist.
         ValueError: If an argument is outside its set.
     """
 
@@ -53,18 +54,11 @@ from https://www.cityscapes-dataset.com: leftImg8bit, disparity and camera"""
                  **kwargs):
         self.splits = (splits, ) if isinstance(splits, str) else tuple(splits)
         for split in self.splits:
-            self.check_choice('splits', split, SPLITS)
+            check_choice(type(self).__name__, 'splits', split, SPLITS)
         super().__init__(labels=labels, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the images of the splits.
-
-        Args:
-            listing (FileListing): For looking into folders.
-
-        Yields:
-            dict: ``sample_name``, paths and facts of the format.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         for split in self.splits:
             folder = osp.join(self.data_root, 'leftImg8bit', split)
             cities = sorted(listing.names(folder))

@@ -1,7 +1,7 @@
 """COCO keypoints for top-down pose.
 
-Not imported with the other data sets, as it needs mmpose; configs name it in
-``custom_imports``.
+It needs mmpose and is therefore not imported with the other data sets; configs
+name it in ``custom_imports``.
 """
 from mmengine.fileio import exists, load
 from mmpose.datasets import CocoDataset
@@ -9,29 +9,30 @@ from mmpose.datasets import CocoDataset
 from genpercept_mm.registry import DATASETS
 
 RESULTS = ('a list of dicts with image_id, category_id, bbox (x, y, width, '
-           'height) and score, as COCO detection results are')
+           'height) and score, as in COCO detection results')
 
 
 @DATASETS.register_module()
 class CocoPoseDataset(CocoDataset):
-    """mmpose's ``CocoDataset`` that says what is wrong with its files.
+    """mmpose's ``CocoDataset``, saying what is wrong with its files.
 
-    The arguments are those of ``mmpose.CocoDataset``; ``bbox_file`` has
-    detected persons, None takes the labels' boxes.
+    The arguments are those of ``mmpose.CocoDataset``. ``bbox_file`` contains
+    detected persons; with None, the boxes of the labels are used.
 
     Raises:
         FileNotFoundError: If ``bbox_file`` does not exist.
-        ValueError: If ``bbox_file`` has another form or is of other images,
-            or a label has not 17 keypoints.
+        ValueError: If ``bbox_file`` has another form or belongs to other
+            images, or a label does not have 17 keypoints.
     """
 
     def _load_detection_results(self):
         if not exists(self.bbox_file):
             raise FileNotFoundError(
                 f'CocoPoseDataset: bbox_file={self.bbox_file!r} does not '
-                'exist. It holds detected persons: for COCO, person_detection'
-                '_results of Simple Baseline, or the results of a detector '
-                'of yours. bbox_file=None takes the boxes of the labels.')
+                'exist. It contains detected persons: for COCO, '
+                'person_detection_results of Simple Baseline, or the results '
+                'of your own detector. bbox_file=None uses the boxes of the '
+                'labels.')
         found = load(self.bbox_file)
         fields = {'image_id', 'category_id', 'bbox', 'score'}
         if not isinstance(found, list) or any(
@@ -56,10 +57,10 @@ class CocoPoseDataset(CocoDataset):
             raw_data_info (dict): ``raw_ann_info`` and ``raw_img_info``.
 
         Returns:
-            dict | None: Of ``mmpose.CocoDataset``.
+            dict | None: The result of ``mmpose.CocoDataset``.
 
         Raises:
-            ValueError: If it has not 17 keypoints.
+            ValueError: If the label does not have 17 keypoints.
         """
         label = raw_data_info['raw_ann_info']
         wanted = self.metainfo['num_keypoints']
@@ -68,8 +69,8 @@ class CocoPoseDataset(CocoDataset):
             raise ValueError(
                 f'CocoPoseDataset: annotation {label["id"]} of '
                 f'{self.ann_file!r} has {given:g} keypoints of three numbers,'
-                f' and COCO has {wanted}; for other skeletons use the '
-                'data set class of mmpose that has them, or '
+                f' and COCO has {wanted}; for other skeletons use the data '
+                'set class of mmpose for them, or '
                 'metainfo=dict(from_file=...), and set out_channels of the '
                 'head.')
         return super().parse_data_info(raw_data_info)

@@ -20,17 +20,12 @@ class DIODEDataset(BaseListDataset):
     Each sample has ``depth_path`` (float metres, (H, W, 1)) and
     ``depth_mask_path``, which alone decides validity.
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
-        data_root (str): Folder that the list's paths start from. Defaults
-            to 'data/diode'.
-        ann_file (str): The list. Defaults to
-            'diode_val_all_filename_list.txt'.
-        **kwargs: Arguments of `BaseListDataset`.
+    ``data_root`` defaults to 'data/diode'; for the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'diode'
+    DATA_ROOT = 'data/diode'
     LABELS = ('depth', )
     COLUMNS = ('img_path', 'depth_path', 'depth_mask_path')
     LIST = 'data_split/diode/diode_val_all_filename_list.txt'
@@ -41,11 +36,3 @@ class DIODEDataset(BaseListDataset):
   <data_root>/indoors/scene_00021/scan_00189/00021_00189_indoors_200_010_depth.npy
   <data_root>/indoors/scene_00021/scan_00189/00021_00189_indoors_200_010_depth_mask.npy
 the folder val of https://diode-dataset.org"""  # noqa: E501
-
-    def __init__(self,
-                 labels=None,
-                 data_root='data/diode',
-                 ann_file='diode_val_all_filename_list.txt',
-                 **kwargs):
-        super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

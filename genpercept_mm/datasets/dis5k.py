@@ -2,6 +2,7 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 
@@ -24,15 +25,15 @@ class DIS5KDataset(BaseDenseDataset):
     (8-bit grey); its ``dataset_name`` is the subset.
 
     Args:
-        subset (str | Sequence[str]): Of ``SUBSETS``; several are joined.
+        subset (str | Sequence[str]): From ``SUBSETS``; several are joined.
             Defaults to 'DIS-TR'.
         labels (str | Sequence[str], optional): Only ``'alpha'``. Defaults
-            to None.
+            to None, which means the same.
         data_root (str): Defaults to 'data/DIS5K'.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or files are missing.
+        FileNotFoundError: If a folder or files do not exist.
         ValueError: If an argument is outside its set.
     """
 
@@ -40,7 +41,7 @@ class DIS5KDataset(BaseDenseDataset):
     TREE = """expected
   <data_root>/DIS-TR/im/<name>.jpg
   <data_root>/DIS-TR/gt/<name>.png
-and so for DIS-VD and DIS-TE1 to DIS-TE4"""
+and likewise for DIS-VD and DIS-TE1 to DIS-TE4"""
 
     def __init__(self,
                  subset='DIS-TR',
@@ -50,18 +51,11 @@ and so for DIS-VD and DIS-TE1 to DIS-TE4"""
         self.subsets = ((subset, ) if isinstance(subset, str)
                         else tuple(subset))
         for name in self.subsets:
-            self.check_choice('subset', name, SUBSETS)
+            check_choice(type(self).__name__, 'subset', name, SUBSETS)
         super().__init__(labels=labels, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the images of the subsets.
-
-        Args:
-            listing (FileListing): For looking into folders.
-
-        Yields:
-            dict: ``sample_name`` and paths.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         for subset in self.subsets:
             folder = osp.join(self.data_root, subset)
             names = listing.images(osp.join(folder, 'im'))

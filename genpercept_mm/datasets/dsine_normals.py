@@ -3,11 +3,12 @@ import os.path as osp
 import re
 
 from genpercept_mm.registry import DATASETS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
-from .file_listing import walk_files
+from .io.file_listing import walk_files
 
-# How a subset keeps its normals
+# The format of each subset's normals
 SUBSETS = {
     'nyuv2': dict(normal_format='png'),
     'scannet': dict(normal_format='png'),
@@ -34,12 +35,12 @@ class DSINENormalsDataset(BaseDenseDataset):
     Args:
         subset (str): ``'nyuv2'``, ``'scannet'`` or ``'sintel'``.
         labels (str | Sequence[str], optional): Only ``'normal'``. Defaults
-            to None.
+            to None, which means the same.
         data_root (str): Defaults to 'data/dsine_eval'.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or files are missing.
+        FileNotFoundError: If a folder or files do not exist.
         ValueError: If an argument is outside its set.
     """
 
@@ -55,20 +56,13 @@ the archive dsine_eval of the DSINE repository"""
                  labels=None,
                  data_root='data/dsine_eval',
                  **kwargs):
-        self.check_choice('subset', subset, SUBSETS)
+        check_choice(type(self).__name__, 'subset', subset, SUBSETS)
         self.subset = subset
         self.NAME = f'dsine_{subset}'
         super().__init__(labels=labels, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the images of the subset.
-
-        Args:
-            listing (FileListing): Not needed here.
-
-        Yields:
-            dict: ``sample_name``, paths and facts of the format.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         folder = osp.join(self.data_root, self.subset)
         facts = SUBSETS[self.subset]
         for path in walk_files(folder):

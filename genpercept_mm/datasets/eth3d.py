@@ -20,16 +20,12 @@ class ETH3DDataset(BaseListDataset):
     whatever the suffix says; +inf = none); valid depth is above 1e-5 m. The
     image must be loaded before the depth, for its size.
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
-        data_root (str): Folder that the list's paths start from. Defaults
-            to 'data/eth3d'.
-        ann_file (str): The list. Defaults to 'eth3d_filename_list.txt'.
-        **kwargs: Arguments of `BaseListDataset`.
+    ``data_root`` defaults to 'data/eth3d'; for the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'eth3d'
+    DATA_ROOT = 'data/eth3d'
     LABELS = ('depth', )
     LIST = 'data_split/eth3d/eth3d_filename_list.txt'
     FACTS = dict(
@@ -42,11 +38,3 @@ class ETH3DDataset(BaseListDataset):
   <data_root>/depth/office_dslr_depth/office/ground_truth_depth/dslr_images/DSC_0219.JPG
 from https://www.eth3d.net/datasets: <scene>_dslr_jpg.7z extracted to rgb,
 <scene>_dslr_depth.7z to depth/<scene>_dslr_depth"""  # noqa: E501
-
-    def __init__(self,
-                 labels=None,
-                 data_root='data/eth3d',
-                 ann_file='eth3d_filename_list.txt',
-                 **kwargs):
-        super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

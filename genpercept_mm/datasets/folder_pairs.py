@@ -2,10 +2,11 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
+from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.normal_axes import axis_signs
 
 from .base_dense_dataset import BaseDenseDataset
-from .file_listing import IMAGE_SUFFIXES, walk_files
+from .io.file_listing import IMAGE_SUFFIXES, walk_files
 
 LABEL_SUFFIXES = {
     'depth': ('.png', '.npy', '.exr'),
@@ -17,7 +18,7 @@ LABEL_SUFFIXES = {
 
 @DATASETS.register_module()
 class FolderPairsDataset(BaseDenseDataset):
-    """Match images and labels by their names, in all sub-folders.
+    """Match images and labels by their names, including sub-folders.
 
     ::
 
@@ -25,7 +26,7 @@ class FolderPairsDataset(BaseDenseDataset):
         ├── images/any/depth/of/folders/a.jpg
         └── labels/any/depth/of/folders/a.png
 
-    What the label files hold:
+    What the label files contain:
 
     ==========  ==========================================================
     label       file
@@ -40,31 +41,32 @@ class FolderPairsDataset(BaseDenseDataset):
     Args:
         img_dir (str): Folder of the images, absolute or relative to
             ``data_root``.
-        label_dir (str, optional): Folder of the labels, searched likewise.
-            Defaults to None: images to predict on, without labels.
+        label_dir (str, optional): Folder of the labels, likewise. Defaults
+            to None: images to predict on, without labels.
         label (str, optional): ``'depth'``, ``'normal'``, ``'alpha'`` or
-            ``'seg'``. Defaults to None; needed with ``label_dir``.
+            ``'seg'``. Required with ``label_dir``. Defaults to None.
         img_suffix (str, optional): End of image names, for example
-            ``'_rgb.png'``; what stands before must be equal in image and
-            label. Defaults to None (any image suffix).
-        label_suffix (str, optional): End of label names. Defaults to None
-            (any suffix of the table's formats).
+            ``'_rgb.png'``; the part before it must be the same in image and
+            label. Defaults to None, any image suffix.
+        label_suffix (str, optional): End of label names. Defaults to None,
+            any suffix of the table's formats.
         depth_scale (float, optional): Metres per unit of the file, for
-            example 1 / 1000 for millimetres; needed for PNG. Defaults to
-            None (1).
-        depth_range (Sequence[float], optional): Valid depth in metres,
-            excluding the ends. Defaults to None (any positive depth).
+            example 1 / 1000 for millimetres; required for PNG. Defaults to
+            None, which means 1.
+        depth_range (Sequence[float], optional): Valid depth in metres, not
+            including the ends. Defaults to None, any positive depth.
         normal_axes (str | Sequence[int]): Frame of the normals, see
-            `axis_signs`. Defaults to 'genpercept' (x right, y up, z towards
-            the viewer).
+            `axis_signs`. Defaults to 'genpercept', which is x right, y up,
+            z towards the viewer.
         name (str): ``dataset_name`` of the samples. Defaults to
             'folder_pairs'.
         data_root (str): Defaults to '.'.
         **kwargs: Arguments of `BaseDenseDataset`; ``missing='skip'`` leaves
-            out files without partner, ``metainfo`` names classes.
+            out files without a partner, ``metainfo`` names the classes.
 
     Raises:
-        FileNotFoundError: If a folder is missing or files have no partner.
+        FileNotFoundError: If a folder does not exist or files have no
+            partner.
         ValueError: If an argument is outside its set, or a name occurs
             twice.
     """
@@ -88,9 +90,9 @@ with the same <name>, which may contain folders"""
                  data_root='.',
                  **kwargs):
         if label_dir is None:
-            # images to predict on; the label is of no use
+            # nothing will be loaded, but there must be some label
             label = self.LABELS[0]
-        self.check_choice('label', label, self.LABELS)
+        check_choice(type(self).__name__, 'label', label, self.LABELS)
         if depth_scale is not None and depth_scale <= 0:
             raise ValueError('FolderPairsDataset: depth_scale must be '
                              f'positive (metres per unit), got {depth_scale}.')
@@ -107,14 +109,7 @@ with the same <name>, which may contain folders"""
         super().__init__(labels=label, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the pairs.
-
-        Args:
-            listing (FileListing): Not needed here.
-
-        Yields:
-            dict: ``sample_name``, paths and facts of the format.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         label = self.labels[0]
         images = self._files(
             'img', self.img_dir,
@@ -127,7 +122,7 @@ with the same <name>, which may contain folders"""
             'label', self.label_dir, (self.label_suffix, )
             if self.label_suffix else LABEL_SUFFIXES[label])
         if self.label_suffix:
-            # labels beside the images may end like images
+            # labels in the same folder may look like images
             theirs = set(labels.values())
             images = {stem: path for stem, path in images.items()
                       if path not in theirs}
@@ -140,7 +135,7 @@ with the same <name>, which may contain folders"""
                     f'FolderPairsDataset: {len(alone)} of {len(stems)} {ours} '
                     f'have no {theirs} of the same name; the first is '
                     f'{stems[alone[0]]}. Set img_suffix and label_suffix to '
-                    "what follows the common name, or missing='skip'; "
+                    "what follows the common name, or set missing='skip'; "
                     f'{self.TREE}')
         key = 'seg_map_path' if label == 'seg' else f'{label}_path'
         for stem in sorted(set(images) & set(labels)):
@@ -179,7 +174,8 @@ with the same <name>, which may contain folders"""
 
     def _facts(self, label, path):
         suffix = osp.splitext(path)[1].lower()
-        self.check_choice(f'suffix of {path}', suffix, LABEL_SUFFIXES[label])
+        check_choice(type(self).__name__, f'suffix of {path}', suffix,
+                     LABEL_SUFFIXES[label])
         if label == 'normal':
             return dict(normal_format=suffix[1:], normal_axes=self.normal_axes)
         if label != 'depth':

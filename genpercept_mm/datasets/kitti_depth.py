@@ -23,18 +23,12 @@ class KITTIDepthDataset(BaseListDataset):
     `KITTIBenchmarkCrop` after `LoadDepth`; Eigen's evaluation mask is the
     metric's.
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
-        data_root (str): Folder that the list's paths start from. Defaults
-            to 'data/kitti'.
-        ann_file (str): The list. Defaults to
-            'eigen_test_files_with_gt.txt'.
-        **kwargs: Arguments of `BaseListDataset`, such as ``data_prefix``
-            for depth in another folder.
+    ``data_root`` defaults to 'data/kitti'; for the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'kitti'
+    DATA_ROOT = 'data/kitti'
     LABELS = ('depth', )
     LIST = 'data_split/kitti/eigen_test_files_with_gt.txt'
     FACTS = dict(
@@ -45,11 +39,3 @@ class KITTIDepthDataset(BaseListDataset):
   <data_root>/2011_09_26_drive_0002_sync/proj_depth/groundtruth/image_02/0000000069.png
 from https://www.cvlibs.net/datasets/kitti: raw data, and the annotated depth
 maps (data_prefix=dict(depth_path=...) if these lie elsewhere)"""  # noqa: E501
-
-    def __init__(self,
-                 labels=None,
-                 data_root='data/kitti',
-                 ann_file='eigen_test_files_with_gt.txt',
-                 **kwargs):
-        super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

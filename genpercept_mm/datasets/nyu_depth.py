@@ -22,16 +22,12 @@ class NYUDepthDataset(BaseListDataset):
     none); valid depth is between 1e-3 and 10 m. The list's third column,
     the filled depth, is not used. Eigen's evaluation mask is the metric's.
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
-        data_root (str): Folder that the list's paths start from. Defaults
-            to 'data/nyuv2'.
-        ann_file (str): The list. Defaults to 'filename_list_test.txt'.
-        **kwargs: Arguments of `BaseListDataset`.
+    ``data_root`` defaults to 'data/nyuv2'; for the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'nyuv2'
+    DATA_ROOT = 'data/nyuv2'
     LABELS = ('depth', )
     LIST = 'data_split/nyu/labeled/filename_list_test.txt'
     FACTS = dict(
@@ -41,11 +37,3 @@ class NYUDepthDataset(BaseListDataset):
   <data_root>/test/kitchen_0004/rgb_0001.png
   <data_root>/test/kitchen_0004/depth_0001.png
 as Marigold's evaluation archive nyu_labeled_extracted.tar holds them"""
-
-    def __init__(self,
-                 labels=None,
-                 data_root='data/nyuv2',
-                 ann_file='filename_list_test.txt',
-                 **kwargs):
-        super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

@@ -2,10 +2,11 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 
-# Folder of a subset and of its images: faces are blurred but in the last
+# Folder of a subset and of its images; only in the last, faces are visible
 SUBSETS = {
     'train': ('train', 'blurred_image'),
     'P3M-500-P': ('validation/P3M-500-P', 'blurred_image'),
@@ -26,18 +27,18 @@ class P3MDataset(BaseDenseDataset):
             └── P3M-500-NP/{original_image/<name>.jpg, mask/<name>.png}
 
     Each sample has ``alpha_path`` (8-bit grey). The ``dataset_name`` is the
-    subset, for training ``P3M-10k``.
+    subset, or ``P3M-10k`` for training.
 
     Args:
         subset (str): ``'train'``, ``'P3M-500-P'`` (blurred faces) or
             ``'P3M-500-NP'``. Defaults to 'train'.
         labels (str | Sequence[str], optional): Only ``'alpha'``. Defaults
-            to None.
+            to None, which means the same.
         data_root (str): Defaults to 'data/P3M-10k'.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or files are missing.
+        FileNotFoundError: If a folder or files do not exist.
         ValueError: If an argument is outside its set.
     """
 
@@ -52,20 +53,13 @@ class P3MDataset(BaseDenseDataset):
                  labels=None,
                  data_root='data/P3M-10k',
                  **kwargs):
-        self.check_choice('subset', subset, SUBSETS)
+        check_choice(type(self).__name__, 'subset', subset, SUBSETS)
         self.subset = subset
         self.NAME = 'P3M-10k' if subset == 'train' else subset
         super().__init__(labels=labels, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the images of the subset.
-
-        Args:
-            listing (FileListing): For looking into folders.
-
-        Yields:
-            dict: ``sample_name`` and paths.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         inner, images = SUBSETS[self.subset]
         folder = osp.join(self.data_root, inner)
         for name in listing.images(osp.join(folder, images)):

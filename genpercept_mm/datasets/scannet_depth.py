@@ -20,17 +20,12 @@ class ScanNetDepthDataset(BaseListDataset):
     ``depth_path`` (16-bit PNG, mm, 0 = none); valid depth is between 1e-3
     and 10 m.
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
-        data_root (str): Folder that the list's paths start from. Defaults
-            to 'data/scannet'.
-        ann_file (str): The list. Defaults to
-            'scannet_val_sampled_list_800_1.txt'.
-        **kwargs: Arguments of `BaseListDataset`.
+    ``data_root`` defaults to 'data/scannet'; for the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'scannet'
+    DATA_ROOT = 'data/scannet'
     LABELS = ('depth', )
     LIST = 'data_split/scannet/scannet_val_sampled_list_800_1.txt'
     FACTS = dict(
@@ -40,11 +35,3 @@ class ScanNetDepthDataset(BaseListDataset):
   <data_root>/scene0406_02/color/000300.jpg
   <data_root>/scene0406_02/depth/000300.png
 as ScanNet's extraction tool writes them, colour resized to 640 x 480"""
-
-    def __init__(self,
-                 labels=None,
-                 data_root='data/scannet',
-                 ann_file='scannet_val_sampled_list_800_1.txt',
-                 **kwargs):
-        super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)

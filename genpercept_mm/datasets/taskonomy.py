@@ -4,7 +4,7 @@ import os.path as osp
 from genpercept_mm.registry import DATASETS
 
 from .base_dense_dataset import BaseDenseDataset
-from .file_listing import walk_files
+from .io.file_listing import read_lines, walk_files
 
 _IMAGE_END = '_domain_rgb.png'
 _DEPTH_END = '_domain_depth_zbuffer.png'
@@ -22,22 +22,23 @@ class TaskonomyDataset(BaseDenseDataset):
         └── depth_zbuffer
             └── allensville/point_0_view_0_domain_depth_zbuffer.png
 
-    Folders may be deeper, but alike in both. Each sample has ``depth_path``
-    (16-bit PNG, 1/512 m; 65535 = none); valid depth is between 1e-5 and 65
-    m.
+    Folders may be nested deeper, in the same way in both. Each sample has
+    ``depth_path`` (16-bit PNG, 1/512 m; 65535 = none); valid depth is
+    between 1e-5 and 65 m.
 
     Args:
         labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None.
+            to None, which means the same.
         data_root (str): Defaults to 'data/taskonomy'.
         ann_file (str): Text file with one image per line, relative to the
-            folder ``rgb``; itself absolute or relative to ``data_root``.
-            Defaults to '' (all images found).
+            folder ``rgb``. Its own path is absolute or relative to
+            ``data_root``. Defaults to '', all images found.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder, the list or files are missing.
-        ValueError: If a line of the list is no image of Taskonomy's.
+        FileNotFoundError: If a folder, the list or files do not exist.
+        ValueError: If a line of the list does not name an image of
+            Taskonomy.
     """
 
     NAME = 'taskonomy'
@@ -55,14 +56,7 @@ class TaskonomyDataset(BaseDenseDataset):
             labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)
 
     def list_samples(self, listing):
-        """Name the images of the list, or all.
-
-        Args:
-            listing (FileListing): Not needed here.
-
-        Yields:
-            dict: ``sample_name``, paths and facts of the format.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         for image in self._images():
             stem = image[:-len(_IMAGE_END)]
             yield dict(
@@ -83,14 +77,11 @@ class TaskonomyDataset(BaseDenseDataset):
             raise FileNotFoundError(
                 f'TaskonomyDataset: the list {self.ann_file!r} does not '
                 "exist; set ann_file='' to use all images.")
-        with open(self.ann_file) as file:
-            lines = file.read().splitlines()
-        images = []
-        for number, line in enumerate(lines, 1):
-            if line.strip() and not line.strip().endswith(_IMAGE_END):
+        lines = read_lines(self.ann_file)
+        for number, line in lines:
+            if not line.endswith(_IMAGE_END):
                 raise ValueError(
                     f'TaskonomyDataset: line {number} of {self.ann_file} is '
                     f'{line!r}; expected <building>/point_0_view_0'
                     f'{_IMAGE_END}.')
-            images += [line.strip()] if line.strip() else []
-        return images
+        return [line for _, line in lines]

@@ -2,6 +2,7 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 
@@ -22,27 +23,27 @@ class VirtualKITTI2Dataset(BaseDenseDataset):
         ├── rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg
         └── depth/Scene01/clone/frames/depth/Camera_0/depth_00000.png
 
-    The folders ``rgb`` and ``depth`` may be absent, the scenes of both
-    archives then lie in ``data_root``. Each sample has ``depth_path``
-    (16-bit PNG, cm, planar; sky 65535); valid depth is between 1e-5 and 80
-    m. The data set has no normals; with the label ``'normal'`` they are
-    derived from depth, as GenPercept's own are not published. The pipeline
-    needs `KITTIBenchmarkCrop` after the loaders.
+    Without the folders ``rgb`` and ``depth``, the scenes of both archives
+    are expected in ``data_root``. Each sample has ``depth_path`` (16-bit
+    PNG, cm, planar; sky 65535); valid depth is between 1e-5 and 80 m. The
+    data set has no normals; with the label ``'normal'`` they are derived
+    from depth, because those that GenPercept used are not published. The
+    pipeline needs `KITTIBenchmarkCrop` after the loaders.
 
     Args:
-        labels (str | Sequence[str], optional): Of ``'depth'`` and
-            ``'normal'``. Defaults to None (``'depth'``).
+        labels (str | Sequence[str], optional): From ``'depth'`` and
+            ``'normal'``. Defaults to None, ``'depth'``.
         data_root (str): Defaults to 'data/virtual_kitti_2'.
-        scenes (Sequence[str], optional): Of ``SCENES``. Defaults to None
-            (all five; Marigold trains without ``'Scene01'``).
-        conditions (Sequence[str], optional): Of ``CONDITIONS``. Defaults to
-            None (all ten; Marigold leaves out fog, rain and 30 degrees).
-        cameras (Sequence[int]): Of 0 (left) and 1 (right). Defaults to
+        scenes (Sequence[str], optional): From ``SCENES``. Defaults to None,
+            all five. Marigold trains without ``'Scene01'``.
+        conditions (Sequence[str], optional): From ``CONDITIONS``. Defaults
+            to None, all ten. Marigold leaves out fog, rain and 30 degrees.
+        cameras (Sequence[int]): From 0 (left) and 1 (right). Defaults to
             (0, 1).
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder or files are missing.
+        FileNotFoundError: If a folder or files do not exist.
         ValueError: If an argument is outside its set.
     """
 
@@ -68,18 +69,11 @@ rgb and depth"""
         for name, choices in (('scenes', SCENES), ('conditions', CONDITIONS),
                               ('cameras', (0, 1))):
             for value in getattr(self, name):
-                self.check_choice(name, value, choices)
+                check_choice(type(self).__name__, name, value, choices)
         super().__init__(labels=labels, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):
-        """Name the frames found in the folders of the images.
-
-        Args:
-            listing (FileListing): For looking into folders.
-
-        Yields:
-            dict: ``sample_name``, paths and facts of the formats.
-        """
+        """See `BaseDenseDataset.list_samples`."""
         roots = {
             kind: osp.join(self.data_root, kind)
             if kind in listing.names(self.data_root) else self.data_root
@@ -99,12 +93,12 @@ rgb and depth"""
             raise FileNotFoundError(
                 f'VirtualKITTI2Dataset: no images in {folders["rgb"]}. Set '
                 "missing='skip', or scenes, conditions and cameras to what "
-                f'is there; {self.TREE}')
+                f'exists; {self.TREE}')
         for name in names:
             stem = osp.splitext(name)[0]
             depth_path = osp.join(
                 folders['depth'], stem.replace('rgb_', 'depth_') + '.png')
-            # the loader of normals reads the same depth
+            # the loader of normals needs these, too
             facts = dict(depth_scale=1 / 100, depth_range=(1e-5, 80.))
             if 'depth' in self.labels:
                 facts.update(depth_path=depth_path, depth_format='png')

@@ -46,7 +46,7 @@ def test_labels_default_to_the_first(root):
     assert Small(data_root=root).labels == ('depth', )
     assert Small(labels='normal', data_root=root).labels == ('normal', )
     for labels in ('seg', ('depth', 'seg'), ()):
-        with pytest.raises(ValueError, match='Small: labels must be of '
+        with pytest.raises(ValueError, match='Small: labels must be from '
                            r"\('depth', 'normal'\), got"):
             Small(labels=labels, data_root=root)
 

@@ -1,4 +1,5 @@
 # Surface normals on Hypersim at 768 x 768, evaluated as DSINE does.
+_base_ = ['dense_loaders.py']
 codec = dict(type='NormalCodec')
 train_pipeline = [
     dict(type='genpercept_mm.LoadHypersimImage'),
@@ -21,10 +22,6 @@ test_pipeline = [
     dict(type='genpercept_mm.PackDenseInputs')
 ]
 train_dataloader = dict(
-    batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler', shuffle=True),
     dataset=dict(
         type='genpercept_mm.HypersimDenseDataset',
         split='train',
@@ -32,10 +29,6 @@ train_dataloader = dict(
         data_root='data/hypersim',
         pipeline=train_pipeline))
 val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='genpercept_mm.HypersimDenseDataset',
         split='val',
@@ -43,12 +36,8 @@ val_dataloader = dict(
         data_root='data/hypersim',
         # evenly spread over the scenes
         max_samples=100,
-        pipeline=val_pipeline,
-        test_mode=True))
+        pipeline=val_pipeline))
 test_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='ConcatDataset',
         datasets=[

@@ -1,7 +1,6 @@
-# Disparity up to scale and shift, trained on Hypersim at 768 x 768 (90 % of
-# the micro batches) and Virtual KITTI 2 in the KITTI benchmark crop, 1216 x
-# 352. Labels are normalized at their own size; flips are the only
-# augmentation.
+# hypersim_vkitti2_depth.py for disparity up to scale and shift, with Hypersim
+# at 768 x 768
+_base_ = ['hypersim_vkitti2_depth.py']
 codec = dict(type='AffineDepthCodec', space='disparity')
 hypersim_pipeline = [
     dict(type='genpercept_mm.LoadHypersimImage'),
@@ -28,36 +27,15 @@ val_pipeline = [
 ]
 train_dataloader = dict(
     batch_size=4,
-    num_workers=8,
-    persistent_workers=True,
-    sampler=dict(type='InfiniteSampler'),
-    # each micro batch comes from one of the two sets
-    batch_sampler=dict(
-        type='genpercept_mm.MixtureSampler', probabilities=[0.9, 0.1]),
-    dataset=dict(
-        type='ConcatDataset',
-        datasets=[
-            dict(
-                type='genpercept_mm.HypersimDenseDataset',
-                split='train',
-                data_root='data/hypersim',
-                pipeline=hypersim_pipeline),
-            dict(
-                type='genpercept_mm.VirtualKITTI2Dataset',
-                data_root='data/virtual_kitti_2',
-                pipeline=vkitti_pipeline)
-        ]))
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(
-        type='genpercept_mm.HypersimDenseDataset',
-        split='val',
-        data_root='data/hypersim',
-        # evenly spread over the scenes
-        max_samples=100,
-        pipeline=val_pipeline,
-        test_mode=True))
-val_evaluator = dict(type='genpercept_mm.AffineDepthMetric', max_depth=65)
+    dataset=dict(datasets=[
+        dict(
+            type='genpercept_mm.HypersimDenseDataset',
+            split='train',
+            data_root='data/hypersim',
+            pipeline=hypersim_pipeline),
+        dict(
+            type='genpercept_mm.VirtualKITTI2Dataset',
+            data_root='data/virtual_kitti_2',
+            pipeline=vkitti_pipeline)
+    ]))
+val_dataloader = dict(dataset=dict(pipeline=val_pipeline))

@@ -45,5 +45,5 @@ default_hooks = dict(
         save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(
-        type='genpercept_mm.SceneVisualizationHook', draw=True, interval=50))
+        type='genpercept_mm.DenseVisualizationHook', draw=True, interval=50))
 auto_scale_lr = dict(enable=False, base_batch_size=32)

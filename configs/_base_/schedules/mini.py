@@ -30,4 +30,4 @@ default_hooks = dict(
         save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(
-        type='genpercept_mm.SceneVisualizationHook', draw=True, interval=1))
+        type='genpercept_mm.DenseVisualizationHook', draw=True, interval=1))

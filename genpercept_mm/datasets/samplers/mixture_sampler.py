@@ -5,9 +5,9 @@ from torch.utils.data import ConcatDataset, Sampler
 
 from genpercept_mm.registry import DATA_SAMPLERS
 
-# draws taken from the generator at once
+# number of draws taken from the generator at once
 DRAWS = 4096
-# first word of the seeds, so that what is drawn from them is unrelated
+# first word of a seed, which makes the three kinds of draws independent
 CHOICES, PERMUTATIONS, SUBSETS = 0, 1, 2
 
 
@@ -16,26 +16,27 @@ class MixtureSampler(Sampler):
     """Batch sampler for a mixture of data sets.
 
     The data set of every micro batch is drawn independently, as in the
-    official training (Hypersim 0.9, Virtual KITTI 0.1), so a batch never
+    official training (Hypersim 0.9, Virtual KITTI 0.1). A batch thus never
     mixes image sizes; an effective batch mixes data sets only across
-    accumulated micro batches. Within a data set, samples come without
-    replacement, in a new order each time it is exhausted; what does not
-    fill a batch at the end of an order is left out. The sequence has no end,
-    as ``IterBasedTrainLoop`` expects.
+    accumulated micro batches. Within a data set, samples are drawn without
+    replacement, in a new order each time it is exhausted; samples that do
+    not fill a batch at the end of an order are left out. The sequence is
+    infinite, as ``IterBasedTrainLoop`` expects.
 
-    There is one global sequence; rank r of w takes its micro batches r,
-    r + w, r + 2w and so on. Every order is a function of the seed, the data
-    set and how often it was exhausted, so `skip` gets to any place without
-    going through what lies before.
+    There is one global sequence, of which rank r of w takes the micro
+    batches r, r + w, r + 2w and so on. Every order is a function of the
+    seed, the data set and how often it was exhausted, so `skip` reaches any
+    position without drawing the samples before it.
 
     With a ``fraction``, each data set is replaced by a subset of that share
-    of its samples. Subsets depend on ``fraction_seed`` and the place of the
-    data set alone, not on ``seed``, ranks or training, and a smaller
-    fraction's is inside a larger one's: 1/4 within 1/2. A training that is
-    resumed with the same fraction goes on in the same subset.
+    of its samples. Subsets depend only on ``fraction_seed`` and the position
+    of the data set, not on ``seed``, ranks or the training, and the subset
+    of a smaller fraction is part of that of a larger one. Resuming a
+    training with the same fraction continues with the same subset.
 
-    ``sampler`` only hands over data set and seed; mmengine asks for one, and
-    gives both it and the loader's ``batch_size`` to a ``batch_sampler``::
+    ``sampler`` only provides the data set and the seed. mmengine requires
+    one, and passes it and the loader's ``batch_size`` to a
+    ``batch_sampler``::
 
         train_dataloader = dict(
             batch_size=4,
@@ -51,25 +52,25 @@ class MixtureSampler(Sampler):
         batch_size (int): Samples in a micro batch.
         probabilities (Sequence[float], optional): One weight for each data
             set of the ``ConcatDataset``; they are divided by their sum.
-            Defaults to None (in proportion to the whole batches that each
-            has; the data set may then be a single one).
-        seed (int, optional): The same on all ranks. Defaults to None (that
-            of ``sampler``, or a random one that all ranks agree on).
+            Defaults to None, the number of whole batches in each data set;
+            only then it may be a single data set.
+        seed (int, optional): The same on all ranks. Defaults to None, which
+            takes that of ``sampler``, or a random one that all ranks share.
         fraction (float): Share of each data set that is used, in (0, 1];
             the number of samples is rounded. Defaults to 1.0.
-        fraction_seed (int): Which samples those are; not negative. Defaults
-            to 0.
+        fraction_seed (int): Selects these samples; not negative. Defaults to
+            0.
 
     Attributes:
-        seed (int): What makes the sequence; read when iteration starts.
-        sizes (list[int]): Samples of each data set that are used.
+        seed (int): Determines the sequence; read when iteration starts.
+        sizes (list[int]): Number of samples used from each data set.
         subsets (list[np.ndarray]): Their indices in the data set, ascending.
 
     Raises:
-        ValueError: If ``sampler`` has no data set, ``batch_size`` is no
+        ValueError: If ``sampler`` has no data set, ``batch_size`` is not a
             positive integer, a data set or its subset is smaller than a
             batch, or ``probabilities``, ``fraction`` or ``fraction_seed`` is
-            not as above.
+            not as described above.
     """
 
     def __init__(self,
@@ -141,17 +142,17 @@ class MixtureSampler(Sampler):
         return weights / weights.sum()
 
     def __len__(self):
-        """Whole batches of this rank that the data sets have together."""
+        """Number of whole batches that all data sets provide for a rank."""
         return max(sum(self.batches) // self.world_size, 1)
 
     def skip(self, num_batches):
-        """Let iterations start later in the sequence.
+        """Let iteration start later in the sequence.
 
-        Takes no data and no orders of samples; only the choices of data
-        sets are drawn, some milliseconds for a whole training.
+        No data is loaded and no order of samples drawn, only the choices of
+        data sets, which takes milliseconds for a whole training.
 
         Args:
-            num_batches (int): Micro batches of this rank to leave out,
+            num_batches (int): Number of micro batches of this rank to skip,
                 counted from the beginning of the sequence.
 
         Raises:
@@ -170,7 +171,7 @@ class MixtureSampler(Sampler):
         """
         parts = len(self.sizes)
         bounds = np.cumsum(self.probabilities)
-        # rounding must not leave a gap below 1, nor reach a data set of
+        # rounding must neither leave a gap below 1 nor select a data set of
         # probability zero
         bounds[np.flatnonzero(self.probabilities)[-1]:] = 1
         generator = np.random.default_rng([CHOICES, self.seed])
@@ -204,12 +205,12 @@ class MixtureSampler(Sampler):
 
 
 def draw_subset(size, fraction, seed):
-    """Choose samples; smaller fractions choose among those of larger ones.
+    """Draw a subset, which is part of that of any larger fraction.
 
     Args:
-        size (int): Samples in the data set.
-        fraction (float): Share to choose, in (0, 1].
-        seed (int | Sequence[int]): For numpy's generator.
+        size (int): Number of samples in the data set.
+        fraction (float): Share to draw, in (0, 1].
+        seed (int | Sequence[int]): Seed of NumPy's generator.
 
     Returns:
         np.ndarray: round(size * fraction) different indices, ascending.

@@ -1,10 +1,11 @@
-"""Resizing of images and dense targets."""
+"""Resizing images and dense targets."""
 import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform
 
 from genpercept_mm.registry import TRANSFORMS
+from genpercept_mm.utils.arguments import check_choice
 
 MODES = ('bilinear', 'bicubic', 'nearest-exact')
 
@@ -13,14 +14,14 @@ def resize_map(array, size, mode):
     """Resize an array as the official pipelines resize tensors.
 
     Args:
-        array (np.ndarray): (H, W) or (H, W, C); integers are rounded after
-            interpolation.
+        array (np.ndarray): (H, W) or (H, W, C); the values of integer types
+            are rounded after interpolation.
         size (tuple[int]): New (height, width).
         mode (str): ``'bilinear'`` or ``'bicubic'``, both antialiased, or
             ``'nearest-exact'``.
 
     Returns:
-        np.ndarray: The same type, resized.
+        np.ndarray: The resized array, of the same dtype.
     """
     if array.shape[:2] == tuple(size):
         return array
@@ -39,14 +40,15 @@ def resize_map(array, size, mode):
 
 @TRANSFORMS.register_module()
 class DenseResize(BaseTransform):
-    """Resize an image, antialiased, and what is labelled on it.
+    """Resize an image with antialiasing, and its labels.
 
-    Either to ``scale``, or so that the image fits into a square of
-    ``long_edge`` with its aspect kept and sizes rounded down, as the
-    official pipeline's processing resolution (small images are enlarged).
-    Targets take the interpolation that their codec names, labels the nearest
-    pixel. In a test pipeline, load labels afterwards: they keep the original
-    size, at which predictions are returned.
+    The new size is either ``scale``, or that at which the image just fits
+    into a square of ``long_edge``, with the aspect ratio kept and sizes
+    rounded down, like the official pipeline's processing resolution (small
+    images are enlarged). Targets use the interpolation that their codec
+    names, labels the nearest pixel. In a test pipeline, load labels
+    afterwards: they keep the original size, at which predictions are
+    returned.
 
     Required keys: ``img``, ``seg_fields``. Modified keys: those, and
     ``img_shape``. Added keys: ``scale_factor``.
@@ -54,22 +56,20 @@ class DenseResize(BaseTransform):
     Args:
         scale (tuple[int], optional): (width, height). Defaults to None.
         long_edge (int, optional): Pixels. Defaults to None.
-        interpolation (str): Of the image: ``'bilinear'``, ``'bicubic'`` or
-            ``'nearest-exact'``, which the official training code uses.
-            Defaults to 'bilinear'.
+        interpolation (str): How images are resized: ``'bilinear'``,
+            ``'bicubic'`` or ``'nearest-exact'``, which the official training
+            code uses. Defaults to 'bilinear'.
 
     Raises:
-        ValueError: If not exactly one size is given, or an argument is
-            outside its set.
+        ValueError: If not exactly one of ``scale`` and ``long_edge`` is
+            given, or an argument is outside its set.
     """
 
     def __init__(self, scale=None, long_edge=None, interpolation='bilinear'):
         if (scale is None) == (long_edge is None):
             raise ValueError('DenseResize: set either scale=(width, height) '
                              f'or long_edge, got {scale} and {long_edge}.')
-        if interpolation not in MODES:
-            raise ValueError('DenseResize: interpolation must be one of '
-                             f'{MODES}, got {interpolation!r}.')
+        check_choice('DenseResize', 'interpolation', interpolation, MODES)
         self.scale = scale
         self.long_edge = long_edge
         self.interpolation = interpolation

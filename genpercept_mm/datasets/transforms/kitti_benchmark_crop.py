@@ -8,15 +8,15 @@ CROP_SIZE = (352, 1216)
 
 @TRANSFORMS.register_module()
 class KITTIBenchmarkCrop(BaseTransform):
-    """Cut image and labels to 352 x 1216: the bottom, horizontally centred.
+    """Crop image and labels to 352 x 1216, bottom centre.
 
     KITTI and Virtual KITTI are trained and evaluated on this part, so the
-    crop becomes the original size. It stands after the loaders, before any
+    crop counts as the original size. Put it after the loaders and before any
     resizing or flip.
 
     Required Keys:
 
-    - img, seg_fields and the maps it names
+    - img, seg_fields and the maps that it names
 
     Modified Keys:
 
@@ -36,10 +36,10 @@ class KITTIBenchmarkCrop(BaseTransform):
         """Crop one sample.
 
         Args:
-            results (dict): Has ``img`` and ``seg_fields``.
+            results (dict): See the class.
 
         Returns:
-            dict: With everything cropped.
+            dict: The same, cropped.
         """
         height, width = results['img'].shape[:2]
         if height < CROP_SIZE[0] or width < CROP_SIZE[1]:

@@ -1,32 +1,32 @@
-"""Metric depth from whatever file a data set keeps it in."""
+"""Metric depth from the file format of any data set."""
 import logging
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from genpercept_mm.registry import TRANSFORMS
 
-from .label_errors import errors_named, require
-from ..depth_io import DEPTH_READERS
-from ..raster_io import check_size, read_npy, read_raster, single_channel
+from .base_load_label import BaseLoadLabel, read_format
+from ..io.depth_io import DEPTH_READERS
+from ..io.raster_io import check_size, read_array, single_channel
 
 
 @TRANSFORMS.register_module()
-class LoadDepth(BaseTransform):
-    """Load depth in metres and which pixels have it.
+class LoadDepth(BaseLoadLabel):
+    """Load depth in metres and a mask of the pixels that have it.
 
     A pixel is valid if its depth is finite and strictly inside
-    ``depth_range``; where the data set has a mask file, that decides
-    instead. NaN and infinite depth becomes 0. A map without a single valid
-    pixel is passed on, with one warning; losses and metrics skip it.
+    ``depth_range``. If the data set has a mask file, that decides instead
+    of the range. NaN and infinite depth becomes 0. A map without a valid
+    pixel is passed on, with a warning for the first one; losses and metrics
+    skip it.
 
     Required Keys:
 
     - depth_path, depth_format (a key of ``DEPTH_READERS``) and what the
       format needs (``depth_scale``, ``camera_path``, ...)
-    - depth_range ((min, max) in metres, optional): any positive depth
-      without it
+    - depth_range ((min, max) in metres, optional): without it, any positive
+      depth
     - depth_mask_path (optional): non-zero where valid
     - ori_shape, if the image is loaded: must be the label's size
     - seg_fields (list)
@@ -45,31 +45,19 @@ class LoadDepth(BaseTransform):
         ValueError: If its content does not fit its format or the image.
     """
 
+    LABEL = 'depth'
+    KEYS = ('depth_path', 'depth_format')
+
     def __init__(self):
         self._warned = False
 
-    def transform(self, results):
-        """Load the depth of one sample.
-
-        Args:
-            results (dict): Has the keys named above.
-
-        Returns:
-            dict: With ``gt_depth_map`` and ``gt_depth_mask``.
-        """
-        with errors_named('LoadDepth'):
-            require(results, 'depth', ('depth_path', 'depth_format'))
-            kind = results['depth_format']
-            if kind not in DEPTH_READERS:
-                raise ValueError(
-                    f'depth_format must be one of {sorted(DEPTH_READERS)}, '
-                    f'got {kind!r}; change what the data set says of '
-                    f'{results["depth_path"]}.')
-            depth = DEPTH_READERS[kind](results)
-            check_size(results, results['depth_path'], depth.shape)
-            valid = np.isfinite(depth)
-            depth[~valid] = 0
-            valid &= self._mask(results, depth)
+    def load(self, results):
+        """See `BaseLoadLabel.load`."""
+        depth = read_format(results, 'depth', DEPTH_READERS)
+        check_size(results, results['depth_path'], depth.shape)
+        valid = np.isfinite(depth)
+        depth[~valid] = 0
+        valid &= self._mask(results, depth)
         if not valid.any() and not self._warned:
             self._warned = True
             print_log(
@@ -78,10 +66,7 @@ class LoadDepth(BaseTransform):
                 'files are not reported.',
                 logger='current',
                 level=logging.WARNING)
-        results['gt_depth_map'] = depth
-        results['gt_depth_mask'] = valid
-        results['seg_fields'] += ['gt_depth_map', 'gt_depth_mask']
-        return results
+        return dict(gt_depth_map=depth, gt_depth_mask=valid)
 
     @staticmethod
     def _mask(results, depth):
@@ -89,8 +74,7 @@ class LoadDepth(BaseTransform):
         if not path:
             low, high = results.get('depth_range', (0, np.inf))
             return (depth > low) & (depth < high)
-        read = read_npy if path.lower().endswith('.npy') else read_raster
-        mask = single_channel(read(path), path)
+        mask = single_channel(read_array(path), path)
         if mask.shape != depth.shape:
             raise ValueError(
                 f'{path} is {mask.shape} and {results["depth_path"]} is '

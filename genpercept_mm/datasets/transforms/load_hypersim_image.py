@@ -1,10 +1,10 @@
-"""Hypersim's picture of a frame."""
+"""The image of a Hypersim frame."""
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
 from genpercept_mm.registry import TRANSFORMS
 
-from ..hypersim_layout import frame_of_path, read_color
+from ..io.hypersim_io import describe_frame, read_color
 
 
 @TRANSFORMS.register_module()
@@ -17,10 +17,10 @@ class LoadHypersimImage(LoadImageFromFile):
 
     Modified Keys:
 
-    - img (H, W, 3) uint8 BGR, as mmcv's loader gives it
+    - img (H, W, 3) uint8 BGR, as mmcv's loader returns it
     - img_shape, ori_shape
 
-    Takes the arguments of mmcv's ``LoadImageFromFile``.
+    The arguments are those of mmcv's ``LoadImageFromFile``.
 
     Raises:
         OSError: If the file cannot be read; names scene, camera and frame.
@@ -33,14 +33,14 @@ class LoadHypersimImage(LoadImageFromFile):
             results (dict): Has ``img_path``.
 
         Returns:
-            dict: With ``img``, ``img_shape`` and ``ori_shape``.
+            dict: The same, with ``img``, ``img_shape`` and ``ori_shape``.
         """
         path = results['img_path']
         if not path.endswith('.hdf5'):
             try:
                 return super().transform(results)
             except (AssertionError, OSError) as error:
-                # mmcv asserts that the decoder gave an image
+                # mmcv asserts that the decoder returned an image
                 raise OSError(f'Hypersim: {describe_frame(path)}: {path} '
                               f'cannot be read as an image ({error}).'
                               ) from error
@@ -51,19 +51,3 @@ class LoadHypersimImage(LoadImageFromFile):
         results['img'] = np.ascontiguousarray(image[..., ::-1])
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
-
-
-def describe_frame(path):
-    """Spell a frame out for an error message.
-
-    Args:
-        path (str): A file of the frame.
-
-    Returns:
-        str: ``'scene ..., camera ..., frame ...'``.
-    """
-    frame = frame_of_path(path)
-    if frame is None:
-        return f'file {path}'
-    return (f'scene {frame.scene}, camera {frame.camera}, '
-            f'frame {frame.frame}')

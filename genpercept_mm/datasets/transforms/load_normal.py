@@ -2,7 +2,6 @@
 import logging
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from genpercept_mm.registry import TRANSFORMS
@@ -11,24 +10,24 @@ from genpercept_mm.utils.normal_axes import (
     axis_signs,
     convert_axes,
 )
+from genpercept_mm.utils.normal_check import normals_disagree_with_depth
 
-from .label_errors import errors_named, require
-from ..normal_check import normals_disagree_with_depth
-from ..normal_io import NORMAL_READERS, face_hypersim_camera
-from ..raster_io import check_size
+from .base_load_label import BaseLoadLabel, read_format
+from ..io.normal_io import NORMAL_READERS, face_hypersim_camera
+from ..io.raster_io import check_size
 
-# Samples per data set that are compared with their depth
+# Number of samples per data set that are compared with their depth
 CHECKED_SAMPLES = 5
 
 
 @TRANSFORMS.register_module()
-class LoadNormal(BaseTransform):
+class LoadNormal(BaseLoadLabel):
     """Load unit normals: x right, y up, z towards the viewer.
 
-    Zero vectors and NaN are invalid; everything else gets unit length. If
-    the depth of the sample is loaded already (`LoadDepth` stands before),
-    the first samples of each data set are compared with it, and a warning
-    says which axes would fit if others do clearly better.
+    Zero vectors and NaN are invalid; all other normals get unit length. If
+    `LoadDepth` precedes this transform, the first samples of each data set
+    are compared with their depth, and a warning names the axes that fit if
+    they do so clearly better.
 
     Required Keys:
 
@@ -49,10 +48,10 @@ class LoadNormal(BaseTransform):
     - seg_fields
 
     Args:
-        axes (str | Sequence[int], optional): Frame of the files, instead of
-            what the data set says. Defaults to None.
-        face_camera (bool): Turn Hypersim's back-facing normals round, as
-            Marigold's preprocessing does. Other sets stay as they are.
+        axes (str | Sequence[int], optional): Frame of the files. Defaults to
+            None, the frame that the data set states.
+        face_camera (bool): Turn Hypersim's back-facing normals around, as
+            Marigold's preprocessing does. Other sets are not changed.
             Defaults to True.
         check (bool): Compare with depth. Defaults to True.
 
@@ -62,6 +61,9 @@ class LoadNormal(BaseTransform):
             the axes are unknown.
     """
 
+    LABEL = 'normal'
+    KEYS = ('normal_path', 'normal_format', 'normal_axes')
+
     def __init__(self, axes=None, face_camera=True, check=True):
         if axes is not None:
             axis_signs(axes)
@@ -70,44 +72,25 @@ class LoadNormal(BaseTransform):
         self.check = check
         self._checked = {}
 
-    def transform(self, results):
-        """Load the normals of one sample.
-
-        Args:
-            results (dict): Has the keys named above.
-
-        Returns:
-            dict: With ``gt_normal_map`` and ``gt_normal_mask``.
-        """
-        with errors_named('LoadNormal'):
-            require(results, 'normal',
-                    ('normal_path', 'normal_format', 'normal_axes'))
-            kind = results['normal_format']
-            if kind not in NORMAL_READERS:
-                raise ValueError(
-                    f'normal_format must be one of {sorted(NORMAL_READERS)}, '
-                    f'got {kind!r}; change what the data set says of '
-                    f'{results["normal_path"]}.')
-            normals = NORMAL_READERS[kind](results)
-            check_size(results, results['normal_path'], normals.shape[:2])
-            axes = (results['normal_axes'] if self.axes is None
-                    else self.axes)
-            normals = convert_axes(normals, axes, 'genpercept')
+    def load(self, results):
+        """See `BaseLoadLabel.load`."""
+        normals = read_format(results, 'normal', NORMAL_READERS)
+        check_size(results, results['normal_path'], normals.shape[:2])
+        axes = results['normal_axes'] if self.axes is None else self.axes
+        normals = convert_axes(normals, axes, 'genpercept')
         length = np.linalg.norm(normals, axis=2, keepdims=True)
         least = max(results.get('normal_min_norm', 0), 1e-6)
         valid = np.isfinite(length) & (length > least)
         normals = np.where(valid, normals / np.where(valid, length, 1), 0)
         valid = valid[..., 0]
         if self.check and 'gt_depth_map' in results:
-            # before the turn, which would make up for wrong axes in part
+            # before the turn, which would partly make up for wrong axes
             self._compare_with_depth(results, normals, valid, axes)
-        if self.face_camera and kind == 'hypersim':
+        if self.face_camera and results['normal_format'] == 'hypersim':
             normals = face_hypersim_camera(normals,
                                            results.get('camera_from_uv'))
-        results['gt_normal_map'] = normals.astype(np.float32)
-        results['gt_normal_mask'] = valid
-        results['seg_fields'] += ['gt_normal_map', 'gt_normal_mask']
-        return results
+        return dict(
+            gt_normal_map=normals.astype(np.float32), gt_normal_mask=valid)
 
     def _compare_with_depth(self, results, normals, valid, axes):
         name = results.get('dataset_name')

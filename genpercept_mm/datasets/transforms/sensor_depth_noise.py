@@ -1,4 +1,4 @@
-"""Depth as a stereo camera or a structured-light sensor measures it."""
+"""Depth as a stereo camera or structured-light sensor measures it."""
 import zlib
 
 import cv2
@@ -7,42 +7,42 @@ from mmcv.transforms import BaseTransform
 
 from genpercept_mm.registry import TRANSFORMS
 
-from .label_errors import errors_named, require
+from .base_load_label import errors_named, require
 
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 
 
 @TRANSFORMS.register_module()
 class SensorDepthNoise(BaseTransform):
-    r"""Give exact depth the faults of a sensor.
+    r"""Give exact depth the errors of a sensor.
 
-    A stand-in: where only rendered scenes are at hand, it plays the labels
-    of real data sets, whose depth comes from sensors that triangulate. What
-    it does not have are their larger faults, such as glass and mirrors.
+    If only rendered scenes are available, this takes the place of the labels
+    of real data sets, whose depth comes from sensors that triangulate. It
+    does not imitate their larger errors, such as those of glass and mirrors.
 
     A depth z becomes the disparity ``disparity_scale / z``, gets Gaussian
-    noise of ``noise`` pixels and is rounded to multiples of ``step``, so far
-    from edges the error of depth is about
+    noise of ``noise`` pixels and is rounded to multiples of ``step``. Away
+    from edges, the error of depth is therefore about
 
     .. math:: \sigma_z = z^2 / s \cdot \sqrt{noise^2 + step^2 / 12}
 
-    with s the scale. A matching window gives neighbours one error: noise is
-    drawn once for each block of ``window`` x ``window`` pixels, and so is
-    whether a return is missing. Returns are missing
+    with s the scale. Pixels of one matching window have the same error:
+    noise is drawn once for each block of ``window`` x ``window`` pixels, and
+    so is whether a return is missing. Returns are missing
 
     - beyond ``max_range``, and where no disparity is left,
     - at depth edges, with probability ``edge_loss``: pixels whose 3 x 3
-      neighbourhood has depths of a ratio above ``edge_ratio``,
+      neighbourhood contains depths of a ratio above ``edge_ratio``,
     - on dark surfaces, with a probability that rises from 0 at a brightness
       of ``dark_level`` to ``dark_loss`` at black.
 
-    At edges that stay, foreground and background bleed into each other: the
-    disparity moves by the share ``edge_bleed`` towards the mean of its
+    At the remaining edges, foreground and background bleed into each other:
+    the disparity moves by the share ``edge_bleed`` towards the mean of its
     neighbourhood.
 
-    A sample's faults depend on ``seed`` and its name, so they are the same
-    in every epoch, process and run. With all parameters of noise and loss 0,
-    ``step`` too, and ``max_range`` None, nothing changes.
+    A sample's errors depend on ``seed`` and its name, so they are the same
+    in every epoch, process and run. Nothing changes if all parameters of
+    noise and loss and ``step`` are 0 and ``max_range`` is None.
 
     Required Keys:
 
@@ -57,20 +57,20 @@ class SensorDepthNoise(BaseTransform):
 
     Args:
         disparity_scale (float): Focal length times baseline, in pixels times
-            metres; that of the first Kinect is about 580 x 0.075. Defaults
-            to 43.5.
+            metres; about 580 x 0.075 for the first Kinect. Defaults to 43.5.
         noise (float): Standard deviation, pixels. Defaults to 0.25.
-        step (float): Finest disparity told apart, pixels; 0 for no
-            rounding. Defaults to 0.125.
-        window (int): Side of a block, pixels. Defaults to 4.
-        edge_ratio (float): Above 1. Defaults to 1.2.
-        edge_loss (float): In [0, 1]. Defaults to 0.3.
-        edge_bleed (float): In [0, 1]. Defaults to 0.5.
-        dark_level (float): In (0, 1], mean of the channels, 1 is white.
-            Defaults to 0.25.
-        dark_loss (float): In [0, 1]. Defaults to 0.3.
-        max_range (float, optional): Metres. Defaults to 5.0; None sets no
-            limit.
+        step (float): Resolution of disparity, pixels; 0 for no rounding.
+            Defaults to 0.125.
+        window (int): Side length of a block, pixels. Defaults to 4.
+        edge_ratio (float): Ratio of depths at an edge, above 1. Defaults to
+            1.2.
+        edge_loss (float): Probability, in [0, 1]. Defaults to 0.3.
+        edge_bleed (float): Share, in [0, 1]. Defaults to 0.5.
+        dark_level (float): Brightness, in (0, 1]: the mean of the channels,
+            1 is white. Defaults to 0.25.
+        dark_loss (float): Probability, in [0, 1]. Defaults to 0.3.
+        max_range (float, optional): Metres; None sets no limit. Defaults to
+            5.0.
         seed (int): Not negative. Defaults to 0.
 
     Raises:
@@ -123,10 +123,10 @@ class SensorDepthNoise(BaseTransform):
         """Measure the depth of one sample.
 
         Args:
-            results (dict): Has the keys named above.
+            results (dict): See the class.
 
         Returns:
-            dict: With another ``gt_depth_map`` and ``gt_depth_mask``.
+            dict: The same, with the measured depth.
         """
         with errors_named('SensorDepthNoise'):
             require(results, 'depth', (
@@ -161,7 +161,7 @@ class SensorDepthNoise(BaseTransform):
         return results
 
     def _blocks(self, draw, depth):
-        """One random number for each block, as a map of depth's size."""
+        """Draw one random number per block, as a map of depth's size."""
         height, width = depth.shape
         grid = draw((-(-height // self.window), -(-width // self.window)))
         grid = grid.repeat(self.window, axis=0).repeat(self.window, axis=1)
@@ -169,12 +169,12 @@ class SensorDepthNoise(BaseTransform):
 
 
 def find_edges(depth, valid, ratio):
-    """Find pixels whose 3 x 3 neighbourhood has very different depths.
+    """Find pixels whose 3 x 3 neighbourhood contains different depths.
 
     Args:
         depth (np.ndarray): (H, W), positive where valid.
-        valid (np.ndarray): (H, W) bool; other pixels do not count.
-        ratio (float): Of the largest to the smallest depth.
+        valid (np.ndarray): (H, W) bool; other pixels are ignored.
+        ratio (float): Smallest ratio of the largest to the smallest depth.
 
     Returns:
         np.ndarray: (H, W) bool.

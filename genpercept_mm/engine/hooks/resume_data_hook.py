@@ -1,4 +1,4 @@
-"""Go on with the right data after a resume, without reading the old."""
+"""Continuing with the right data after a resume, without reading the old."""
 from itertools import chain, repeat
 
 from mmengine.hooks import Hook
@@ -14,28 +14,28 @@ KEY = 'data_seed'
 class ResumeDataHook(Hook):
     """Skip the batches of the iterations before a resume.
 
-    mmengine gets to the right place by loading all of them, which takes
-    hours in a long training. Here the batch sampler skips them, if it can
-    (``skip(num_batches)``, as `MixtureSampler` has); with others, and with
-    loops by epochs, nothing changes. The seed of the batch sampler is kept
-    in checkpoints and restored, so a training without a fixed seed also goes
-    on in its sequence.
+    mmengine loads all of them to reach the right position, which takes hours
+    in a long training. Here the batch sampler skips them if it can
+    (``skip(num_batches)``, see `MixtureSampler`); with other samplers, and
+    with loops that count epochs, nothing changes. The seed of the batch
+    sampler is saved in checkpoints and restored, so that a training without
+    a fixed seed also continues its sequence.
 
-    The place is exact for the same data, ``batch_size`` and number of ranks.
-    Workers read a few batches ahead (``num_workers * prefetch_factor``) when
-    mmengine builds the loop; these are thrown away. The random numbers of
-    augmentations are not those of an unbroken training.
+    The position is exact for the same data, ``batch_size`` and number of
+    ranks. When mmengine builds the loop, workers read a few batches ahead
+    (``num_workers * prefetch_factor``), which are thrown away. The random
+    numbers of augmentations are not those of an uninterrupted training.
     """
 
     def __init__(self):
         self.seed = None
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Keep the seed of the data.
+        """Save the seed of the data.
 
         Args:
-            runner (Runner): Holds the training loop.
-            checkpoint (dict): Gets ``data_seed``.
+            runner (Runner): Contains the training loop.
+            checkpoint (dict): Receives ``data_seed``.
         """
         sampler = _skipping_sampler(runner.train_loop)
         if hasattr(sampler, 'seed'):
@@ -46,7 +46,7 @@ class ResumeDataHook(Hook):
 
         Args:
             runner (Runner): Not used.
-            checkpoint (dict): May have ``data_seed``.
+            checkpoint (dict): May contain ``data_seed``.
         """
         self.seed = checkpoint.get(KEY)
 
@@ -54,7 +54,7 @@ class ResumeDataHook(Hook):
         """Replace the iterator of a resumed loop.
 
         Args:
-            runner (Runner): Holds the training loop.
+            runner (Runner): Contains the training loop.
         """
         loop = runner.train_loop
         sampler = _skipping_sampler(loop)
@@ -64,20 +64,20 @@ class ResumeDataHook(Hook):
             sampler.seed = self.seed
         sampler.skip(loop.iter)
         infinite = type(loop.dataloader_iterator)
-        # the last reference, so torch ends the workers before others start;
-        # persistent ones belong to the loader, which makes them begin anew
+        # the last reference, so torch stops the workers before others start;
+        # persistent ones belong to the loader, which restarts them
         loop.dataloader_iterator = None
         # the loop first asks for as many batches as there were iterations
         loop.dataloader_iterator = chain(
             repeat(None, loop.iter), infinite(loop.dataloader))
         print_log(
-            f'ResumeDataHook: data go on with batch {loop.iter}; none of '
-            'those before is loaded', logger='current')
+            f'ResumeDataHook: data continue with batch {loop.iter}; earlier '
+            'ones are not loaded', logger='current')
 
 
 def _skipping_sampler(loop):
-    """The batch sampler of an iteration-based loop, or None if it has no
-    ``skip``."""
+    """Return the batch sampler of an iteration-based loop, or None if it
+    has no ``skip``."""
     if not isinstance(loop, IterBasedTrainLoop):
         return None
     sampler = loop.dataloader.batch_sampler

@@ -1,31 +1,32 @@
 """Checkpoints that survive a full disk and say what they predict."""
-import inspect
 import os
 import os.path as osp
 
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from genpercept_mm.registry import HOOKS
+from genpercept_mm.utils.arguments import check_keywords
 from genpercept_mm.utils.files import write_whole
 from genpercept_mm.utils.plain import to_plain
 
+from ..model_wrappers import unwrap_model
+
 
 class AtomicLocalBackend(LocalBackend):
-    """The local file system, with files that appear whole or not at all."""
+    """The local file system, writing files completely or not at all."""
 
     def put(self, obj, filepath):
         """Write bytes to a file.
 
         Args:
             obj (bytes | memoryview): Content.
-            filepath (str | Path): Target; its folder is made when missing.
+            filepath (str | Path): Target; its folder is created when missing.
 
         Raises:
             OSError: If the content cannot be written; an older file of that
-                name is kept, and the message names the folder.
+                name is kept, and the message names the file.
         """
         def write(temporary):
             with open(temporary, 'wb') as file:
@@ -39,16 +40,16 @@ class AtomicLocalBackend(LocalBackend):
             raise OSError(
                 error.errno,
                 f'cannot write {filepath} ({error.strerror}); earlier '
-                f'checkpoints beside it are intact. Make '
-                f'{len(obj) / 2**20:.0f} MiB of room and continue with '
-                '--resume') from error
+                f'checkpoints beside it are intact. Free '
+                f'{len(obj) / 2**20:.0f} MiB and continue with --resume'
+            ) from error
 
 
 register_backend('genpercept_mm.atomic', AtomicLocalBackend, force=True)
 
 
 class _LateRemoval:
-    """A file backend that keeps removals for later."""
+    """A file backend that postpones removals."""
 
     def __init__(self, backend):
         self.backend, self.removals = backend, []
@@ -71,36 +72,31 @@ class _LateRemoval:
 
 @HOOKS.register_module()
 class SafeCheckpointHook(CheckpointHook):
-    """mmengine's ``CheckpointHook``, never without a whole checkpoint.
+    """mmengine's ``CheckpointHook`` that always leaves a complete checkpoint.
 
     The stock hook removes outdated checkpoints before it writes the new
-    one, and writes in place: a full disk leaves a torn file and nothing
-    else. Here files are written aside and renamed, and outdated ones go
-    last. Takes the arguments of mmengine's ``CheckpointHook``; files on
-    other back ends (``backend_args``) are written as there.
+    one, and writes in place, so that a full disk leaves nothing but a
+    truncated file. Here files are written under another name and renamed,
+    and outdated ones are removed last. The arguments are those of mmengine's
+    ``CheckpointHook``; with other back ends (``backend_args``), files are
+    written as by that hook.
 
     Raises:
-        TypeError: If an argument is none of these.
+        TypeError: If an argument is unknown.
     """
 
     def __init__(self, *args, **kwargs):
-        known = {
-            *inspect.signature(CheckpointHook.__init__).parameters,
-            *inspect.signature(Runner.save_checkpoint).parameters
-        }
-        unknown = sorted(set(kwargs) - known)
-        if unknown:
-            # the stock hook would hand them on and fail at the first save
-            raise TypeError('SafeCheckpointHook: unexpected argument(s) '
-                            f'{unknown}; it takes those of mmengine\'s '
-                            'CheckpointHook.')
+        # the stock hook would pass others on and fail at the first save
+        check_keywords('SafeCheckpointHook', kwargs,
+                       [CheckpointHook.__init__, Runner.save_checkpoint],
+                       "those of mmengine's CheckpointHook")
         super().__init__(*args, **kwargs)
 
     def before_train(self, runner):
         """Set up the output folder.
 
         Args:
-            runner (Runner): The runner of the training process.
+            runner (Runner): The runner of the training.
         """
         super().before_train(runner)
         if self.backend_args is None and isinstance(self.file_backend,
@@ -116,9 +112,7 @@ class SafeCheckpointHook(CheckpointHook):
                 (dict, as in the config) and ``arch`` (of the backbone),
                 where the model has them.
         """
-        model = runner.model
-        while is_model_wrapper(model):
-            model = model.module
+        model = unwrap_model(runner.model)
         codec = getattr(model, 'codec', None)
         arch = getattr(getattr(model, 'backbone', None), 'arch', None)
         if codec is not None:
@@ -137,7 +131,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_then_remove(super()._save_checkpoint_with_step,
                                    runner, step, meta)
         except OSError:
-            # mmengine writes the name that --resume reads in place
+            # mmengine writes the file that --resume reads in place
             if before and osp.getsize(pointer) == 0:
                 with open(pointer, 'w') as file:
                     file.write(before)

@@ -1,10 +1,11 @@
-"""Refuse to evaluate a checkpoint that does not fit."""
+"""Refusing to evaluate a checkpoint that does not fit."""
 import re
 
 from mmengine.hooks import Hook
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from genpercept_mm.registry import HOOKS
+
+from ..model_wrappers import unwrap_model
 
 
 @HOOKS.register_module()
@@ -23,19 +24,17 @@ class StrictLoadHook(Hook):
         """Compare a checkpoint with the model, before it is loaded.
 
         Args:
-            runner (Runner): Holds the model.
-            checkpoint (dict): Has ``state_dict``, or is one.
+            runner (Runner): Contains the model.
+            checkpoint (dict): Contains ``state_dict``, or is one.
 
         Raises:
-            RuntimeError: If tensors are missing or differ in shape, or the
-                checkpoint was trained for another quantity.
+            RuntimeError: If tensors are missing or have another shape, or
+                the checkpoint was trained for another quantity.
         """
-        # mmengine strips the wrapper's prefix too, after this hook
+        # mmengine also strips the wrapper's prefix, after this hook
         given = {re.sub(r'^module\.', '', key): value for key, value in
                  checkpoint.get('state_dict', checkpoint).items()}
-        model = runner.model
-        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-            model = model.module
+        model = unwrap_model(runner.model)
         own = model.state_dict()
         missing = [key for key in own if key not in given
                    and not key.endswith('num_batches_tracked')]

@@ -1,7 +1,6 @@
-"""Checkpoints that hold what was trained, and nothing else."""
+"""Checkpoints that only contain what was trained."""
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.trained_weights import (
@@ -10,58 +9,60 @@ from genpercept_mm.utils.trained_weights import (
     leave_out,
 )
 
+from ..model_wrappers import unwrap_model
+
 
 @HOOKS.register_module()
 class TrainedWeightsHook(Hook):
-    """Leave fixed pretrained weights out of checkpoints.
+    """Leave frozen pretrained weights out of checkpoints.
 
-    For LoRA and frozen parts: a file keeps the parameters that were trained
-    and all buffers (statistics of batch norms, the embedded prompt). The
-    others are read from ``pretrained`` of the same config again, when the
-    file is tested or resumed, and compared with checksums in it. Fixed
-    weights that ``pretrained`` does not bring, or that ``load_from`` had
-    replaced, stay in the file.
+    For LoRA and frozen parts: a file contains the parameters that were
+    trained and all buffers (statistics of batch norms, the embedded prompt).
+    When the file is tested or resumed, the others are read from
+    ``pretrained`` of the same config again and compared with checksums in
+    the file. Frozen weights that do not come from ``pretrained``, or that
+    ``load_from`` had replaced, stay in the file.
 
-    Add it to ``custom_hooks``; tests need it too.
-    ``tools/model_converters/merge_lora.py`` makes whole checkpoints.
+    Add it to ``custom_hooks``; testing needs it as well.
+    ``tools/model_converters/merge_lora.py`` makes complete checkpoints.
     """
 
     # before StrictLoadHook, which refuses missing tensors
     priority = 'HIGHEST'
 
     def __init__(self):
-        # checksums of the fixed weights, as the config alone gives them
+        # checksums of the frozen weights that the config alone determines
         self.initial = None
 
     def after_load_checkpoint(self, runner, checkpoint):
-        """Fill a checkpoint up, before it is loaded.
+        """Complete a checkpoint before it is loaded.
 
         Args:
-            runner (Runner): Holds the model, in training with its initial
-                weights.
-            checkpoint (dict): From this hook, or a whole one.
+            runner (Runner): Contains the model, in training with its
+                initial weights.
+            checkpoint (dict): From this hook, or a complete one.
 
         Raises:
-            RuntimeError: If the model's own weights are not those that it
-                was trained with.
+            RuntimeError: If the model does not have the weights that it was
+                trained with.
         """
-        complete(checkpoint, _bare(runner.model))
+        complete(checkpoint, unwrap_model(runner.model))
         self._remember(runner)
 
     def before_train(self, runner):
-        """Remember the fixed weights, where no checkpoint was loaded.
+        """Remember the frozen weights if no checkpoint was loaded.
 
         Args:
-            runner (Runner): Holds the model.
+            runner (Runner): Contains the model.
 
         Raises:
             ValueError: If another hook keeps averaged weights.
         """
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):
             raise ValueError('TrainedWeightsHook: EMAHook stores whole '
-                             'models; use one of the two.')
+                             'models; use only one of the two.')
         self._remember(runner)
-        model = _bare(runner.model)
+        model = unwrap_model(runner.model)
         total = sum(value.numel() for value in model.state_dict().values())
         fixed = sum(model.get_parameter(name).numel()
                     for name in self._unchanged(model))
@@ -70,26 +71,20 @@ class TrainedWeightsHook(Hook):
             f'{total:,} values', logger='current')
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Take out what a model of this config has anyway.
+        """Remove what a model of this config already has.
 
         Args:
-            runner (Runner): Holds the model.
-            checkpoint (dict): Its ``state_dict`` gets smaller; ``meta``
-                gets ``left_out``, names and checksums.
+            runner (Runner): Contains the model.
+            checkpoint (dict): Its ``state_dict`` becomes smaller; ``meta``
+                receives ``left_out``, the names and checksums.
         """
-        leave_out(checkpoint, self._unchanged(_bare(runner.model)))
+        leave_out(checkpoint, self._unchanged(unwrap_model(runner.model)))
 
     def _remember(self, runner):
         if self.initial is None:
-            self.initial = frozen_checksums(_bare(runner.model))
+            self.initial = frozen_checksums(unwrap_model(runner.model))
 
     def _unchanged(self, model):
         return {name: value for name, value
                 in frozen_checksums(model).items()
                 if self.initial.get(name) == value}
-
-
-def _bare(model):
-    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
-        model = model.module
-    return model

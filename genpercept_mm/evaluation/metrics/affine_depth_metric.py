@@ -5,9 +5,11 @@ import torch.nn.functional as F
 
 from genpercept_mm.registry import METRICS
 from genpercept_mm.utils.affine_fit import fit_scale_and_shift
+from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.utils.files import write_whole
 
-from .base_dense_metric import BaseDenseMetric, to_numpy, write_png
+from .base_dense_metric import BaseDenseMetric, write_png
 
 FIELDS = {
     'auto': ('pred_depth_map', 'pred_disparity_map'),
@@ -15,12 +17,11 @@ FIELDS = {
     'least_square_disparity': ('pred_disparity_map', ),
     None: ('pred_depth_map', ),
 }
-# rows and columns as shares of height and width
+# rows and columns as fractions of height and width
 CROPS = {
     'eigen_kitti': (0.3324324, 0.91351351, 0.0359477, 0.96405229),
     'garg_kitti': (0.40810811, 0.99189189, 0.03594771, 0.96405229),
 }
-OUTPUT_FORMATS = ('npy', 'png', 'kitti_png')
 
 
 @METRICS.register_module()
@@ -28,15 +29,15 @@ class AffineDepthMetric(BaseDenseMetric):
     """Report depth errors after scale-and-shift alignment.
 
     Reads ``pred_depth_map`` or ``pred_disparity_map`` and ``gt_depth_map``,
-    (1, H, W), labels in metres. Pixels count where
+    (1, H, W), labels in metres. Evaluated are pixels with
     ``min_depth < gt < max_depth`` (both strict), inside ``crop`` and in
-    ``gt_depth_mask``. Per image, as Marigold's and GenPercept's evaluation
-    do: fit scale and shift by least squares over these pixels, to depth, or
-    for disparity to 1 / gt where the prediction is positive; apply them;
-    limit aligned disparity to at least 1e-3 and invert it; clip depth to
-    [min_depth, max_depth] and to at least 1e-6. Numbers are means over
-    pixels, then over images. With d the aligned prediction, g the label and
-    e = ln d - ln g:
+    ``gt_depth_mask``. Each image is evaluated as by Marigold and GenPercept:
+    scale and shift are fitted by least squares over these pixels, to depth,
+    or for disparity to 1 / gt where the prediction is positive, and applied;
+    aligned disparity is limited to at least 1e-3 and inverted; depth is
+    clipped to [min_depth, max_depth] and to at least 1e-6. The numbers are
+    means over pixels, then over images. With d the aligned prediction, g the
+    label and e = ln d - ln g:
 
     ============ ===================================== =============
     ``abs_rel``  mean abs(d - g) / g                   lower
@@ -54,31 +55,31 @@ class AffineDepthMetric(BaseDenseMetric):
     Args:
         alignment (str, optional): ``'least_square'`` (field
             ``pred_depth_map``), ``'least_square_disparity'`` (field
-            ``pred_disparity_map``), ``'auto'``, whichever of these a sample
+            ``pred_disparity_map``), ``'auto'``, the one whose field a sample
             has, or None for predictions in metres. Defaults to 'auto'.
         min_depth (float): Metres. Defaults to 1e-5.
         max_depth (float, optional): Metres; None sets no limit. Defaults to
             80.
-        crop (str, optional): ``'eigen_kitti'`` or ``'garg_kitti'``, shares
-            of height and width, meant for the KITTI benchmark crop 352 x
-            1216; ``'eigen_nyu'``, rows 45:471 and columns 41:601 of
+        crop (str, optional): ``'eigen_kitti'`` or ``'garg_kitti'``,
+            fractions of height and width, meant for the KITTI benchmark crop
+            352 x 1216; or ``'eigen_nyu'``, rows 45:471 and columns 41:601 of
             480 x 640. Defaults to None.
-        mask_by_range (bool): Whether ``min_depth`` and ``max_depth`` decide
-            what counts. False for DIODE, whose mask alone does (labels must
-            still be positive); predictions are clipped all the same.
-            Defaults to True.
+        mask_by_range (bool): Whether pixels outside ``min_depth`` and
+            ``max_depth`` are excluded. False for DIODE, which has masks
+            (labels must still be positive); predictions are clipped
+            nevertheless. Defaults to True.
         alignment_max_res (int, optional): Fit on a nearest-neighbour
-            subsample whose two sides are at most this long. Defaults to
-            None (all pixels).
-        alignment_width_only (bool): Subsample along the width alone, by the
-            factor of the longer side: what the official evaluation does on
+            subsample whose sides are at most this long. Defaults to None,
+            all pixels.
+        alignment_width_only (bool): Subsample only along the width, by the
+            factor of the longer side, as the official evaluation does on
             ETH3D (``alignment_max_res=1024``). Defaults to False.
-        output_format (str): What ``output_dir`` gets. ``'npy'``: the
-            prediction as it is, (H, W) float32. ``'png'``: the same, 16 bit,
-            times 65535. ``'kitti_png'``: 16 bit, aligned depth in metres
-            times 256 (0 = none), which needs a label unless ``alignment``
-            is None; an image without a valid pixel gets no file. Defaults
-            to 'npy'.
+        output_format (str): Files in ``output_dir``: ``'npy'``, the
+            unchanged prediction, (H, W) float32; ``'png'``, the same times
+            65535, 16 bits; or ``'kitti_png'``, aligned depth in metres times
+            256 (0 = none), 16 bits, which needs a label unless ``alignment``
+            is None and leaves out images without a valid pixel. Defaults to
+            'npy'.
         **kwargs: Arguments of ``BaseDenseMetric``.
 
     Raises:
@@ -98,13 +99,11 @@ class AffineDepthMetric(BaseDenseMetric):
                  output_format='npy',
                  **kwargs):
         super().__init__(**kwargs)
-        for argument, value, known in (
+        for name, value, choices in (
                 ('alignment', alignment, FIELDS),
                 ('crop', crop, (*CROPS, 'eigen_nyu', None)),
-                ('output_format', output_format, OUTPUT_FORMATS)):
-            if value not in known:
-                raise ValueError(f'AffineDepthMetric: {argument} must be one '
-                                 f'of {list(known)}, got {value!r}.')
+                ('output_format', output_format, ('npy', 'png', 'kitti_png'))):
+            check_choice('AffineDepthMetric', name, value, choices)
         if max_depth is not None and min_depth >= max_depth:
             raise ValueError('AffineDepthMetric: min_depth must be below '
                              f'max_depth, got {min_depth} and {max_depth}.')
@@ -117,38 +116,21 @@ class AffineDepthMetric(BaseDenseMetric):
                         alignment_width_only=alignment_width_only)
 
     def _alignment(self, field):
-        """The alignment that fits a field."""
+        """Return the alignment of a field."""
         if self.alignment != 'auto':
             return self.alignment
         return ('least_square' if field == 'pred_depth_map' else
                 'least_square_disparity')
 
     def evaluate_sample(self, field, pred, label, mask):
-        """Calculate the ten numbers of one image.
-
-        Args:
-            field (str): ``pred_depth_map`` or ``pred_disparity_map``.
-            pred (np.ndarray): (1, H, W).
-            label (np.ndarray): (1, H, W) metres.
-            mask (np.ndarray): (H, W) bool.
-
-        Returns:
-            dict[str, float] | None: The numbers; None without valid pixel.
-        """
+        """See `BaseDenseMetric.evaluate_sample`."""
         if not self.valid_mask(label, mask, **self.validity).any():
             return None
         return self.calculate(pred, label, mask, self._alignment(field),
                               **self.validity, **self.fit)
 
     def write(self, path, field, pred, sample):
-        """Write one prediction in ``output_format``.
-
-        Args:
-            path (str): File to write, without its suffix.
-            field (str): ``pred_depth_map`` or ``pred_disparity_map``.
-            pred (np.ndarray): (1, H, W).
-            sample (dict): The sample; its label serves ``'kitti_png'``.
-        """
+        """See `BaseDenseMetric.write`."""
         if self.output_format == 'npy':
             def save(target):
                 with open(target, 'wb') as file:
@@ -178,7 +160,7 @@ class AffineDepthMetric(BaseDenseMetric):
                    max_depth=80.,
                    crop=None,
                    mask_by_range=True):
-        """Select the pixels that count.
+        """Select the pixels to evaluate.
 
         Args:
             gt (Tensor | np.ndarray): (H, W) or (1, H, W) metres.
@@ -193,7 +175,7 @@ class AffineDepthMetric(BaseDenseMetric):
             np.ndarray: (H, W) bool.
 
         Raises:
-            ValueError: If ``'eigen_nyu'`` meets another size than 480 x 640.
+            ValueError: If the size for ``'eigen_nyu'`` is not 480 x 640.
         """
         gt = _plane(gt)
         valid = np.isfinite(gt) & (gt > 0)
@@ -229,12 +211,12 @@ class AffineDepthMetric(BaseDenseMetric):
                       max_depth=80.,
                       alignment_max_res=None,
                       alignment_width_only=False):
-        """Bring a prediction to metres.
+        """Convert a prediction to metres.
 
         Scale and shift solve the least-squares problem in closed form, in
         float64. A prediction that is constant where it is fitted becomes the
-        mean of what it is fitted to; if it is positive nowhere, disparity
-        becomes 1e-3.
+        mean of the values that it is fitted to; disparity that is nowhere
+        positive becomes 1e-3.
 
         Args:
             pred (Tensor | np.ndarray): (H, W) or (1, H, W).
@@ -316,30 +298,27 @@ class AffineDepthMetric(BaseDenseMetric):
         square = error**2
         log = np.log(d) - np.log(g)
         ratio = np.maximum(d / g, g / d)
-        log_square = (log**2).mean()
-        # rounding may take a variance of zero below it
-        log_variance = max(log_square - log.mean()**2, 0)
         return dict(
             abs_rel=float((np.abs(error) / g).mean()),
             sq_rel=float((square / g).mean()),
             rmse=float(np.sqrt(square.mean())),
-            rmse_log=float(np.sqrt(log_square)),
+            rmse_log=float(np.sqrt((log**2).mean())),
             log10=float(np.abs(log).mean() / np.log(10)),
             delta1=float((ratio < 1.25).mean()),
             delta2=float((ratio < 1.25**2).mean()),
             delta3=float((ratio < 1.25**3).mean()),
             i_rmse=float(np.sqrt(((1 / d - 1 / g)**2).mean())),
-            silog=float(100 * np.sqrt(log_variance)))
+            silog=float(100 * log.std()))
 
 
 def _plane(array):
-    """A map (H, W) or (1, H, W) as an array (H, W)."""
+    """Turn a map (H, W) or (1, H, W) into an array (H, W)."""
     array = to_numpy(array)
     return array[0] if array.ndim == 3 and len(array) == 1 else array
 
 
 def _subsample(pred, target, valid, max_res, width_only):
-    """Values to fit, from the maps or a nearest-neighbour subsample."""
+    """Select the values to fit, from all pixels or a subsample."""
     if max_res is not None and max_res < max(pred.shape):
         factor = max_res / max(pred.shape)
         height, width = pred.shape
@@ -350,7 +329,7 @@ def _subsample(pred, target, valid, max_res, width_only):
 
 
 def _nearest(size, factor):
-    """Indices that torch keeps when it scales a float32 axis down."""
+    """Compute the indices that torch keeps when it scales an axis down."""
     indices = torch.arange(size, dtype=torch.float32)
     return F.interpolate(indices[None, None], scale_factor=factor)[
         0, 0].long().numpy()

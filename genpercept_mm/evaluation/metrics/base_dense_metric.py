@@ -6,53 +6,52 @@ from collections import Counter
 
 import cv2
 import numpy as np
-import torch
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 
+from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.utils.files import write_whole
 
 
 class BaseDenseMetric(BaseMetric):
     """Compare predicted maps with labels, sample by sample.
 
-    Each sample leaves one small entry in ``results`` (a few floats, at most
-    a histogram), never a map. The samples of other data sets leave
-    placeholders, so that positions agree with those of the loader: mmengine
-    drops what a distributed sampler repeats by position, and one loader over
-    a ``ConcatDataset`` may feed one metric per data set.
+    Each sample adds one small entry to ``results`` (a few floats, at most a
+    histogram), never a map. Samples of other data sets add placeholders, so
+    that positions agree with those of the loader: mmengine drops by position
+    what a distributed sampler repeats, and one loader over a
+    ``ConcatDataset`` may serve one metric per data set.
 
-    A subclass names its ``label`` ('depth' reads ``gt_depth_map`` and, where
-    there is one, ``gt_depth_mask``), its ``pred_fields`` in order of
-    preference, its ``channels`` and whether its definition takes
-    ``whole_images``, not masks, and implements ``evaluate_sample``,
-    ``write`` and, unless the result is a mean over images, ``summarize``.
+    A subclass sets its ``label`` ('depth' reads ``gt_depth_map`` and, if it
+    exists, ``gt_depth_mask``), its ``pred_fields`` in order of preference,
+    its ``channels`` and whether it is defined for ``whole_images`` only,
+    without masks. It implements ``evaluate_sample``, ``write`` and, unless
+    the result is a mean over images, ``summarize``.
 
     Args:
         dataset_name (str | Sequence[str], optional): Evaluate only samples
             whose metainfo ``dataset_name`` is this, or one of these.
             Defaults to None (all).
-        output_dir (str, optional): Where predictions are written, one file
-            per sample, named by its ``sample_name``, else by the name of
+        output_dir (str, optional): Folder to write predictions to, one file
+            per sample, named by its ``sample_name`` or else by the name of
             the image. Defaults to None.
-        format_only (bool): Write predictions and evaluate nothing; labels
-            are not needed. Defaults to False.
-        keep_results (bool): Changes nothing; mmseg's test tool passes it.
+        format_only (bool): Only write predictions; labels are not needed.
+            Defaults to False.
+        keep_results (bool): Has no effect; mmseg's test tool passes it.
             Defaults to False.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
         prefix (str, optional): Put before the names of the numbers, with a
-            slash. Defaults to None (``dataset_name``, where given; several
-            are joined by ``+``).
+            slash. Defaults to None, which takes ``dataset_name``; several
+            names are joined by ``+``.
 
     Raises:
-        ValueError: If ``format_only`` comes without ``output_dir``.
+        ValueError: If ``format_only`` is set without ``output_dir``.
     """
 
     label = None
     pred_fields = ()
     channels = 1
-    # whether the definition has no room for invalid pixels
     whole_images = False
 
     def __init__(self,
@@ -85,14 +84,14 @@ class BaseDenseMetric(BaseMetric):
         """Reduce one sample to what the result needs.
 
         Args:
-            field (str): Field that the prediction comes from.
+            field (str): Field that contains the prediction.
             pred (np.ndarray): (channels, H, W) float, finite.
             label (np.ndarray): (channels, H, W) float.
-            mask (np.ndarray): (H, W) bool, at least one True.
+            mask (np.ndarray): (H, W) bool, with at least one True.
 
         Returns:
             dict | None: Entry of the sample, by default a float per number;
-            None if no pixel counts.
+            None if no pixel is evaluated.
         """
 
     @abstractmethod
@@ -101,7 +100,7 @@ class BaseDenseMetric(BaseMetric):
 
         Args:
             path (str): File to write, without its suffix.
-            field (str): Field that the prediction comes from.
+            field (str): Field that contains the prediction.
             pred (np.ndarray): (channels, H, W) float, finite.
             sample (dict): The sample.
         """
@@ -115,11 +114,10 @@ class BaseDenseMetric(BaseMetric):
         Returns:
             dict[str, float]: Mean over images of each number.
         """
-        return {key: float(np.mean([entry[key] for entry in entries]))
-                for key in entries[0]}
+        return {key: float(mean) for key, mean in average(entries).items()}
 
     def process(self, data_batch, data_samples):
-        """Evaluate, and write if asked to, the samples of a batch.
+        """Evaluate the samples of a batch, and write them if requested.
 
         Args:
             data_batch (dict): The batch; not used.
@@ -133,8 +131,8 @@ class BaseDenseMetric(BaseMetric):
             self.results.append(self._process_sample(sample))
 
     def _process_sample(self, sample):
-        """Return a kind and what is kept of the sample; never None, which
-        mmengine would drop and so shift the others."""
+        """Return a kind and what is kept of the sample. This is never None,
+        which mmengine would drop, so that the others would shift."""
         if self.dataset_names:
             other = sample.get('dataset_name')
             if other not in self.dataset_names:
@@ -159,12 +157,12 @@ class BaseDenseMetric(BaseMetric):
             sample (dict): The sample.
 
         Returns:
-            tuple[str, np.ndarray]: Name of the field, and the map
-            (channels, H, W).
+            tuple[str, np.ndarray]: Name of the field and the map (channels,
+            H, W).
 
         Raises:
-            ValueError: If there is none, its shape is wrong, or it is not
-                finite.
+            ValueError: If the sample has no prediction, or one of wrong
+                shape or with values that are not finite.
         """
         path = sample.get('img_path')
         field = next((f for f in self.pred_fields if f in sample), None)
@@ -173,9 +171,8 @@ class BaseDenseMetric(BaseMetric):
             raise ValueError(
                 f'{self.name}: {" or ".join(self.pred_fields)} is missing '
                 f'for {path}; the model predicts {there or "nothing"}. '
-                'Choose the codec of the head, or the metric, that fits the '
-                'other.')
-        pred = to_numpy(sample[field]['data'])
+                'Choose a metric that fits the codec of the head.')
+        pred = to_numpy(sample[field])
         if pred.ndim != 3 or len(pred) != self.channels:
             raise ValueError(
                 f'{self.name}: {field} must have shape ({self.channels}, H, '
@@ -195,7 +192,7 @@ class BaseDenseMetric(BaseMetric):
 
         Returns:
             tuple[np.ndarray]: Label (channels, H, W) and mask (H, W) bool,
-            all True where the sample has none.
+            which is all True if the sample has none.
 
         Raises:
             ValueError: If there is no label, sizes differ, or a metric of
@@ -206,20 +203,20 @@ class BaseDenseMetric(BaseMetric):
         if field not in sample:
             there = sorted(key for key in sample if key.startswith('gt_'))
             raise ValueError(
-                f'{self.name}: {field} is missing for {path} (labels there: '
+                f'{self.name}: {field} is missing for {path} (labels found: '
                 f'{there or "none"}); load it in the test pipeline, or set '
-                'format_only=True to write predictions alone.')
-        label = to_numpy(sample[field]['data'])
+                'format_only=True to only write predictions.')
+        label = to_numpy(sample[field])
         if label.shape != (self.channels, *shape):
             raise ValueError(
                 f'{self.name}: {field} must have shape '
-                f'{(self.channels, *shape)} as the prediction, got '
+                f'{(self.channels, *shape)} like the prediction, got '
                 f'{label.shape} for {path}; do not resize labels in the test '
-                'pipeline (predictions have the size of the original).')
+                'pipeline (predictions have the original size).')
         mask = np.ones(shape, bool)
         field = f'gt_{self.label}_mask'
         if field in sample:
-            mask = to_numpy(sample[field]['data']).astype(bool)
+            mask = to_numpy(sample[field]).astype(bool)
             if mask.shape != (1, *shape):
                 raise ValueError(
                     f'{self.name}: {field} must have shape {(1, *shape)}, '
@@ -233,7 +230,7 @@ class BaseDenseMetric(BaseMetric):
         return label, mask
 
     def _output_path(self, sample):
-        """Path of the sample's file without suffix."""
+        """Build the path of the sample's file, without suffix."""
         image = sample['img_path']
         name = sample.get('sample_name')
         if name is None:
@@ -247,11 +244,11 @@ class BaseDenseMetric(BaseMetric):
             raise ValueError(
                 f'{self.name}: {image} and {self._written[name]} would both '
                 f'be written to {name!r} of {self.output_dir}; the data set '
-                'must give each sample a sample_name of its own.')
+                'must give each sample its own sample_name.')
         return osp.join(self.output_dir, name)
 
     def compute_metrics(self, results):
-        """Summarize the samples that count, and log a table.
+        """Summarize the evaluated samples, and log a table.
 
         Args:
             results (list[tuple]): Kind and entry of each sample.
@@ -260,15 +257,15 @@ class BaseDenseMetric(BaseMetric):
             dict[str, float]: The numbers; empty with ``format_only``.
 
         Raises:
-            ValueError: If no sample is of ``dataset_name``, or none has a
-                valid pixel.
+            ValueError: If no sample belongs to ``dataset_name``, or none has
+                a valid pixel.
         """
         kinds = Counter(kind for kind, _ in results)
         if kinds['other'] == len(results):
             seen = sorted({str(name) for _, name in results})
             raise ValueError(
-                f'{self.name}: no sample of dataset_name='
-                f'{self.dataset_names}; names seen: {seen}. Give the data '
+                f'{self.name}: no sample has dataset_name='
+                f'{self.dataset_names}; names found: {seen}. Give the data '
                 'set and its metric the same name.')
         if self.format_only:
             print_log(f'{self.name}: {kinds["written"]} predictions are in '
@@ -294,39 +291,35 @@ class BaseDenseMetric(BaseMetric):
         return metrics
 
 
-def to_numpy(value):
-    """Turn a map into an array that NumPy can calculate with.
+def average(entries):
+    """Average the entries of samples key by key.
 
     Args:
-        value (Tensor | np.ndarray): Of any device and type.
+        entries (list[dict]): At least one; floats or arrays.
 
     Returns:
-        np.ndarray: On the CPU; bfloat16 and float16 become float32.
+        dict: The means.
     """
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-        if value.is_floating_point() and value.dtype != torch.float64:
-            value = value.float()
-        value = value.numpy()
-    return np.asarray(value)
+    return {key: np.mean([entry[key] for entry in entries], axis=0)
+            for key in entries[0]}
 
 
 def to_uint8(values):
-    """Quantize as the official code does: clip to [0, 1], times 255,
-    truncate.
+    """Quantize as the official code does: clip to [0, 1], multiply by 255
+    and truncate.
 
     Args:
         values (np.ndarray): Float, of any shape.
 
     Returns:
-        np.ndarray: uint8. v / 255 in float32 gives v back.
+        np.ndarray: uint8; v / 255 in float32 becomes v again.
     """
     return (np.clip(values, 0, 1).astype(np.float32)
             * np.float32(255)).astype(np.uint8)
 
 
 def write_png(path, picture):
-    """Write a PNG that appears whole or not at all.
+    """Write a PNG completely or not at all.
 
     Args:
         path (str): File to write.

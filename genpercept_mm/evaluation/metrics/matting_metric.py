@@ -3,55 +3,49 @@ import numpy as np
 from scipy import ndimage
 
 from genpercept_mm.registry import METRICS
+from genpercept_mm.utils.arrays import to_numpy
 
-from .base_dense_metric import (
-    BaseDenseMetric,
-    to_numpy,
-    to_uint8,
-    write_png,
-)
+from .base_alpha_metric import BaseAlphaMetric
+from .base_dense_metric import to_uint8
 
-# of the Gaussian whose derivatives make a gradient
+# of the Gaussian whose derivatives give the gradient
 SIGMA = 1.4
 
 
 @METRICS.register_module()
-class MattingMetric(BaseDenseMetric):
+class MattingMetric(BaseAlphaMetric):
     """Report errors of mattes over whole images.
 
-    Reads ``pred_alpha_map`` and ``gt_alpha_map``, (1, H, W) in [0, 1]. Means
-    over images, all lower is better, as P3M-Net's evaluation of whole images
-    (no trimap). With p the prediction and a the label:
+    Reads ``pred_alpha_map`` and ``gt_alpha_map``, (1, H, W) in [0, 1]. The
+    numbers are means over images, lower is better, as in P3M-Net's
+    evaluation of whole images (without trimap). With p the prediction and a
+    the label:
 
     ======== ==========================================================
     ``sad``  sum of abs(p - a), in thousands
     ``mad``  mean of abs(p - a)
     ``mse``  mean of (p - a)^2
-    ``grad`` sum of squared differences of the gradients' lengths, by
+    ``grad`` sum of squared differences of the gradients' lengths, with
              derivatives of a Gaussian of sigma 1.4; in tens
     ``conn`` connectivity error (Rhemann et al., 2009) with levels 0.1
              apart and 4-connected regions, in thousands
     ======== ==========================================================
 
     Note:
-        The toolbox of alphamatting.com cuts these derivatives to 9 x 9,
-        scales them to unit length and divides ``grad`` by 1000 instead,
-        which comes to some 4 % less, as the square of their length is about
-        1 / 96.5. ``conn`` skips, as P3M-Net does, levels that the two mattes
-        reach nowhere together, so that an empty prediction has a ``conn`` of
-        0: read it beside ``sad``.
+        The toolbox of alphamatting.com crops these derivatives to 9 x 9,
+        scales them to unit length and divides ``grad`` by 1000, which gives
+        about 4 % less, because the square of their length is about 1 / 96.5.
+        Like P3M-Net, ``conn`` skips levels that the two mattes nowhere reach
+        together, so that an empty prediction has a ``conn`` of 0. Read it
+        together with ``sad``.
 
     Args:
-        quantize (bool): Whether predictions become 8 bit first, as in the
-            files that the official code saves. Defaults to True.
-        classical_grad (bool): Whether ``grad`` is that of the toolbox.
+        quantize (bool): Whether predictions are first quantized to 8 bits,
+            like the files that the official code saves. Defaults to True.
+        classical_grad (bool): Whether to compute ``grad`` like the toolbox.
             Defaults to False.
         **kwargs: Arguments of ``BaseDenseMetric``.
     """
-
-    label = 'alpha'
-    pred_fields = ('pred_alpha_map', )
-    whole_images = True
 
     def __init__(self, quantize=True, classical_grad=False, **kwargs):
         super().__init__(**kwargs)
@@ -59,30 +53,9 @@ class MattingMetric(BaseDenseMetric):
         self.classical_grad = classical_grad
 
     def evaluate_sample(self, field, pred, label, mask):
-        """Calculate the errors of one image.
-
-        Args:
-            field (str): ``pred_alpha_map``.
-            pred (np.ndarray): (1, H, W).
-            label (np.ndarray): (1, H, W).
-            mask (np.ndarray): (H, W) bool, all True.
-
-        Returns:
-            dict[str, float]: The errors.
-        """
+        """See `BaseDenseMetric.evaluate_sample`."""
         return self.calculate(pred, label, self.quantize,
                               self.classical_grad)
-
-    def write(self, path, field, pred, sample):
-        """Write one prediction as 8-bit grey PNG.
-
-        Args:
-            path (str): File to write, without its suffix.
-            field (str): ``pred_alpha_map``.
-            pred (np.ndarray): (1, H, W).
-            sample (dict): The sample; not used.
-        """
-        write_png(path + '.png', to_uint8(pred[0]))
 
     @staticmethod
     def calculate(pred, gt, quantize=True, classical_grad=False):
@@ -91,8 +64,8 @@ class MattingMetric(BaseDenseMetric):
         Args:
             pred (Tensor | np.ndarray): (H, W) or (1, H, W), clipped to
                 [0, 1].
-            gt (Tensor | np.ndarray): Same size, in [0, 1]; multiples of
-                1 / 255, to which rounding is undone.
+            gt (Tensor | np.ndarray): Same size, in [0, 1]; rounded to
+                multiples of 1 / 255.
             quantize (bool): See the class. Defaults to True.
             classical_grad (bool): See the class. Defaults to False.
 
@@ -120,13 +93,13 @@ class MattingMetric(BaseDenseMetric):
 
 
 def _gradient(alpha):
-    """Length of the gradient of a smoothed matte."""
+    """Compute the length of the gradient of a smoothed matte."""
     return np.hypot(ndimage.gaussian_filter(alpha, SIGMA, order=(1, 0)),
                     ndimage.gaussian_filter(alpha, SIGMA, order=(0, 1)))
 
 
 def _toolbox_gradient(alpha):
-    """The same with short kernels of unit length."""
+    """Compute the same with short kernels of unit length."""
     steps = np.arange(-4, 5)
     smooth = np.exp(-steps**2 / (2 * SIGMA**2))
     slope = steps * smooth
@@ -140,11 +113,11 @@ def _toolbox_gradient(alpha):
 
 
 def _connectivity_error(pred, gt):
-    """Sum of differences in connectivity, in thousands.
+    """Sum the differences in connectivity, in thousands.
 
-    The level of a pixel is the last one at which it still belonged to the
-    largest region that both mattes cover; what a matte is above the level,
-    if 0.15 or more, counts as not connected.
+    The level of a pixel is the last one at which it still belongs to the
+    largest region that both mattes cover. The part of a matte above that
+    level, if at least 0.15, is not connected.
     """
     # 0.6 is 0.6000000000000001 here, which 153 / 255 does not reach
     levels = np.arange(0, 1.1, 0.1)

@@ -1,46 +1,42 @@
 """IoU over a subset of classes."""
-import inspect
 import os.path as osp
 
 from mmseg.evaluation import IoUMetric
 
-from genpercept_mm.datasets.hypersim_layout import frame_name
+from genpercept_mm.datasets.io.hypersim_io import frame_name
 from genpercept_mm.registry import METRICS
+from genpercept_mm.utils.arguments import check_keywords
 
 
 @METRICS.register_module()
 class SegIoUMetric(IoUMetric):
-    """mmseg's ``IoUMetric``, averaged over the classes that are labelled.
+    """mmseg's ``IoUMetric``, averaged over a subset of the classes.
 
     Areas are counted over all classes, so predicting a class outside the
-    subset is an error; only the mean, and the table, leave those classes
-    out. Files of ``output_dir`` carry scene, camera and frame, as Hypersim
-    repeats file names from scene to scene.
+    subset is an error; only the mean and the table leave those classes out.
+    The names of files in ``output_dir`` include scene, camera and frame,
+    because Hypersim repeats file names from scene to scene.
 
     Args:
         class_indices (Sequence[int], optional): 0-based classes to average.
             Defaults to None (all).
-        keep_results (bool): Changes nothing; mmseg's test tool passes it.
+        keep_results (bool): Has no effect; mmseg's test tool passes it.
             Defaults to False.
         **kwargs: Arguments of mmseg's ``IoUMetric``.
 
     Raises:
-        TypeError: If an argument is none of these.
+        TypeError: If an argument is unknown.
     """
 
     def __init__(self, class_indices=None, keep_results=False, **kwargs):
-        known = inspect.signature(IoUMetric.__init__).parameters
-        unknown = sorted(set(kwargs) - set(known))
-        if unknown:
-            # the stock metric would ignore them
-            raise TypeError('SegIoUMetric: unexpected argument(s) '
-                            f'{unknown}; it takes class_indices and those '
-                            "of mmseg's IoUMetric.")
+        # the stock metric would ignore others
+        check_keywords('SegIoUMetric', kwargs, [IoUMetric.__init__],
+                       "class_indices and those of mmseg's IoUMetric")
         super().__init__(**kwargs)
         self.class_indices = class_indices
 
     def process(self, data_batch, data_samples):
-        """Count areas of a batch, and write predictions if asked to.
+        """Count the areas of a batch, and write predictions if requested.
 
         Args:
             data_batch (dict): The batch.
@@ -58,7 +54,7 @@ class SegIoUMetric(IoUMetric):
         """Average over the subset.
 
         Args:
-            results (list): Areas per image, (K, ) each.
+            results (list): The areas of each image, (K, ) each.
 
         Returns:
             dict[str, float]: ``aAcc``, ``mIoU`` and ``mAcc`` in percent.

@@ -2,12 +2,14 @@
 import numpy as np
 
 from genpercept_mm.registry import METRICS
+from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.utils.normal_axes import AXES, convert_axes
 
-from .base_dense_metric import BaseDenseMetric, to_numpy, write_png
+from .base_dense_metric import BaseDenseMetric, write_png
 
 THRESHOLDS = (5, 7.5, 11.25, 22.5, 30)
-# bins per degree of the histogram that the pooled median comes from
+# bins per degree of the histogram that gives the pooled median
 RESOLUTION = 100
 
 
@@ -16,29 +18,30 @@ class SurfaceNormalMetric(BaseDenseMetric):
     """Report angular errors of normals, in degrees.
 
     Reads ``pred_normal_map`` and ``gt_normal_map``, (3, H, W), both in the
-    frame x right, y up, z to the viewer. Lengths do not matter; a predicted
-    zero vector counts as 90 degrees off. Pixels whose label is the zero
-    vector, or which ``gt_normal_mask`` leaves out, do not count. Reports
-    ``mean``, ``median`` and ``rmse`` (degrees, lower is better) and the
-    percentages ``a5``, ``a7.5``, ``a11.25``, ``a22.5`` and ``a30`` of pixels
-    with an error below, strictly (higher is better).
+    frame x right, y up, z towards the viewer. Their lengths have no
+    influence; a predicted zero vector has an error of 90 degrees. Pixels
+    whose label is the zero vector, or which ``gt_normal_mask`` excludes, are
+    not evaluated. Reports ``mean``, ``median`` and ``rmse`` (degrees, lower
+    is better) and ``a5``, ``a7.5``, ``a11.25``, ``a22.5`` and ``a30``, the
+    percentages of pixels with an error strictly below these degrees (higher
+    is better).
 
     Note:
-        Pooled over pixels, the median is that of errors rounded to 0.01
-        degrees, so at most 0.005 degrees off; everything else is exact.
-        The histogram of an image takes up to 108 kB.
+        With ``pooling='pixels'``, the median is that of errors rounded to
+        0.01 degrees, so it is at most 0.005 degrees off; all other numbers
+        are exact. The histogram of an image takes up to 108 kB.
 
     Args:
-        pooling (str): ``'pixels'``: all valid pixels of the set together, as
-            DSINE evaluates (and so the paper's table). ``'images'``: mean
-            over images of each number, as Marigold evaluates. Defaults to
-            'pixels'.
+        pooling (str): ``'pixels'``, all valid pixels of the set together, as
+            in DSINE's evaluation (and the paper's table), or ``'images'``,
+            the mean over images of each number, as in Marigold's. Defaults
+            to 'pixels'.
         axes (str): Frame of the files in ``output_dir``: ``'genpercept'``
-            (x, y, z), ``'opencv'`` (x, -y, -z), i.e. x right, y down, z
-            forward, or ``'dsine'`` (-x, y, z), i.e. the normals that point
-            away from the viewer in that frame. Defaults to 'genpercept'.
-        output_bits (int): 8 or 16; the RGB of a file is (n + 1) / 2 of
-            these bits. Defaults to 8.
+            (x, y, z); ``'opencv'`` (x, -y, -z), i.e. x right, y down, z
+            forward; or ``'dsine'`` (-x, y, z), i.e. the normals that point
+            away from the viewer in OpenCV's frame. Defaults to 'genpercept'.
+        output_bits (int): 8 or 16, the depth of the files, whose RGB is
+            (n + 1) / 2. Defaults to 8.
         **kwargs: Arguments of ``BaseDenseMetric``.
 
     Raises:
@@ -55,28 +58,16 @@ class SurfaceNormalMetric(BaseDenseMetric):
                  output_bits=8,
                  **kwargs):
         super().__init__(**kwargs)
-        for argument, value, known in (
+        for name, value, choices in (
                 ('pooling', pooling, ('pixels', 'images')),
                 ('axes', axes, AXES), ('output_bits', output_bits, (8, 16))):
-            if value not in known:
-                raise ValueError(f'SurfaceNormalMetric: {argument} must be '
-                                 f'one of {list(known)}, got {value!r}.')
+            check_choice('SurfaceNormalMetric', name, value, choices)
         self.pooling = pooling
         self.axes = axes
         self.output_bits = output_bits
 
     def evaluate_sample(self, field, pred, label, mask):
-        """Reduce one image to its numbers, or to sums and a histogram.
-
-        Args:
-            field (str): ``pred_normal_map``.
-            pred (np.ndarray): (3, H, W).
-            label (np.ndarray): (3, H, W).
-            mask (np.ndarray): (H, W) bool.
-
-        Returns:
-            dict | None: None without valid pixel.
-        """
+        """See `BaseDenseMetric.evaluate_sample`."""
         errors = self.angular_errors(pred, label, mask)
         if not errors.size:
             return None
@@ -94,21 +85,14 @@ class SurfaceNormalMetric(BaseDenseMetric):
             counts=counts.astype(np.uint32))
 
     def summarize(self, entries):
-        """Pool the images.
-
-        Args:
-            entries (list[dict]): From ``evaluate_sample``.
-
-        Returns:
-            dict[str, float]: The numbers of the class.
-        """
+        """See `BaseDenseMetric.summarize`."""
         if self.pooling == 'images':
             return super().summarize(entries)
         pixels = sum(entry['pixels'] for entry in entries)
         histogram = np.zeros(180 * RESOLUTION + 1, np.int64)
         for entry in entries:
             histogram[entry['bins']] += entry['counts']
-        # the one middle pixel, or the two of an even number
+        # the middle pixel, or the two middle ones of an even number
         middle = np.searchsorted(
             np.cumsum(histogram), [(pixels - 1) // 2, pixels // 2], 'right')
         mean = sum(entry['total'] for entry in entries) / pixels
@@ -118,14 +102,7 @@ class SurfaceNormalMetric(BaseDenseMetric):
                       below)
 
     def write(self, path, field, pred, sample):
-        """Write one prediction as RGB PNG.
-
-        Args:
-            path (str): File to write, without its suffix.
-            field (str): ``pred_normal_map``.
-            pred (np.ndarray): (3, H, W).
-            sample (dict): The sample; not used.
-        """
+        """See `BaseDenseMetric.write`."""
         normals = convert_axes(
             pred.transpose(1, 2, 0), 'genpercept', self.axes)
         top = 2**self.output_bits - 1
@@ -138,12 +115,12 @@ class SurfaceNormalMetric(BaseDenseMetric):
 
         Args:
             pred (Tensor | np.ndarray): (3, H, W).
-            gt (Tensor | np.ndarray): (3, H, W); zero vectors do not count.
+            gt (Tensor | np.ndarray): (3, H, W); zero vectors are invalid.
             mask (Tensor | np.ndarray, optional): (H, W) or (1, H, W), True =
                 valid. Defaults to None.
 
         Returns:
-            np.ndarray: (pixels, ) degrees in [0, 180], of valid pixels.
+            np.ndarray: (pixels, ) degrees in [0, 180], of the valid pixels.
         """
         pred, gt = to_numpy(pred), to_numpy(gt)
         valid = np.isfinite(gt).all(0) & (gt != 0).any(0)
@@ -158,11 +135,11 @@ class SurfaceNormalMetric(BaseDenseMetric):
 
     @classmethod
     def calculate(cls, pred, gt, mask=None):
-        """Calculate the numbers of one image, its median exactly.
+        """Calculate the numbers of one image, with the exact median.
 
         Args:
             pred (Tensor | np.ndarray): (3, H, W).
-            gt (Tensor | np.ndarray): (3, H, W); zero vectors do not count.
+            gt (Tensor | np.ndarray): (3, H, W); zero vectors are invalid.
             mask (Tensor | np.ndarray, optional): (H, W) or (1, H, W), True =
                 valid. Defaults to None.
 
@@ -180,7 +157,7 @@ class SurfaceNormalMetric(BaseDenseMetric):
 
 
 def _numbers(errors):
-    """The numbers of a set of angles in degrees."""
+    """Compute the numbers of a set of angles in degrees."""
     return _named(errors.mean(), np.median(errors),
                   np.sqrt((errors**2).mean()),
                   [100 * (errors < t).mean() for t in THRESHOLDS])

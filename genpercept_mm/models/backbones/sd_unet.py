@@ -489,6 +489,46 @@ class SDUNet(BaseModule):
             outs[num_blocks] = unet.conv_out(hidden)
         return outs
 
+    def get_layer_depth(self, param_name, prefix=''):
+        """Tell how far along the path of the image a parameter is.
+
+        Args:
+            param_name (str): Name of the parameter, such as
+                ``'unet.down_blocks.0.resnets.0.conv1.weight'``.
+            prefix (str): What names of this backbone's parameters start
+                with. Defaults to ''.
+
+        Returns:
+            tuple[int, int]: Depth and number of layers. The depth is 0 for
+            the VAE, the first layer and the time embedding, then grows by
+            one for each down block, the mid block, each up block and the
+            output layers, as far as they are kept. It is the number of
+            layers minus 2 for the last of these, and minus 1 for parameters
+            outside the backbone, as in mmpretrain.
+        """
+        num_blocks = len(self.unet.down_blocks)
+        outputs = 2 * num_blocks + 2
+        last = num_blocks + 1 + len(self.unet.up_blocks)
+        if self.predicts_latent or hasattr(self, 'pyramid_up'):
+            last = outputs
+        num_layers = last + 2
+        if not param_name.startswith(prefix):
+            return num_layers - 1, num_layers
+        parts = param_name[len(prefix):].split('.')
+        name = '.'.join(parts[:2])
+        if name == 'unet.down_blocks':
+            depth = 1 + int(parts[2])
+        elif name == 'unet.mid_block':
+            depth = num_blocks + 1
+        elif name == 'unet.up_blocks':
+            depth = num_blocks + 2 + int(parts[2])
+        elif name in ('unet.conv_norm_out', 'unet.conv_out') or (
+                parts[0] == 'pyramid_up'):
+            depth = outputs
+        else:
+            depth = 0
+        return depth, num_layers
+
     def _run_up_block(self, block, hidden, skips, time, prompt):
         """Run an up block without its up-sampler, so that either side of
         the up-sampler can be a feature."""

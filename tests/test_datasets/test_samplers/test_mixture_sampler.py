@@ -4,44 +4,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch.distributed as dist
 from mmengine.dataset import BaseDataset, ConcatDataset, InfiniteSampler
 from mmengine.runner import Runner
 from scipy.stats import binom
+from torch.multiprocessing import start_processes
 from torch.utils.data import ConcatDataset as TorchConcatDataset
 
 from genpercept_mm.datasets.samplers import MixtureSampler
-
-TWO_RANKS = '''
-import json, sys
-from itertools import islice
-import torch.distributed as dist
-import torch.multiprocessing as mp
-from mmengine.dataset import InfiniteSampler
-from torch.utils.data import ConcatDataset
-from genpercept_mm.datasets.samplers import MixtureSampler
-
-
-def work(rank, folder):
-    dist.init_process_group('gloo', init_method=f'file://{folder}/store',
-                            rank=rank, world_size=2)
-    data = ConcatDataset([list(range(10)), list(range(7))])
-    results = []
-    for seed in (5, None):
-        base = InfiniteSampler(data)
-        base.seed = seed
-        sampler = MixtureSampler(base, 3, [0.9, 0.1])
-        whole = list(islice(sampler, 60))
-        sampler.skip(25)
-        results.append(dict(
-            whole=whole, tail=list(islice(sampler, 35)),
-            seed=int(sampler.seed), length=len(sampler)))
-    with open(f'{folder}/{rank}.json', 'w') as file:
-        json.dump(results, file)
-
-
-if __name__ == '__main__':
-    mp.start_processes(work, (sys.argv[1], ), nprocs=2, start_method='fork')
-'''
 
 
 class Toy(BaseDataset):
@@ -176,10 +146,28 @@ def test_a_whole_training_is_skipped_without_shuffling_it(monkeypatch):
     assert len(orders) == 2
 
 
-def test_two_ranks_share_one_sequence(tmp_path, run_python):
-    script = tmp_path / 'ranks.py'
-    script.write_text(TWO_RANKS)
-    run_python(script, tmp_path)
+def draw_as_rank(rank, folder):
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store',
+                            rank=rank, world_size=2)
+    data = TorchConcatDataset([list(range(10)), list(range(7))])
+    results = []
+    for seed in (5, None):
+        base = InfiniteSampler(data)
+        base.seed = seed
+        mixture = MixtureSampler(base, 3, [0.9, 0.1])
+        whole = take(mixture, 60)
+        mixture.skip(25)
+        results.append(dict(
+            whole=whole, tail=take(mixture, 35), seed=int(mixture.seed),
+            length=len(mixture)))
+    with open(f'{folder}/{rank}.json', 'w') as file:
+        json.dump(results, file)
+    dist.destroy_process_group()
+
+
+def test_two_ranks_share_one_sequence(tmp_path):
+    start_processes(draw_as_rank, (tmp_path, ), nprocs=2,
+                    start_method='fork')
     results = [json.loads((tmp_path / f'{rank}.json').read_text())
                for rank in (0, 1)]
     data = TorchConcatDataset([list(range(10)), list(range(7))])

@@ -2,11 +2,8 @@ import numpy as np
 import pytest
 from mmcv.transforms import LoadImageFromFile
 
-from genpercept_mm.datasets.hypersim_layout import frame_path, read_color
+from genpercept_mm.datasets.io.hypersim_io import frame_path, read_color
 from genpercept_mm.datasets.transforms import LoadHypersimImage
-from genpercept_mm.datasets.transforms.load_hypersim_image import (
-    describe_frame,
-)
 
 
 def test_previews_are_what_the_stock_loader_gives(hypersim_root):
@@ -30,10 +27,3 @@ def test_missing_files_are_named(tmp_path):
     with pytest.raises(OSError, match='scene ai_001_001, camera cam_00, '
                        f'frame 5: Hypersim: {path} does not exist'):
         LoadHypersimImage()(dict(img_path=path))
-
-
-def test_frames_are_spelled_out():
-    assert describe_frame(
-        'd/ai_9_1/images/scene_cam_02_final_hdf5/frame.0012.color.hdf5'
-    ) == 'scene ai_9_1, camera cam_02, frame 12'
-    assert describe_frame('a/b.png') == 'file a/b.png'

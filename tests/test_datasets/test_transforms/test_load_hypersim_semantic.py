@@ -23,7 +23,7 @@ def test_ids_become_zero_based_and_unlabelled_is_ignored(tmp_path, dtype):
 
 @pytest.mark.parametrize('wrong', [0, 41, -2, 255, 257])
 def test_other_ids_are_refused(tmp_path, wrong):
-    with pytest.raises(ValueError, match=f'holds the label id {wrong};'):
+    with pytest.raises(ValueError, match=f'contains the label id {wrong};'):
         load(tmp_path, np.array([[1, wrong]], np.int16))
 
 

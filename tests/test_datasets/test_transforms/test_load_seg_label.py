@@ -42,7 +42,7 @@ def test_palette_and_16_bit_labels_keep_their_ids(tmp_path):
 
 
 def test_ids_out_of_range_are_refused_before_they_wrap(tmp_path):
-    with pytest.raises(ValueError, match='holds the label id 5; this data '
+    with pytest.raises(ValueError, match='contains the label id 5; this data '
                        r'set has ids 0..4'):
         load(tmp_path, Image.fromarray(IDS + (IDS == 4)))
     # 256 + 1 as uint8 would be a valid 1
@@ -58,7 +58,7 @@ def test_colour_labels_are_refused(tmp_path):
 
 
 def test_other_size_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r'is \(3, 2\) .* and label .* is '
+    with pytest.raises(ValueError, match=r'is \(3, 2\) and label .* is '
                        r'\(2, 3\)'):
         load(tmp_path, Image.fromarray(IDS), Image.new('RGB', (2, 3)))
 

@@ -172,7 +172,7 @@ def test_the_log_says_where_data_go_on(tmp_path, caplog):
     run.logger.addHandler(caplog.handler)
     with caplog.at_level(logging.INFO):
         run.train()
-    assert 'data go on with batch 2' in caplog.text
+    assert 'data continue with batch 2' in caplog.text
     assert os.path.exists(tmp_path / 'iter_3.pth')
 
 

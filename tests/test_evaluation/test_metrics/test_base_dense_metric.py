@@ -5,10 +5,16 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import DefaultSampler
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from torch.multiprocessing import start_processes
 
-from genpercept_mm.evaluation import BaseDenseMetric
+from genpercept_mm.evaluation import (
+    AffineDepthMetric,
+    BaseDenseMetric,
+    SurfaceNormalMetric,
+)
 from genpercept_mm.evaluation.metrics.base_dense_metric import (
     to_uint8,
     write_png,
@@ -60,7 +66,7 @@ def test_samples_of_the_named_data_set_count():
 
 def test_unknown_data_set_lists_those_seen():
     with pytest.raises(
-            ValueError, match=r"'nyu',\); names seen: \['a', 'b'\]"):
+            ValueError, match=r"'nyu',\); names found: \['a', 'b'\]"):
         evaluate(MeanErrorMetric(dataset_name='nyu'),
                  [sample(name='b'), sample(name='a')])
 
@@ -205,16 +211,7 @@ def test_png_is_rgb_and_whole(tmp_path):
     assert (there[..., ::-1] == picture).all()
 
 
-# One process, then two with a sampler that repeats a sample
-DISTRIBUTED = '''
-import json, os, sys
-import torch, torch.distributed, torch.multiprocessing
-from mmengine.dataset import DefaultSampler
-from genpercept_mm.evaluation import AffineDepthMetric, SurfaceNormalMetric
-
-os.chdir(sys.argv[1])
-
-def samples():
+def distributed_samples():
     generator = torch.Generator().manual_seed(0)
     for index in range(7):
         size = (8 + index, 9)
@@ -226,8 +223,10 @@ def samples():
                 channels, *size, generator=generator) + .1)
                for kind in ('pred', 'gt')})
 
-def evaluate():
-    data = list(samples())
+
+def evaluate_share(path):
+    """Evaluate the samples of this process, and write the numbers."""
+    data = list(distributed_samples())
     metrics = [AffineDepthMetric(dataset_name='depth'),
                SurfaceNormalMetric(dataset_name='normal'),
                SurfaceNormalMetric(dataset_name='normal', prefix='images',
@@ -237,25 +236,23 @@ def evaluate():
         for index in seen:
             metric.process({}, [data[index]])
         result.update(metric.evaluate(len(data)))
-    return dict(result=result, seen=seen)
+    path.write_text(json.dumps(dict(result=result, seen=seen)))
 
-def work(rank):
+
+def evaluate_as_rank(rank, folder):
     torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{sys.argv[1]}/store', rank=rank,
+        'gloo', init_method=f'file://{folder}/store', rank=rank,
         world_size=2)
-    with open(f'{rank}.json', 'w') as file:
-        json.dump(evaluate(), file)
+    # mmengine exchanges results through a folder in the working one
+    os.chdir(folder)
+    evaluate_share(folder / f'{rank}.json')
     torch.distributed.destroy_process_group()
 
-with open('single.json', 'w') as file:
-    json.dump(evaluate(), file)
-torch.multiprocessing.start_processes(work, nprocs=2, start_method='fork')
-'''
 
-
-def test_two_processes_and_a_padded_sampler_change_nothing(
-        tmp_path, run_python):
-    run_python('-c', DISTRIBUTED, tmp_path, OMP_NUM_THREADS='1')
+def test_two_processes_and_a_padded_sampler_change_nothing(tmp_path):
+    evaluate_share(tmp_path / 'single.json')
+    start_processes(evaluate_as_rank, (tmp_path, ), nprocs=2,
+                    start_method='fork')
     single, first, second = (
         json.loads((tmp_path / f'{name}.json').read_text())
         for name in ('single', 0, 1))

@@ -653,3 +653,21 @@ def test_bad_arguments(changes, message):
 def test_bad_input(shape):
     with pytest.raises(ValueError, match=r'input must be \(N, 3, H, W\)'):
         SDUNet(arch='mini')(torch.zeros(shape))
+
+
+def test_layer_depth_counts_the_parts_that_are_kept():
+    net = SDUNet(arch='mini', out_indices=(2, ))
+    depths = {'unet.conv_in.weight': 0, 'vae.encoder.conv_in.weight': 0,
+              'unet.time_embedding.linear_1.weight': 0,
+              'unet.down_blocks.3.resnets.0.conv1.weight': 4,
+              'unet.mid_block.resnets.0.conv1.weight': 5,
+              'unet.up_blocks.1.resnets.0.conv1.weight': 7}
+    for name, depth in depths.items():
+        net.get_parameter(name)
+        assert net.get_layer_depth(name) == (depth, 9)
+        assert net.get_layer_depth(f'backbone.{name}', 'backbone.') == (
+            depth, 9)
+    # above the last stage, as mmpretrain counts
+    assert net.get_layer_depth('head.weight', 'backbone.') == (8, 9)
+    net = SDUNet(arch='mini', out_indices=(4, ))
+    assert net.get_layer_depth('unet.conv_out.weight') == (10, 12)

@@ -5,8 +5,9 @@ import cv2
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.hypersim_layout import frame_path, read_color
-from genpercept_mm.engine import SceneVisualizationHook
+from genpercept_mm.datasets.io.hypersim_io import frame_path, read_color
+from genpercept_mm.engine import DenseVisualizationHook
+from genpercept_mm.registry import HOOKS
 
 from mmseg.structures import SegDataSample  # isort: skip
 
@@ -15,12 +16,12 @@ from mmseg.structures import SegDataSample  # isort: skip
 def visualizer():
     """mmseg's hook asks for the one that the Runner has made."""
     from mmengine.visualization import Visualizer
-    return Visualizer.get_instance('scene_visualization_hook')
+    return Visualizer.get_instance('dense_visualization_hook')
 
 
 @pytest.mark.parametrize('kind', ['tonemap', 'color'])
 def test_pictures_of_all_scenes_get_names_of_their_own(hypersim_root, kind):
-    hook = SceneVisualizationHook(draw=True, interval=1)
+    hook = DenseVisualizationHook(draw=True, interval=1)
     hook._visualizer = MagicMock()
     paths = [frame_path(hypersim_root, f'ai_00{i}_001', 'cam_00', 0, kind)
              for i in (1, 2, 3)]
@@ -43,7 +44,7 @@ def test_every_interval_and_only_when_drawing(hypersim_root):
     path = frame_path(hypersim_root, 'ai_001_001', 'cam_00', 0, 'tonemap')
     drawn = []
     for draw in (True, False):
-        hook = SceneVisualizationHook(draw=draw, interval=2)
+        hook = DenseVisualizationHook(draw=draw, interval=2)
         hook._visualizer = MagicMock()
         for index in range(4):
             hook.after_test_iter(
@@ -58,7 +59,7 @@ def test_samples_of_several_sets_are_told_apart_and_cut(tmp_path):
     image = np.random.default_rng(0).integers(0, 256, (9, 12, 3), np.uint8)
     path = str(tmp_path / '0000000069.png')
     cv2.imwrite(path, image[..., ::-1])
-    hook = SceneVisualizationHook(draw=True, interval=1)
+    hook = DenseVisualizationHook(draw=True, interval=1)
     hook._visualizer = MagicMock()
     hook.after_test_iter(SimpleNamespace(iter=0), 0, {}, [
         SegDataSample(metainfo=dict(
@@ -68,3 +69,9 @@ def test_samples_of_several_sets_are_told_apart_and_cut(tmp_path):
     assert [call.args[0] for call in calls] == [
         f'test_kitti_drive_{i}_0000000069' for i in (1, 2)]
     np.testing.assert_array_equal(calls[0].args[1], image[1:9, 2:11])
+
+
+def test_old_configs_find_it_under_its_first_name():
+    hook = HOOKS.build(dict(
+        type='genpercept_mm.SceneVisualizationHook', draw=True, interval=1))
+    assert type(hook) is DenseVisualizationHook

@@ -1,4 +1,4 @@
-"""Read arrays from image and array files, with errors that name the file."""
+"""Reading arrays from image and array files, with errors that name them."""
 import os
 import os.path as osp
 
@@ -23,8 +23,8 @@ def read_bytes(path):
         bytes: Its content.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        OSError: If it is empty.
+        FileNotFoundError: If the file does not exist.
+        OSError: If the file is empty.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'{path} does not exist.')
@@ -36,27 +36,28 @@ def read_bytes(path):
 
 
 def read_raster(path):
-    """Decode an image file as it is stored; colours as RGB.
+    """Decode an image file without converting its values.
 
     Args:
-        path (str): PNG, EXR, TIFF, JPEG or what else OpenCV decodes.
+        path (str): A file that OpenCV decodes, such as PNG, EXR, TIFF or
+            JPEG.
 
     Returns:
-        np.ndarray: (H, W) or (H, W, C), in the dtype of the file, channels
-        in the order R, G, B, alpha.
+        np.ndarray: (H, W) or (H, W, C) in the dtype of the file, with the
+        channels in the order R, G, B, alpha.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        OSError: If it cannot be decoded.
+        FileNotFoundError: If the file does not exist.
+        OSError: If the file cannot be decoded.
     """
     content = np.frombuffer(read_bytes(path), np.uint8)
     remedy = 'it is probably truncated. Download or extract it again.'
     if path.lower().endswith('.exr'):
         # setdefault leaves the choice to a user who set it to 0
         os.environ.setdefault(EXR_SWITCH, '1')
-        remedy = (f'it is truncated, or OpenCV has no EXR: set {EXR_SWITCH}=1'
-                  ' in the environment before python starts, or convert it '
-                  'to .npy.')
+        remedy = (f'it is truncated, or OpenCV was built without EXR: set '
+                  f'{EXR_SWITCH}=1 in the environment before python starts, '
+                  'or convert the file to .npy.')
     try:
         raster = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
@@ -80,8 +81,8 @@ def read_npy(path):
         np.ndarray: The array as stored.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        OSError: If it is no array file or truncated.
+        FileNotFoundError: If the file does not exist.
+        OSError: If the file is truncated or not an array file.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(f'{path} does not exist.')
@@ -91,6 +92,50 @@ def read_npy(path):
         raise OSError(f'{path} cannot be read as .npy ({error}); it is '
                       'probably truncated. Download or extract it again.'
                       ) from error
+
+
+def read_array(path):
+    """Read a ``.npy`` file with `read_npy`, any other with `read_raster`.
+
+    Args:
+        path (str): The file.
+
+    Returns:
+        np.ndarray: The array as stored.
+    """
+    read = read_npy if path.lower().endswith('.npy') else read_raster
+    return read(path)
+
+
+def read_alpha(path):
+    """Read a matte or mask.
+
+    One channel, or several equal ones, are taken as they are. Of four
+    channels the last one counts (a cut-out), unless it is opaque
+    everywhere: then the other three must be equal.
+
+    Args:
+        path (str): An image of 8 or 16 bits.
+
+    Returns:
+        np.ndarray: (H, W) float32 in [0, 1], the values divided by the
+        maximum of their dtype.
+
+    Raises:
+        OSError: If the file is missing or cannot be decoded.
+        ValueError: If the file does not have 8 or 16 bits, or its colour
+            channels differ.
+    """
+    raster = read_raster(path)
+    if raster.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f'{path} holds {raster.dtype}; mattes have 8 or 16 '
+                         'bits.')
+    most = np.iinfo(raster.dtype).max
+    if raster.ndim == 3 and raster.shape[2] == 4:
+        opaque = (raster[..., 3] == most).all()
+        raster = raster[..., :3] if opaque else raster[..., 3]
+    return (single_channel(raster, path) / np.float32(most)).astype(
+        np.float32)
 
 
 def single_channel(raster, path):
@@ -114,35 +159,35 @@ def single_channel(raster, path):
     if raster.ndim != 2:
         raise ValueError(
             f'{path} has shape {raster.shape}; expected (H, W), or channels '
-            'that are all equal. A colour picture of a label is no label.')
+            'that are all equal. A coloured picture of a label cannot be '
+            'used as a label.')
     return raster
 
 
 def check_size(results, path, shape):
-    """Refuse a label that may not lie on the image, if that is loaded.
+    """Refuse a label that may not match its image pixel by pixel.
 
-    OpenCV turns images as their EXIF tag asks, but no labels. A quarter turn
-    shows in the size; any other turn cannot be told right or wrong.
+    OpenCV turns images as their EXIF tag asks, but labels are never turned.
+    A quarter turn shows in the sizes; whether any other turn is right cannot
+    be told.
 
     Args:
-        results (dict): Has ``ori_shape`` and ``img_path`` once the image is
-            loaded.
-        path (str): File of the label.
+        results (dict): The sample, with ``img_path``. Sizes are compared
+            if it has ``ori_shape``, which loading the image adds.
+        path (str): The label's file.
         shape (tuple[int]): (H, W) of the label.
 
     Raises:
-        ValueError: If the sizes differ (names both files), or the image is
-            turned in a way that the sizes do not prove right.
+        ValueError: If the sizes differ (both files are named), or the image
+            is turned in a way that the sizes do not prove right.
     """
-    if 'ori_shape' not in results:
-        return
-    image_path = results.get('img_path', '')
-    size = tuple(results['ori_shape'][:2])
-    if tuple(shape) != size:
+    image_path, shape = results.get('img_path', ''), tuple(shape)
+    size = tuple(results.get('ori_shape', shape)[:2])
+    if shape != size:
         raise ValueError(
-            f'image {image_path} is {size} (after the rotation that its EXIF '
-            f'tag may ask for) and label {path} is {tuple(shape)} (H, W); '
-            'they must be equal.')
+            f'image {image_path} is {size} and label {path} is {shape} (H, '
+            'W); they must be equal after the image is turned as its EXIF '
+            'tag may ask.')
     if not image_path.lower().endswith(_EXIF_SUFFIXES) or not osp.isfile(
             image_path):
         return
@@ -151,6 +196,6 @@ def check_size(results, path, shape):
     if turn in (2, 3, 4) or (turn != 1 and size[0] == size[1]):
         raise ValueError(
             f'the EXIF tag of {image_path} asks to turn or mirror the image '
-            f'(orientation {turn}), and the sizes do not tell whether label '
+            f'(orientation {turn}), and the sizes do not show whether label '
             f'{path} belongs to the image before or after that. Save the '
             'image without the tag, turned as the label is.')

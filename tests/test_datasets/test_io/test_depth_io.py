@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.depth_io import (
+from genpercept_mm.datasets.io.depth_io import (
     hypersim_rays,
     read_cityscapes_depth,
     read_entity_mask,
@@ -138,5 +138,6 @@ def test_cityscapes_disparity(tmp_path):
     # disparities: none, 0 (infinitely far), 1 and 20 pixels
     assert read_cityscapes_depth(results).tolist() == [[0, 0, 400, 20]]
     camera.write_text('{"extrinsic": {}}')
-    with pytest.raises(ValueError, match=f'{camera} is no Cityscapes camera'):
+    with pytest.raises(ValueError, match=f'{camera} is not a Cityscapes '
+                       'camera file'):
         read_cityscapes_depth(results)

@@ -5,7 +5,7 @@ from miniworld.rooms.hypersim_set import (
     plan_frames,
 )
 
-from genpercept_mm.datasets.hypersim_cameras import read_cameras
+from genpercept_mm.datasets.io.hypersim_io import read_cameras
 
 COLUMNS = [f'M_cam_from_uv_{i}{j}' for i in range(3) for j in range(3)]
 

@@ -2,19 +2,21 @@
 import mmcv
 from mmseg.engine.hooks import SegVisualizationHook
 
-from genpercept_mm.datasets.hypersim_layout import frame_name, read_color
+from genpercept_mm.datasets.io.hypersim_io import frame_name, read_color
 from genpercept_mm.registry import HOOKS
 
 
-@HOOKS.register_module()
-class SceneVisualizationHook(SegVisualizationHook):
-    """mmseg's ``SegVisualizationHook`` for Hypersim's and KITTI's files.
+# the second name is that of configs written before this one
+@HOOKS.register_module(
+    name=['DenseVisualizationHook', 'SceneVisualizationHook'])
+class DenseVisualizationHook(SegVisualizationHook):
+    """mmseg's ``SegVisualizationHook`` for files of any dense data set.
 
-    Pictures are named by data set and sample, or by scene, camera and frame,
-    where the stock hook would overwrite one scene's ``frame.0000`` with the
-    next one's. Images may come from ``color.hdf5``, and are cut where the
-    pipeline has cut them (``crop_box``). Testing needs no training data.
-    Takes the arguments of mmseg's hook.
+    Pictures are named after data set and sample, or after scene, camera and
+    frame; the stock hook would overwrite ``frame.0000`` of one scene with
+    that of the next. Images may come from ``color.hdf5``, and are cropped
+    where the pipeline has cropped them (``crop_box``). Testing does not
+    need training data. The arguments are those of mmseg's hook.
     """
 
     def _after_iter(self, runner, batch_idx, data_batch, outputs,
@@ -35,8 +37,8 @@ class SceneVisualizationHook(SegVisualizationHook):
                 data_sample=output,
                 show=self.show,
                 wait_time=self.wait_time,
-                # asking a test-only runner for its iteration makes it build
-                # the training data
+                # asking a test-only runner for its iteration would make it
+                # build the training data
                 step=0 if mode == 'test' else runner.iter)
 
 

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets import hypersim_layout as layout
+from genpercept_mm.datasets.io import hypersim_io as layout
 
 
 def test_paths_are_apples():
@@ -70,3 +70,10 @@ def test_read_names_what_is_wrong(tmp_path):
     with pytest.raises(KeyError, match=r"no array 'dataset', only \['data'\]"
                        ):
         layout.read_hdf5(path)
+
+
+def test_frames_are_spelled_out():
+    assert layout.describe_frame(
+        'd/ai_9_1/images/scene_cam_02_final_hdf5/frame.0012.color.hdf5'
+    ) == 'scene ai_9_1, camera cam_02, frame 12'
+    assert layout.describe_frame('a/b.png') == 'file a/b.png'

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from genpercept_mm.datasets.raster_io import (
+from genpercept_mm.datasets.io.raster_io import (
     EXR_SWITCH,
     check_size,
     read_bytes,
@@ -56,7 +56,7 @@ def test_exr_needs_no_setting_but_respects_one(tmp_path, monkeypatch,
     assert cv2.imwrite(path, np.ones((4, 5), np.float32))
     monkeypatch.delenv(EXR_SWITCH)
     script = ("import runpy, sys; read = runpy.run_path("
-              "'genpercept_mm/datasets/raster_io.py')['read_raster'];"
+              "'genpercept_mm/datasets/io/raster_io.py')['read_raster'];"
               'print(read(sys.argv[1]).sum())')
     assert run_python('-c', script, path).stdout.split()[-1] == '20.0'
     done = run_python('-c', script, path, check=False, **{EXR_SWITCH: '0'})

@@ -1,22 +1,23 @@
-"""Readers of surface normals, in the frame that the file has.
+"""Readers of surface normals, in the frame that the file uses.
 
 Every reader takes the pipeline's ``results`` dict and returns (H, W, 3)
-float32; pixels without a normal are zero. ``NORMAL_READERS`` maps the fact
+float32; pixels without a normal are zero. ``NORMAL_READERS`` maps the
 ``normal_format`` of a sample to its reader.
 """
 import numpy as np
 
+from genpercept_mm.utils.normal_check import normals_from_depth
+
 from .depth_io import hypersim_rays, read_entity_mask, read_png_depth
-from .hypersim_layout import read_hdf5
-from .normal_check import normals_from_depth
-from .raster_io import read_npy, read_raster
+from .hypersim_io import read_hdf5
+from .raster_io import read_array, read_raster
 
 # A zero vector stored in 8 bits has components of 1/255 at most
 _ZERO_IN_8_BITS = 0.01
 
 
 def read_png_normals(results):
-    """Read normals kept as a picture: n = value / maximum x 2 - 1.
+    """Read normals stored as a picture: n = value / maximum x 2 - 1.
 
     Args:
         results (dict): Has ``normal_path``, an RGB file of 8 or 16 bits.
@@ -26,7 +27,7 @@ def read_png_normals(results):
         np.ndarray: (H, W, 3) float32.
 
     Raises:
-        ValueError: If it has other than 3 channels, or holds no integers.
+        ValueError: If the file does not have 3 channels of 8 or 16 bits.
     """
     path = results['normal_path']
     raster = read_raster(path)
@@ -35,7 +36,7 @@ def read_png_normals(results):
         raise ValueError(
             f'{path} is {raster.dtype} of shape {raster.shape}; normals in '
             'an image have 3 channels of 8 or 16 bits.')
-    normals = (raster / np.float64(np.iinfo(raster.dtype).max) * 2 - 1)
+    normals = raster / np.float64(np.iinfo(raster.dtype).max) * 2 - 1
     nothing = (raster == 0).all(axis=2) | (
         np.linalg.norm(normals, axis=2) < _ZERO_IN_8_BITS)
     normals[nothing] = 0
@@ -43,27 +44,26 @@ def read_png_normals(results):
 
 
 def read_float_normals(results):
-    """Read ``.npy`` or ``.exr`` normals, (H, W, 3) or (3, H, W).
+    """Read ``.npy`` or ``.exr`` normals.
 
     Args:
-        results (dict): Has ``normal_path``. The first three channels of an
-            EXR file, in the order R, G, B, are x, y, z.
+        results (dict): Has ``normal_path``. An array is (H, W, 3) or
+            (3, H, W). The first three channels of an EXR file, in the order
+            R, G, B, are x, y, z.
 
     Returns:
         np.ndarray: (H, W, 3) float32.
 
     Raises:
-        ValueError: If it is not three maps of floats.
+        ValueError: If the file does not contain three maps of floats.
     """
     path = results['normal_path']
+    array = read_array(path)
     if path.lower().endswith('.npy'):
-        array = read_npy(path)
         if array.ndim == 3 and array.shape[0] == 3 != array.shape[2]:
             array = array.transpose(1, 2, 0)
-    else:
-        array = read_raster(path)
-        if array.ndim == 3 and array.shape[2] == 4:
-            array = array[..., :3]
+    elif array.ndim == 3 and array.shape[2] == 4:
+        array = array[..., :3]
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype.kind != 'f':
         raise ValueError(
             f'{path} is {array.dtype} of shape {array.shape}; expected '
@@ -75,8 +75,8 @@ def read_hypersim_normals(results):
     """Read Hypersim's ``normal_cam``.
 
     Args:
-        results (dict): Has ``normal_path``; ``entity_path`` where pixels of
-            entity -1 are to be zero.
+        results (dict): Has ``normal_path``; ``entity_path`` if pixels of
+            entity -1 are to become zero.
 
     Returns:
         np.ndarray: (H, W, 3) float32, not always of unit length.
@@ -113,15 +113,15 @@ def read_normals_from_depth(results):
 
 
 def face_hypersim_camera(normals, camera=None):
-    """Turn normals round that look away from the camera.
+    """Turn normals around that point away from the camera.
 
     Some of Hypersim's surfaces are modelled inside out. A visible surface
-    faces the camera, so a normal along its ray is turned.
+    faces the camera, so a normal that points along its ray is wrong.
 
     Args:
         normals (np.ndarray): (H, W, 3) unit vectors in camera space.
         camera (Sequence, optional): 3 x 3, see `hypersim_rays`. Defaults to
-            None (the standard camera).
+            None, the standard camera.
 
     Returns:
         np.ndarray: (H, W, 3), same dtype.

@@ -3,7 +3,7 @@ import h5py
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.normal_io import (
+from genpercept_mm.datasets.io.normal_io import (
     face_hypersim_camera,
     read_float_normals,
     read_hypersim_normals,

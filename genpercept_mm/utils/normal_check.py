@@ -1,4 +1,4 @@
-"""Tell from depth whether normals have the axes they are said to have."""
+"""Using depth to check whether normals have the axes that they claim."""
 from collections import namedtuple
 from itertools import product
 
@@ -6,10 +6,10 @@ import numpy as np
 
 from genpercept_mm.utils.normal_axes import AXES
 
-#: signs (tuple[int]): What to multiply x, y, z by for the best fit.
-#: angle, stated_angle (float): Mean angle to the normals of the depth, in
-#: degrees, with these signs and as given. disagrees (bool): Whether the
-#: normals given are clearly wrong.
+#: signs (tuple[int]): Factors of x, y and z for the best fit.
+#: angle, stated_angle (float): Mean angle to the normals of the depth in
+#: degrees, with these signs and without them. disagrees (bool): Whether the
+#: given normals are clearly wrong.
 AxesFit = namedtuple('AxesFit', 'signs angle stated_angle disagrees')
 
 # Signs that differ by less than this, in degrees, are equally good: a wall
@@ -18,10 +18,10 @@ _TIE = 2.
 _CLEARLY = 15.
 _LEAST_PIXELS = 100
 _WORKING_SIZE = 256
-# Relative change of depth from pixel to pixel beyond which there is an edge
+# An edge is a relative change of depth from pixel to pixel above this
 _EDGE = 0.05
 
-# Frames that exist come before other signs
+# Signs of known frames come before others
 _CANDIDATES = tuple(dict.fromkeys(
     [*AXES.values(), *product((1, -1), repeat=3)]))
 
@@ -33,13 +33,13 @@ def normals_from_depth(depth, intrinsics=None):
         depth (np.ndarray): (H, W), metres along the view axis; 0 or not
             finite where unknown.
         intrinsics (Sequence[float], optional): (fx, fy, cx, cy) in pixels.
-            Defaults to None (a horizontal field of view of 60 degrees,
-            principal point in the middle).
+            Defaults to None, a horizontal field of view of 60 degrees with
+            the principal point in the middle.
 
     Returns:
         tuple[np.ndarray]: Unit normals (H, W, 3), x right, y up, z towards
-        the viewer, zero where unknown; and (H, W) bool, where they are known
-        (not at edges of depth or of the image).
+        the viewer, zero where unknown; and (H, W) bool, True where they are
+        known, which excludes edges of the depth and of the image.
     """
     height, width = depth.shape
     if intrinsics is None:
@@ -76,17 +76,17 @@ def normals_disagree_with_depth(depth, normals, mask=None, intrinsics=None):
     Args:
         depth (np.ndarray): (H, W), metres along the view axis; 0 or not
             finite where unknown.
-        normals (np.ndarray): (H, W, 3), said to be x right, y up, z towards
+        normals (np.ndarray): (H, W, 3), supposedly x right, y up, z towards
             the viewer; zero where unknown.
-        mask (np.ndarray, optional): (H, W) bool, pixels to use. Defaults to
-            None (all that are known).
+        mask (np.ndarray, optional): (H, W) bool, the pixels to use. Defaults
+            to None, all known pixels.
         intrinsics (Sequence[float], optional): (fx, fy, cx, cy) in pixels.
-            Defaults to None (see `normals_from_depth`); signs are found
-            with a rough guess as well.
+            Defaults to None, see `normals_from_depth`; a rough guess is
+            enough to find the signs.
 
     Returns:
-        AxesFit | None: The best of the 8 sign combinations; None if there
-        are too few pixels to tell.
+        AxesFit | None: The best of the 8 combinations of signs; None if
+        there are too few pixels to tell.
     """
     step = max(1, min(depth.shape) // _WORKING_SIZE)
     depth, normals = depth[::step, ::step], normals[::step, ::step]

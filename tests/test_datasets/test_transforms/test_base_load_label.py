@@ -1,6 +1,6 @@
 import pytest
 
-from genpercept_mm.datasets.transforms.label_errors import (
+from genpercept_mm.datasets.transforms.base_load_label import (
     errors_named,
     require,
 )

@@ -1,15 +1,15 @@
-"""Readers of depth files: each gives metres along the view axis.
+"""Readers of depth files: each returns metres along the view axis.
 
 Every reader takes the pipeline's ``results`` dict and returns (H, W) float32;
-pixels without depth are 0, NaN or infinite. ``DEPTH_READERS`` maps the fact
+pixels without depth are 0, NaN or infinite. ``DEPTH_READERS`` maps the
 ``depth_format`` of a sample to its reader.
 """
 import json
 
 import numpy as np
 
-from .hypersim_layout import read_hdf5
-from .raster_io import read_bytes, read_npy, read_raster, single_channel
+from .hypersim_io import read_hdf5
+from .raster_io import read_array, read_bytes, read_raster, single_channel
 
 
 def read_png_depth(results):
@@ -23,8 +23,8 @@ def read_png_depth(results):
         np.ndarray: (H, W) float32, metres.
 
     Raises:
-        ValueError: If the file has other than 16 bits, or several different
-            channels.
+        ValueError: If the file does not have 16 bits, or its channels
+            differ.
     """
     path = results['depth_path']
     raster = single_channel(read_raster(path), path)
@@ -37,7 +37,7 @@ def read_png_depth(results):
 
 
 def read_float_depth(results):
-    """Read ``.npy`` or ``.exr`` depth, (H, W) or (H, W, 1).
+    """Read ``.npy`` or ``.exr`` depth of shape (H, W), (H, W, 1) or (1, H, W).
 
     Args:
         results (dict): Has ``depth_path``; ``depth_scale`` (float, metres
@@ -47,11 +47,10 @@ def read_float_depth(results):
         np.ndarray: (H, W) float32, metres.
 
     Raises:
-        ValueError: If it is not one map of numbers.
+        ValueError: If the file is not one map of numbers.
     """
     path = results['depth_path']
-    read = read_npy if path.lower().endswith('.npy') else read_raster
-    array = read(path)
+    array = read_array(path)
     if array.dtype.kind not in 'fiu':
         raise ValueError(f'{path} holds {array.dtype}; expected numbers.')
     if array.ndim == 3 and array.shape[0] == 1:
@@ -62,14 +61,14 @@ def read_float_depth(results):
 
 
 def hypersim_rays(shape, camera=None):
-    """Aim a ray through every pixel of a Hypersim camera.
+    """Compute the direction in which a Hypersim camera sees each pixel.
 
     Args:
         shape (tuple[int]): (H, W).
         camera (Sequence, optional): 3 x 3 matrix ``M_cam_from_uv``, which
             takes (u, v, 1) with u right and v up in [-1, 1] to a point on
-            the ray in camera space. Defaults to None (the standard camera,
-            horizontal field of view pi/3).
+            the ray in camera space. Defaults to None, the standard camera
+            with a horizontal field of view of pi/3.
 
     Returns:
         np.ndarray: (H, W, 3) float32 unit vectors in camera space: x right,
@@ -93,8 +92,8 @@ def read_hypersim_depth(results):
 
     Args:
         results (dict): Has ``depth_path``; ``camera_from_uv`` (3 x 3, see
-            `hypersim_rays`) where the camera is not the standard one;
-            ``entity_path`` where pixels of entity -1 are to be 0.
+            `hypersim_rays`) unless the camera is the standard one;
+            ``entity_path`` if pixels of entity -1 are to become 0.
 
     Returns:
         np.ndarray: (H, W) float32, metres.
@@ -131,11 +130,11 @@ def read_entity_mask(results, shape):
 
 
 def read_eth3d_depth(results):
-    """Read ETH3D's headerless float32 rows; +inf (no depth) becomes 0.
+    """Read ETH3D's float32 values without header; +inf (no depth) becomes 0.
 
     Args:
-        results (dict): Has ``depth_path`` and ``ori_shape``, if the image is
-            loaded before, or else ``depth_shape`` (H, W).
+        results (dict): Has ``depth_path``, and the size as ``ori_shape`` if
+            the image is loaded, or else as ``depth_shape`` (H, W).
 
     Returns:
         np.ndarray: (H, W) float32, metres.
@@ -160,14 +159,14 @@ def read_cityscapes_depth(results):
     """Turn Cityscapes' disparity p into depth.
 
     With d = (p - 1) / 256 pixels for p > 0, depth is baseline x fx / d, both
-    from the camera file. Where d is 0 the point is infinitely far.
+    from the camera file. Where d is 0, the point is infinitely far away.
 
     Args:
         results (dict): Has ``depth_path`` (``*_disparity.png``) and
             ``camera_path`` (``*_camera.json``).
 
     Returns:
-        np.ndarray: (H, W) float32, metres.
+        np.ndarray: (H, W) float32, metres; 0 where d is 0 or unknown.
 
     Raises:
         ValueError: If the camera file lacks ``extrinsic.baseline`` or
@@ -179,7 +178,7 @@ def read_cityscapes_depth(results):
         factor = camera['extrinsic']['baseline'] * camera['intrinsic']['fx']
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f'{camera_path} is no Cityscapes camera file ({error!r}); '
+            f'{camera_path} is not a Cityscapes camera file ({error!r}); '
             'expected JSON with extrinsic.baseline and intrinsic.fx.'
         ) from error
     raw = read_png_depth(dict(depth_path=path, depth_scale=1))

@@ -1,6 +1,6 @@
 import os
 
-from genpercept_mm.datasets.file_listing import FileListing, walk_files
+from genpercept_mm.datasets.io.file_listing import FileListing, walk_files
 
 
 def touch(*parts):

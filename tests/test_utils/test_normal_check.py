@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from genpercept_mm.datasets.normal_check import (
+from genpercept_mm.utils.normal_axes import AXES, convert_axes
+from genpercept_mm.utils.normal_check import (
     normals_disagree_with_depth,
     normals_from_depth,
 )
-from genpercept_mm.utils.normal_axes import AXES, convert_axes
 
 SIZE = (48, 64)
 INTRINSICS = (50., 60., 30., 20.)

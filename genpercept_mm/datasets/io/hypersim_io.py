@@ -1,0 +1,285 @@
+"""Where Hypersim keeps its files, and how they are read and written.
+
+Hypersim (Roberts et al., ICCV 2021, arXiv:2011.02523) ships one HDF5 file per
+frame and quantity, each with a single array under the key ``dataset``::
+
+    data_root
+    ├── metadata_images_split_scene_v1.csv
+    ├── metadata_camera_parameters.csv
+    └── ai_VVV_NNN
+        ├── _detail/...
+        └── images
+            ├── scene_cam_XX_final_preview/frame.IIII.tonemap.jpg
+            ├── scene_cam_XX_final_hdf5/frame.IIII.color.hdf5
+            └── scene_cam_XX_geometry_hdf5/frame.IIII.<quantity>.hdf5
+"""
+import os.path as osp
+import re
+from collections import namedtuple
+from csv import DictReader
+
+import numpy as np
+
+from genpercept_mm.utils.files import write_whole
+
+SPLIT_CSV = 'metadata_images_split_scene_v1.csv'
+SPLIT_COLUMNS = ('scene_name', 'camera_name', 'frame_id',
+                 'included_in_public_release', 'exclude_reason',
+                 'split_partition_name')
+CAMERA_CSV = 'metadata_camera_parameters.csv'
+CAMERA_COLUMNS = ('scene_name', *(
+    f'M_cam_from_uv_{i}{j}' for i in range(3) for j in range(3)))
+GEOMETRY_KINDS = ('depth_meters', 'normal_cam', 'normal_world',
+                  'normal_bump_cam', 'normal_bump_world', 'position',
+                  'render_entity_id', 'semantic', 'semantic_instance')
+
+Frame = namedtuple('Frame', 'scene camera frame')
+
+
+def frame_path(data_root, scene, camera, frame, kind):
+    """Build the path of one file of one frame.
+
+    Args:
+        data_root (str): Folder that contains the scenes.
+        scene (str): For example ``'ai_001_001'``.
+        camera (str): For example ``'cam_00'``.
+        frame (int): Frame id.
+        kind (str): ``'tonemap'`` (preview JPG), ``'color'`` or one of
+            ``GEOMETRY_KINDS``.
+
+    Returns:
+        str: The path.
+
+    Raises:
+        ValueError: If ``kind`` is none of these.
+    """
+    images = osp.join(data_root, scene, 'images')
+    if kind == 'tonemap':
+        folder, suffix = f'scene_{camera}_final_preview', 'tonemap.jpg'
+    elif kind == 'color':
+        folder, suffix = f'scene_{camera}_final_hdf5', 'color.hdf5'
+    elif kind in GEOMETRY_KINDS:
+        folder, suffix = f'scene_{camera}_geometry_hdf5', f'{kind}.hdf5'
+    else:
+        raise ValueError(
+            f"frame_path: kind must be 'tonemap', 'color' or one of "
+            f'{GEOMETRY_KINDS}, got {kind!r}.')
+    return osp.join(images, folder, f'frame.{frame:04d}.{suffix}')
+
+
+def frame_of_path(path):
+    """Tell which frame a file belongs to.
+
+    Args:
+        path (str): A path built by `frame_path`, or any other.
+
+    Returns:
+        Frame | None: (scene, camera, frame id); None for other paths.
+    """
+    match = re.search(
+        r'([^/\\]+)[/\\]images[/\\]scene_(\w+?)_(?:final|geometry)_\w+'
+        r'[/\\]frame\.(\d+)\.', path)
+    if match is None:
+        return None
+    return Frame(match[1], match[2], int(match[3]))
+
+
+def frame_name(path):
+    """Name a frame uniquely; file names repeat from scene to scene.
+
+    Args:
+        path (str): A path built by `frame_path`, or any other.
+
+    Returns:
+        str: For example ``'ai_001_001_cam_00_fr0007'``; for other paths the
+        file name without its suffix.
+    """
+    frame = frame_of_path(path)
+    if frame is None:
+        return osp.splitext(osp.basename(path))[0]
+    return f'{frame.scene}_{frame.camera}_fr{frame.frame:04d}'
+
+
+def describe_frame(path):
+    """Spell out a frame for an error message.
+
+    Args:
+        path (str): A path built by `frame_path`, or any other.
+
+    Returns:
+        str: ``'scene ..., camera ..., frame ...'``; for other paths
+        ``'file <path>'``.
+    """
+    frame = frame_of_path(path)
+    if frame is None:
+        return f'file {path}'
+    return (f'scene {frame.scene}, camera {frame.camera}, '
+            f'frame {frame.frame}')
+
+
+def _rows(path, columns, origin):
+    """Yield the rows of a CSV file that must have some columns."""
+    with open(path, newline='') as file:
+        reader = DictReader(file)
+        missing = [name for name in columns
+                   if name not in (reader.fieldnames or ())]
+        if missing:
+            raise ValueError(f'Hypersim: {path} lacks the column(s) '
+                             f'{missing}; expected {origin}.')
+        yield from reader
+
+
+def read_split_csv(path, split):
+    """List the public frames of one split of the official CSV.
+
+    Args:
+        path (str): ``metadata_images_split_scene_v1.csv``.
+        split (str): ``'train'``, ``'val'`` or ``'test'``.
+
+    Returns:
+        list[Frame]: (scene, camera, frame id) in the order of the file,
+        without the frames that Apple excluded from the public release.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        ValueError: If a column is missing, or the split has no frame.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'Hypersim: the split file {path} does not exist; it is '
+            f'{SPLIT_CSV} of the ml-hypersim repository (folder '
+            'evermotion_dataset/analysis). Copy it there, or set ann_file.')
+    required = [name for name in SPLIT_COLUMNS if name != 'exclude_reason']
+    frames = [
+        Frame(row['scene_name'], row['camera_name'], int(row['frame_id']))
+        for row in _rows(path, required, f'the header of {SPLIT_CSV}: '
+                         f'{",".join(SPLIT_COLUMNS)}')
+        if row['included_in_public_release'] == 'True'
+        and row['split_partition_name'] == split]
+    if not frames:
+        raise ValueError(
+            f'Hypersim: {path} lists no public frame of split {split!r}; '
+            "splits are 'train', 'val' and 'test'.")
+    return frames
+
+
+def read_cameras(path):
+    """Read ``M_cam_from_uv`` of every scene; many are tilted or shifted.
+
+    Args:
+        path (str): ``contrib/mikeroberts3000/metadata_camera_parameters.csv``
+            of ml-hypersim.
+
+    Returns:
+        dict[str, list[list[float]]]: Scene name to 3 x 3 matrix, which takes
+        (u, v, 1), u right and v up in [-1, 1], to a ray in camera space.
+
+    Raises:
+        ValueError: If a column is missing or a value is not a number.
+    """
+    cameras = {}
+    for row in _rows(path, CAMERA_COLUMNS, f'{CAMERA_CSV} of ml-hypersim '
+                     '(contrib/mikeroberts3000)'):
+        try:
+            values = [float(row[name]) for name in CAMERA_COLUMNS[1:]]
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f'Hypersim: {path}, scene {row["scene_name"]}: '
+                f'M_cam_from_uv is incomplete ({error}). Copy the file '
+                'again.') from error
+        cameras[row['scene_name']] = [
+            values[3 * i:3 * i + 3] for i in range(3)]
+    return cameras
+
+
+def read_hdf5(path):
+    """Read the array of a Hypersim HDF5 file.
+
+    Args:
+        path (str): File with one array under the key ``dataset``.
+
+    Returns:
+        np.ndarray: The array as stored.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+        OSError: If the file is truncated or not HDF5.
+        KeyError: If the file has no array ``dataset``.
+    """
+    import h5py
+    if not osp.isfile(path):
+        raise FileNotFoundError(f'Hypersim: {path} does not exist.')
+    try:
+        with h5py.File(path, 'r') as file:
+            if 'dataset' not in file:
+                raise KeyError(
+                    f"Hypersim: {path} has no array 'dataset', only "
+                    f'{sorted(file)}; it is not a Hypersim file.')
+            return file['dataset'][()]
+    except OSError as error:
+        raise OSError(
+            f'Hypersim: {path} cannot be read as HDF5 ({error}); it is '
+            'probably truncated. Download or extract it again.') from error
+
+
+def write_hdf5(path, array):
+    """Write one array as Hypersim does, completely or not at all.
+
+    Args:
+        path (str): Target file; its folder is created when missing.
+        array (np.ndarray): Stored under the key ``dataset``.
+    """
+    import h5py
+
+    def write(temporary):
+        with h5py.File(temporary, 'w') as file:
+            file.create_dataset('dataset', data=array, compression='gzip')
+
+    write_whole(path, write)
+
+
+def tone_map(color, render_entity_id=None):
+    """Map linear radiance to a displayable image as Apple's tool does.
+
+    The scale puts the 90th percentile of the brightness of valid pixels at
+    0.8 after a gamma of 2.2.
+
+    Args:
+        color (np.ndarray): (H, W, 3) float, linear radiance.
+        render_entity_id (np.ndarray, optional): (H, W) int, -1 = invalid.
+            Defaults to None, which makes all pixels valid.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+    """
+    color = np.nan_to_num(color.astype(np.float32))
+    valid = (np.ones(color.shape[:2], bool) if render_entity_id is None
+             else render_entity_id != -1)
+    gamma, percentile, target = 2.2, 90, 0.8
+    scale = 1.0
+    if valid.any():
+        brightness = color[valid] @ np.array([0.3, 0.59, 0.11], np.float32)
+        current = np.percentile(brightness, percentile)
+        scale = 0.0 if current < 1e-4 else target**gamma / current
+    image = np.clip(np.maximum(scale * color, 0)**(1 / gamma), 0, 1)
+    return (image * 255).astype(np.uint8)
+
+
+def read_color(path):
+    """Read and tone-map the radiance of a frame.
+
+    Args:
+        path (str): ``frame.IIII.color.hdf5``. The mask of invalid pixels,
+            ``frame.IIII.render_entity_id.hdf5``, is used if it exists.
+
+    Returns:
+        np.ndarray: (H, W, 3) uint8 RGB.
+
+    Raises:
+        OSError: If a file cannot be read.
+    """
+    color = read_hdf5(path)
+    entity_path = path.replace('_final_hdf5', '_geometry_hdf5').replace(
+        '.color.hdf5', '.render_entity_id.hdf5')
+    entity = read_hdf5(entity_path) if osp.isfile(entity_path) else None
+    return tone_map(color, entity)

@@ -1,0 +1,25 @@
+"""Maps as NumPy arrays, whatever holds them."""
+import numpy as np
+import torch
+from mmengine.structures import BaseDataElement
+
+
+def to_numpy(value):
+    """Turn a map into an array that NumPy can calculate with.
+
+    Args:
+        value (Tensor | np.ndarray | PixelData | dict): A map on any device
+            and of any type, or what holds it as ``data``.
+
+    Returns:
+        np.ndarray: The map on the CPU, of the same shape; bfloat16 and
+        float16 become float32.
+    """
+    if isinstance(value, (dict, BaseDataElement)):
+        value = value.get('data')
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        if value.is_floating_point() and value.dtype != torch.float64:
+            value = value.float()
+        value = value.numpy()
+    return np.asarray(value)
