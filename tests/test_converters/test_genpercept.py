@@ -1,163 +1,28 @@
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from safetensors.torch import save_file
+from weights import ODD, build_parts, random_head
 
-from genpercept_mm.models.released_weights import (
+from genpercept_mm.converters.genpercept import (
     TASKS,
-    detect_arch,
     from_mm,
-    lora_ranks,
-    merge_lora,
     model_config,
-    modernize_vae,
     replace_vae_decoder,
     to_mm,
 )
-from genpercept_mm.models.utils.sd_archs import ARCHS
+from genpercept_mm.converters.marigold import marigold_to_mm
 from genpercept_mm.registry import MODELS
-
-ODD = dict(
-    unet=dict(
-        ARCHS['mini']['unet'], block_out_channels=[8, 16, 24, 32],
-        norm_num_groups=4, cross_attention_dim=12, attention_head_dim=2),
-    vae=dict(
-        ARCHS['mini']['vae'], block_out_channels=[8, 8, 16, 16],
-        norm_num_groups=4))
-
-
-def build(arch, device='cpu'):
-    """U-Net, VAE and a prompt, by diffusers."""
-    arch = ARCHS.get(arch, arch) if isinstance(arch, str) else arch
-    torch.manual_seed(0)
-    with torch.device(device):
-        unet = UNet2DConditionModel(**arch['unet'])
-        vae = AutoencoderKL(**arch['vae'])
-    prompt = torch.randn(1, 2, arch['unet']['cross_attention_dim'])
-    return unet, vae, prompt
-
-
-def dpt_tensors(widths=(32, 64, 96, 96), channels=16, last=8,
-                device='cpu'):
-    """The official head's tensors, from its published table of shapes."""
-    shapes = {'feature_upsample_0.conv': (widths[0], widths[0], 3, 3)}
-    biased = ['feature_upsample_0.conv']
-    for i, width in enumerate(widths):
-        shapes[f'neck.convs.{i}'] = (channels, width, 3, 3)
-        layer = f'neck.fusion_stage.layers.{i}'
-        shapes[f'{layer}.projection'] = (channels, channels, 1, 1)
-        biased.append(f'{layer}.projection')
-        for unit in (1, 2) if i else (2, ):
-            for conv in (1, 2):
-                shapes[f'{layer}.residual_layer{unit}.convolution{conv}'] = (
-                    channels, channels, 3, 3)
-    for name, shape in (('projection', (channels, channels, 3, 3)),
-                        ('head.0', (channels // 2, channels, 3, 3)),
-                        ('head.2', (last, channels // 2, 3, 3)),
-                        ('head.4', (1, last, 1, 1))):
-        shapes[f'head.{name}'] = shape
-        biased.append(f'head.{name}')
-    tensors = {f'{k}.weight': torch.randn(v, device=device) / 10
-               for k, v in shapes.items()}
-    tensors.update({f'{k}.bias': torch.randn(shapes[k][0], device=device)
-                    for k in biased})
-    return tensors
-
-
-def with_old_names(vae, convolutions):
-    new = {}
-    for key, value in vae.items():
-        if 'attentions' in key and convolutions and value.dim() == 2:
-            value = value[..., None, None].clone()
-        for old, name in (('query', 'to_q'), ('key', 'to_k'),
-                          ('value', 'to_v'), ('proj_attn', 'to_out.0')):
-            key = key.replace(f'attentions.0.{name}.', f'attentions.0.{old}.')
-        new[key] = value
-    return new
-
-
-@pytest.mark.parametrize('convolutions', [False, True])
-def test_old_attention_names_become_what_diffusers_makes_of_them(
-        tmp_path, convolutions):
-    _, vae, _ = build('mini')
-    old = with_old_names(vae.state_dict(), convolutions)
-    assert sum('query' in key for key in old) == 4
-    new = modernize_vae(old)
-    vae.save_config(tmp_path)
-    save_file(with_old_names(vae.state_dict(), False),
-              tmp_path / 'diffusion_pytorch_model.safetensors',
-              metadata=dict(format='pt'))
-    expected = AutoencoderKL.from_pretrained(tmp_path).state_dict()
-    assert set(new) == set(expected)
-    for key, value in expected.items():
-        assert torch.equal(new[key], value), key
-
-
-def test_merged_lora_equals_the_adapted_network():
-    from peft import LoraConfig
-    unet, _, prompt = build('mini')
-    unet.add_adapter(LoraConfig(
-        r=3, lora_alpha=3, init_lora_weights=False,
-        target_modules=['to_q', 'to_k', 'to_v', 'to_out.0']))
-    state = unet.state_dict()
-    assert lora_ranks(state) == [3]
-    plain = UNet2DConditionModel(**ARCHS['mini']['unet'])
-    plain.load_state_dict(merge_lora(state))
-    x = torch.randn(1, 4, 8, 8)
-    with torch.no_grad():
-        outs = [net(x, 1, encoder_hidden_states=prompt).sample
-                for net in (unet, plain)]
-        unet.disable_adapters()
-        without = unet(x, 1, encoder_hidden_states=prompt).sample
-    torch.testing.assert_close(*outs, atol=1e-5, rtol=0)
-    assert (without - outs[0]).abs().max() > 0.01
-
-
-def test_half_a_lora_pair_is_refused():
-    state = {'a.to_q.base_layer.weight': torch.zeros(2, 2),
-             'a.to_q.lora_A.default.weight': torch.zeros(1, 2)}
-    with pytest.raises(ValueError, match='lora_B'):
-        merge_lora(state)
-
-
-@pytest.mark.parametrize('name', sorted(ARCHS))
-def test_named_archs_are_found_by_config_and_by_shapes(name):
-    unet, vae, _ = build(name, 'meta')
-    states = unet.state_dict(), vae.state_dict()
-    # as written beside weights: all fields, other picture sizes
-    configs = dict(unet.config, sample_size=77), dict(
-        vae.config, sample_size=512)
-    assert detect_arch(*states, *configs) == name
-    assert detect_arch(*states) == name
-    trained = {k: v for k, v in states[0].items()
-               if not k.startswith(('conv_out', 'conv_norm_out'))}
-    assert detect_arch(trained, states[1]) == name
-
-
-def test_other_archs_come_from_the_config_alone():
-    unet, vae, prompt = build(ODD)
-    states = unet.state_dict(), vae.state_dict()
-    arch = detect_arch(*states, dict(unet.config), dict(vae.config))
-    assert arch['unet']['block_out_channels'] == [8, 16, 24, 32]
-    # defaults of diffusers need no mention
-    assert 'act_fn' not in arch['unet']
-    state, notes = to_mm(*states, prompt, arch)
-    model = MODELS.build(model_config(state, arch, 'depth'))
-    model.load_state_dict(state)
-    assert notes == []
-    with pytest.raises(ValueError, match='no config tells'):
-        detect_arch(*states)
 
 
 def test_sizes_of_stable_diffusion_2_1():
     """Published counts: 686 tensors, 682 with the DPT head's 18.5 million."""
-    unet, vae, prompt = build('sd21', 'meta')
+    unet, vae, prompt = build_parts('sd21', 'meta')
     state, _ = to_mm(unet.state_dict(), vae.state_dict(), prompt, 'sd21')
     assert len(state) == 686 + 248 + 1
     own = [v.numel() for k, v in state.items()
            if k.startswith('backbone.unet.')]
     assert (len(own), sum(own)) == (686, 865_910_724)
-    head = dpt_tensors((320, 640, 1280, 1280), 256, 32, 'meta')
+    with torch.device('meta'):
+        head = random_head((320, 640, 1280, 1280), 256, 32)
     state, notes = to_mm(unet.state_dict(), vae.state_dict(), prompt, 'sd21',
                          dpt_head=head)
     own = [v.numel() for k, v in state.items()
@@ -171,14 +36,14 @@ def test_sizes_of_stable_diffusion_2_1():
 
 
 def test_both_directions_are_inverse():
-    unet, vae, prompt = build('mini')
+    unet, vae, prompt = build_parts('mini')
     states = unet.state_dict(), vae.state_dict()
     state, _ = to_mm(*states, prompt, 'mini')
     assert set(state) == set(
         MODELS.build(model_config(state, 'mini', 'normal')).state_dict())
     parts = from_mm(state, 'mini')
     assert parts['dpt_head'] is None
-    head = dpt_tensors()
+    head = random_head()
     state, _ = to_mm(*states, prompt, 'mini', dpt_head=head)
     assert set(state) == set(
         MODELS.build(model_config(state, 'mini', 'depth')).state_dict())
@@ -195,18 +60,24 @@ def test_both_directions_are_inverse():
     assert not any(key.startswith('decoder') for key in encoder)
 
 
+def test_a_nameless_arch_converts():
+    unet, vae, prompt = build_parts(ODD)
+    state, notes = to_mm(unet.state_dict(), vae.state_dict(), prompt, ODD)
+    model = MODELS.build(model_config(state, ODD, 'depth'))
+    model.load_state_dict(state)
+    assert notes == []
+
+
 def test_half_precision_becomes_fp32():
-    unet, vae, prompt = build('mini')
+    unet, vae, prompt = build_parts('mini')
     state, _ = to_mm(
         unet.state_dict(), vae.half().state_dict(), prompt.half(), 'mini')
     assert {value.dtype for value in state.values()} == {torch.float32}
 
 
 def test_a_trained_decoder_replaces_the_other():
-    _, vae, _ = build('mini')
-    _, other, _ = build('mini')
-    for value in other.parameters():
-        value.data += 1
+    _, vae, _ = build_parts('mini')
+    _, other, _ = build_parts('mini', seed=1)
     new = replace_vae_decoder(
         vae.state_dict(), other.decoder.state_dict(),
         other.post_quant_conv.state_dict())
@@ -217,7 +88,7 @@ def test_a_trained_decoder_replaces_the_other():
 
 
 def test_all_that_does_not_fit_is_named():
-    unet, vae, prompt = build('mini')
+    unet, vae, prompt = build_parts('mini')
     unet, vae = unet.state_dict(), vae.state_dict()
     del unet['mid_block.resnets.0.conv1.bias']
     unet['time_embedding.cond_proj.weight'] = torch.zeros(1)
@@ -232,9 +103,9 @@ def test_all_that_does_not_fit_is_named():
         assert words in str(info.value)
 
 
-def test_heads_that_are_no_dpt_head_are_refused():
-    unet, vae, prompt = build('mini')
-    head = dpt_tensors()
+def test_heads_other_than_dpt_are_refused():
+    unet, vae, prompt = build_parts('mini')
+    head = random_head()
     states = unet.state_dict(), vae.state_dict(), prompt, 'mini'
     for key in ('head.head.4.weight', 'neck.convs.3.weight'):
         with pytest.raises(ValueError, match=key):
@@ -247,19 +118,18 @@ def test_heads_that_are_no_dpt_head_are_refused():
 
 
 def test_marigold_is_refused():
-    unet, vae, prompt = build('mini')
+    unet, vae, prompt = build_parts('mini')
     state = unet.state_dict()
     state['conv_in.weight'] = state['conv_in.weight'].repeat(1, 2, 1, 1)
-    own, _ = to_mm(state, vae.state_dict(), prompt, 'mini', in_channels=8)
+    own, _ = marigold_to_mm(state, vae.state_dict(), prompt)
     for call in (lambda: to_mm(state, vae.state_dict(), prompt, 'mini'),
-                 lambda: from_mm(own, 'mini'),
-                 lambda: detect_arch(state, vae.state_dict())):
+                 lambda: from_mm(own, 'mini')):
         with pytest.raises(ValueError, match='Marigold'):
             call()
 
 
 def test_configs_of_all_tasks_build():
-    unet, vae, prompt = build('mini', 'meta')
+    unet, vae, prompt = build_parts('mini', 'meta')
     state, _ = to_mm(unet.state_dict(), vae.state_dict(), prompt, 'mini')
     channels = {}
     for task in TASKS:

@@ -249,7 +249,7 @@ def weights_identity(source):
         ``vae/`` and so on), not with notes beside these; ``source`` itself
         where nothing is local.
     """
-    from genpercept_mm.models.utils.sd_weights import resolve_source
+    from genpercept_mm.models.utils.diffusers_folder import resolve_source
     folder = resolve_source(source)
     if osp.isfile(folder):
         files = [folder]

@@ -1,28 +1,28 @@
-"""Checkpoints that hold what was trained, and nothing else."""
+"""Checkpoints that hold the trained weights and no others."""
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.trained_weights import (
-    complete,
     frozen_checksums,
-    leave_out,
+    restore_frozen,
+    strip_frozen,
 )
 
 
 @HOOKS.register_module()
 class TrainedWeightsHook(Hook):
-    """Leave fixed pretrained weights out of checkpoints.
+    """Strip frozen pretrained weights from checkpoints.
 
-    For LoRA and frozen parts: a file keeps the parameters that were trained
-    and all buffers (statistics of batch norms, the embedded prompt). The
-    others are read from ``pretrained`` of the same config again, when the
-    file is tested or resumed, and compared with checksums in it. Fixed
-    weights that ``pretrained`` does not bring, or that ``load_from`` had
+    For LoRA and frozen parts: a file keeps the trained parameters and all
+    buffers (statistics of batch norms, the embedded prompt). The frozen
+    parameters are read again from ``pretrained`` of the same config when the
+    file is tested or resumed, and compared with checksums in the file.
+    Frozen weights that ``pretrained`` does not bring, or that ``load_from``
     replaced, stay in the file.
 
-    Add it to ``custom_hooks``; tests need it too.
+    Add the hook to ``custom_hooks``, for tests as well.
     ``tools/model_converters/merge_lora.py`` makes whole checkpoints.
     """
 
@@ -30,26 +30,26 @@ class TrainedWeightsHook(Hook):
     priority = 'HIGHEST'
 
     def __init__(self):
-        # checksums of the fixed weights, as the config alone gives them
+        # checksums of the frozen weights, as the config alone gives them
         self.initial = None
 
     def after_load_checkpoint(self, runner, checkpoint):
-        """Fill a checkpoint up, before it is loaded.
+        """Restore the frozen weights of a checkpoint before it is loaded.
 
         Args:
             runner (Runner): Holds the model, in training with its initial
                 weights.
-            checkpoint (dict): From this hook, or a whole one.
+            checkpoint (dict): Stripped by this hook, or whole.
 
         Raises:
-            RuntimeError: If the model's own weights are not those that it
-                was trained with.
+            RuntimeError: If the model's frozen weights are not those of
+                the training.
         """
-        complete(checkpoint, _bare(runner.model))
+        restore_frozen(checkpoint, _bare(runner.model))
         self._remember(runner)
 
     def before_train(self, runner):
-        """Remember the fixed weights, where no checkpoint was loaded.
+        """Remember the frozen weights, where no checkpoint was loaded.
 
         Args:
             runner (Runner): Holds the model.
@@ -59,25 +59,25 @@ class TrainedWeightsHook(Hook):
         """
         if any(isinstance(hook, EMAHook) for hook in runner.hooks):
             raise ValueError('TrainedWeightsHook: EMAHook stores whole '
-                             'models; use one of the two.')
+                             'models; use only one of the two.')
         self._remember(runner)
         model = _bare(runner.model)
         total = sum(value.numel() for value in model.state_dict().values())
-        fixed = sum(model.get_parameter(name).numel()
+        frozen = sum(model.get_parameter(name).numel()
                     for name in self._unchanged(model))
         print_log(
-            f'TrainedWeightsHook: checkpoints hold {total - fixed:,} of '
+            f'TrainedWeightsHook: checkpoints hold {total - frozen:,} of '
             f'{total:,} values', logger='current')
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Take out what a model of this config has anyway.
+        """Take out what a model of this config has by itself.
 
         Args:
             runner (Runner): Holds the model.
-            checkpoint (dict): Its ``state_dict`` gets smaller; ``meta``
-                gets ``left_out``, names and checksums.
+            checkpoint (dict): Its ``state_dict`` loses tensors; ``meta``
+                gets their names and checksums as ``left_out``.
         """
-        leave_out(checkpoint, self._unchanged(_bare(runner.model)))
+        strip_frozen(checkpoint, self._unchanged(_bare(runner.model)))
 
     def _remember(self, runner):
         if self.initial is None:

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from genpercept_mm.models.utils.sd_archs import ARCHS
-from genpercept_mm.utils.trained_weights import frozen_checksums, leave_out
+from genpercept_mm.utils.trained_weights import frozen_checksums, strip_frozen
 
 TOOL = 'tools/model_converters/merge_lora.py'
 
@@ -66,7 +66,7 @@ def save(model, path, small, cfg):
     if cfg is not None:
         checkpoint['meta']['cfg'] = cfg.pretty_text
     if small:
-        leave_out(checkpoint, frozen_checksums(model))
+        strip_frozen(checkpoint, frozen_checksums(model))
     torch.save(checkpoint, path)
     return path
 
