@@ -5,7 +5,6 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 from weights import (
     UNET_FILE,

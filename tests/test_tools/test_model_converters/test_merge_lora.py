@@ -1,12 +1,11 @@
-import importlib.util
 import os
-import os.path as osp
 import sys
 
+import merge_lora
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, run_python
+from conftest import run_python
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -75,12 +74,8 @@ def save(model, path, small, cfg):
 def run(monkeypatch):
 
     def run_tool(*args):
-        spec = importlib.util.spec_from_file_location(
-            'merge_lora', osp.join(ROOT, TOOL))
-        tool = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(tool)
         monkeypatch.setattr(sys, 'argv', ['', *map(str, args)])
-        tool.main()
+        merge_lora.main()
 
     return run_tool
 
