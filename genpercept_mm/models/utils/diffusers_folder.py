@@ -7,8 +7,6 @@ import zipfile
 
 import torch
 
-import genpercept_mm
-
 from .weight_names import modernize_vae
 
 # Parts that embed a prompt
@@ -17,9 +15,8 @@ TEXT_PARTS = ('tokenizer', 'text_encoder')
 TEXT_STEMS = ('model', 'pytorch_model')
 STEMS = ('diffusion_pytorch_model', *TEXT_STEMS)
 # Weights inside this package, by the name that configs use
-BUNDLED = {
-    'mini': osp.join(osp.dirname(genpercept_mm.__file__), 'weights', 'mini')
-}
+_PACKAGE = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+BUNDLED = {'mini': osp.join(_PACKAGE, 'weights', 'mini')}
 LAYOUT = ('expected a diffusers folder with unet/config.json and '
           'vae/config.json beside their weights, and text_encoder/ and '
           'tokenizer/ unless prompt_embeds is given')

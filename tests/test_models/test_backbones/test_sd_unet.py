@@ -633,7 +633,7 @@ def test_runs_in_bfloat16_autocast():
     (dict(arch=dict(unet=dict(ARCHS['mini']['unet'],
                               center_input_sample=True),
                     vae=ARCHS['mini']['vae'])),
-     'arch.unet.center_input_sample=True is no part'),
+     'arch.unet.center_input_sample=True is not supp'),
     (dict(out_indices=(5, )), r'out_indices must be of 0..3 .* got \(5,\)'),
     (dict(out_indices=()), 'out_indices'),
     (dict(feature_type='upsampled'), 'feature_type must be one of'),

@@ -49,6 +49,11 @@ def build(task='normal', dpt=False, **backbone):
     return model
 
 
+@pytest.fixture(scope='module')
+def model():
+    return build()
+
+
 def save(model, path, **meta):
     torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
     return path
@@ -65,8 +70,7 @@ def loads_back(run, folder, out, task, expected, *args):
     same(torch.load(out, weights_only=True)['state_dict'], expected)
 
 
-def test_vae_model_there_and_back(run, tmp_path):
-    model = build()
+def test_vae_model_there_and_back(run, model, tmp_path):
     folder = tmp_path / 'folder'
     run(mm2genpercept, save(model, tmp_path / 'in.pth'), folder)
     assert sorted(os.listdir(folder)) == [
@@ -76,9 +80,8 @@ def test_vae_model_there_and_back(run, tmp_path):
                model.state_dict())
 
 
-def test_diffusers_loads_the_folder(run, tmp_path):
+def test_diffusers_loads_the_folder(run, model, tmp_path):
     """And its own classes compute what the model computes."""
-    model = build()
     folder = str(tmp_path / 'folder')
     run(mm2genpercept, save(model, tmp_path / 'in.pth'), folder)
     parts = {}
@@ -148,9 +151,9 @@ def test_lora_model(run, tmp_path):
         -out, ours, atol=1e-5 * out.abs().max().item(), rtol=0)
 
 
-def test_the_arch_comes_from_the_config_that_training_stored(run, tmp_path):
+def test_the_arch_comes_from_the_config_that_training_stored(
+        run, model, tmp_path):
     """In any case before shapes: heads do not show in them."""
-    model = build()
     arch = dict(unet=dict(model.backbone.unet.config, attention_head_dim=2),
                 vae=dict(model.backbone.vae.config))
     text = f'model = dict(backbone=dict(arch={arch!r}))\n'
@@ -164,8 +167,7 @@ def test_the_arch_comes_from_the_config_that_training_stored(run, tmp_path):
             assert json.load(file)['attention_head_dim'] == 2
 
 
-def test_nothing_is_written_when_something_is_wrong(run, tmp_path):
-    model = build()
+def test_nothing_is_written_when_something_is_wrong(run, model, tmp_path):
     state = model.state_dict()
     del state['backbone.vae.quant_conv.bias']
     state['neck.conv.weight'] = torch.zeros(1)
@@ -185,8 +187,8 @@ def test_nothing_is_written_when_something_is_wrong(run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_command_line(tmp_path):
-    path = save(build(), tmp_path / 'in.pth')
+def test_the_command_line(model, tmp_path):
+    path = save(model, tmp_path / 'in.pth')
     done = run_python(TOOL, path, tmp_path / 'folder')
     assert "'unet', 'vae'" in done.stdout
     assert load_file(tmp_path / 'folder/unet' / UNET_FILE)
