@@ -11,7 +11,11 @@ from torch.utils.checkpoint import checkpoint
 from genpercept_mm.registry import MODELS
 
 from ..utils.diffusers_folder import TEXT_PARTS, local_folder
-from ..utils.pretrained_parts import check_checkpoint, load_parts
+from ..utils.pretrained_parts import (
+    check_checkpoint,
+    load_parts,
+    require_weights,
+)
 from ..utils.prompt_embedding import embed_prompt, read_prompt_embeds
 from ..utils.sd_archs import resolve_arch
 
@@ -420,10 +424,7 @@ class SDUNet(BaseModule):
         Raises:
             RuntimeError: If ``pretrained`` is set and nothing was loaded.
         """
-        if not self._has_weights:
-            raise RuntimeError(
-                f'SDUNet: pretrained={self.pretrained!r} is set but not '
-                'loaded; call init_weights(), or load a checkpoint.')
+        require_weights(self)
         if timesteps is None:
             timesteps = self.timestep
         unet = self.unet

@@ -6,7 +6,11 @@ from genpercept_mm.registry import MODELS
 
 from .base_dense_head import BaseDenseHead
 from ..utils.diffusers_folder import local_folder
-from ..utils.pretrained_parts import check_checkpoint, load_parts
+from ..utils.pretrained_parts import (
+    check_checkpoint,
+    load_parts,
+    require_weights,
+)
 from ..utils.sd_archs import resolve_arch
 
 DECODERS = ('frozen', 'finetune', 'scratch')
@@ -140,10 +144,7 @@ class VAEDecodeHead(BaseDenseHead):
         Raises:
             RuntimeError: If ``pretrained`` is set and nothing was loaded.
         """
-        if not self._has_weights:
-            raise RuntimeError(
-                f'VAEDecodeHead: pretrained={self.pretrained!r} is set but '
-                'not loaded; call init_weights(), or load a checkpoint.')
+        require_weights(self)
         output = self.vae.decoder(
             self.vae.post_quant_conv(latent / self.scaling_factor))
         if self.out_channels == 1:
