@@ -1,4 +1,4 @@
-"""State dicts without the weights that `pretrained` brings anyway."""
+"""Checkpoints without the frozen weights that ``pretrained`` brings."""
 import zlib
 
 from mmengine.logging import print_log
@@ -7,14 +7,14 @@ KEY = 'left_out'
 
 
 def checksum(tensor):
-    """Sum up a tensor's values in fp32, and their order.
+    """Fingerprint a tensor's values, in fp32 and in their order.
 
     Args:
         tensor (Tensor): Real numbers, any shape.
 
     Returns:
-        int: CRC-32 of the bytes, the same for each device and precision that
-        holds the same values.
+        int: CRC-32 of the bytes, which does not depend on the device, or on a
+        precision that holds the same values.
     """
     values = tensor.detach().float().contiguous().cpu().numpy()
     return zlib.crc32(values)
@@ -24,11 +24,11 @@ def weight_sources(model):
     """List the modules that read weights from elsewhere by themselves.
 
     Args:
-        model (nn.Module): Any.
+        model (nn.Module): Any model.
 
     Returns:
-        dict[str, nn.Module]: By name, those with ``pretrained`` set or an
-        ``init_cfg`` of the type ``'Pretrained'``.
+        dict[str, nn.Module]: By name, the modules with ``pretrained`` set or
+        an ``init_cfg`` of the type ``'Pretrained'``.
     """
 
     def reads(module):
@@ -45,11 +45,11 @@ def source_of(key, sources):
     """Find the module that brings a tensor.
 
     Args:
-        key (str): Of the model's state dict.
+        key (str): Name in the model's state dict.
         sources (dict[str, nn.Module]): From `weight_sources`.
 
     Returns:
-        str | None: Name of the innermost one around the tensor.
+        str | None: Name of the innermost such module around the tensor.
     """
     around = [name for name in sources
               if not name or key.startswith(name + '.')]
@@ -57,10 +57,10 @@ def source_of(key, sources):
 
 
 def frozen_checksums(model):
-    """Fingerprint the parameters that are fixed and come from elsewhere.
+    """Fingerprint the frozen parameters that come from elsewhere.
 
     Args:
-        model (nn.Module): Any.
+        model (nn.Module): Any model.
 
     Returns:
         dict[str, int]: Checksum by name in the state dict.
@@ -72,12 +72,13 @@ def frozen_checksums(model):
             and source_of(name, sources) is not None}
 
 
-def leave_out(checkpoint, checksums):
-    """Take weights out of a checkpoint, and note which.
+def strip_frozen(checkpoint, checksums):
+    """Take frozen weights out of a checkpoint, and note which.
 
     Args:
         checkpoint (dict): With ``state_dict`` and ``meta``; changed.
-        checksums (dict[str, int]): Of the tensors to take out.
+        checksums (dict[str, int]): From `frozen_checksums`, for the tensors
+            to take out.
     """
     checkpoint['state_dict'] = type(checkpoint['state_dict'])(
         (key, value) for key, value in checkpoint['state_dict'].items()
@@ -85,24 +86,24 @@ def leave_out(checkpoint, checksums):
     checkpoint.setdefault('meta', {})[KEY] = dict(checksums)
 
 
-def complete(checkpoint, model):
-    """Put weights that `leave_out` took back into a checkpoint.
+def restore_frozen(checkpoint, model):
+    """Put the weights that `strip_frozen` took out back into a checkpoint.
 
-    They are those of ``model``; where it has other ones, its modules read
-    theirs again with ``init_weights``.
+    They are those of ``model``. Where its own differ from those of the
+    training, its modules read ``pretrained`` again with ``init_weights``.
 
     Args:
-        checkpoint (dict): Its ``state_dict`` is filled up, in place, with
-            tensors that are the model's own, not copies.
-        model (nn.Module): Of the config that the checkpoint was trained
-            with.
+        checkpoint (dict): Its ``state_dict`` is filled up in place with the
+            model's own tensors, not with copies.
+        model (nn.Module): Model of the config that the checkpoint was
+            trained with.
 
     Returns:
-        bool: Whether the checkpoint had been without them.
+        bool: Whether anything had been taken out.
 
     Raises:
-        RuntimeError: If a module brings other weights than in training, or
-            none, or is not in the model.
+        RuntimeError: If a module brings other weights than in training or
+            none, or the model lacks it.
     """
     left_out = checkpoint.get('meta', {}).get(KEY)
     if not left_out:
@@ -111,10 +112,10 @@ def complete(checkpoint, model):
     alien = [key for key in left_out if key not in own]
     if alien:
         raise RuntimeError(
-            f'The checkpoint holds trained weights only, of a model with '
+            'The checkpoint holds trained weights only, of a model with '
             f'{len(alien)} tensors that this one lacks ({alien[:3]}). Use the '
-            'config that it was trained with, or make it a whole one with '
-            'tools/model_converters/merge_lora.py.')
+            'config that it was trained with, or make a whole checkpoint of '
+            'it with tools/model_converters/merge_lora.py.')
 
     def wrong():
         return [key for key, expected in left_out.items()
@@ -134,7 +135,7 @@ def complete(checkpoint, model):
                         for key in differ})
         raise RuntimeError(
             'The checkpoint holds trained weights only, and '
-            f'{len(differ)} of {len(left_out)} others are not here as they '
+            f'{len(differ)} of the {len(left_out)} others are not what they '
             f'were in training ({", ".join(differ[:3])}): '
             f'{"; ".join(parts)}. Set pretrained to what the training took.')
     checkpoint['state_dict'].update((key, own[key]) for key in left_out)
@@ -142,9 +143,9 @@ def complete(checkpoint, model):
 
 
 def _describe(key, name, sources):
-    """Say where a part would have its weights from."""
+    """Say where a part's weights come from."""
     if name is None:
         return f'{key.split(".")[0]} has no pretrained weights'
     module = sources[name]
     given = getattr(module, 'pretrained', None) or module.init_cfg
-    return f'{name or "the model"} has other ones, pretrained={given!r}'
+    return f'{name or "the model"} has others, pretrained={given!r}'

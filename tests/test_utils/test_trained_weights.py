@@ -7,10 +7,10 @@ from torch import nn
 
 from genpercept_mm.utils.trained_weights import (
     checksum,
-    complete,
     frozen_checksums,
-    leave_out,
+    restore_frozen,
     source_of,
+    strip_frozen,
     weight_sources,
 )
 
@@ -40,7 +40,7 @@ def net(pretrained='3', **more):
 def saved(model):
     """A small checkpoint, through a file's types."""
     checkpoint = dict(state_dict=model.state_dict(), meta={})
-    leave_out(checkpoint, frozen_checksums(model))
+    strip_frozen(checkpoint, frozen_checksums(model))
     return dict(checkpoint, state_dict={
         key: value.clone() for key, value
         in checkpoint['state_dict'].items()})
@@ -95,7 +95,7 @@ def test_what_was_left_out_is_read_again():
     model.part.init_weights()
     checkpoint = saved(model)
     fresh = net()
-    assert complete(checkpoint, fresh)
+    assert restore_frozen(checkpoint, fresh)
     assert fresh.part.reads == 1
     fresh.load_state_dict(checkpoint['state_dict'])
     for key, value in model.state_dict().items():
@@ -106,7 +106,7 @@ def test_nothing_is_read_where_it_is_there_already():
     model = net()
     model.part.init_weights()
     checkpoint = saved(model)
-    assert complete(checkpoint, model)
+    assert restore_frozen(checkpoint, model)
     assert model.part.reads == 1
     assert set(checkpoint['state_dict']) == set(model.state_dict())
 
@@ -114,22 +114,22 @@ def test_nothing_is_read_where_it_is_there_already():
 def test_a_whole_checkpoint_stays_as_it_is():
     model = net()
     state = dict(model.state_dict())
-    assert not complete(dict(state_dict=state), model)
-    assert not complete(state, model)
+    assert not restore_frozen(dict(state_dict=state), model)
+    assert not restore_frozen(state, model)
     assert model.part.reads == 0
 
 
 @pytest.mark.parametrize('pretrained, reason', [
     (None, 'part has no pretrained weights'),
-    ('4', "part has other ones, pretrained='4'")])
+    ('4', "part has others, pretrained='4'")])
 def test_other_weights_are_refused(pretrained, reason):
     model = net()
     model.part.init_weights()
-    with pytest.raises(RuntimeError, match='4 of 4 others .*' + reason):
-        complete(saved(model), net(pretrained))
+    with pytest.raises(RuntimeError, match='4 of the 4 others .*' + reason):
+        restore_frozen(saved(model), net(pretrained))
 
 
 def test_another_model_is_refused():
     with pytest.raises(RuntimeError, match=r'4 tensors that this one lacks '
                        r"\(\['part.linear.weight'"):
-        complete(saved(net()), nn.ModuleDict(dict(head=nn.Linear(2, 1))))
+        restore_frozen(saved(net()), nn.ModuleDict(dict(head=nn.Linear(2, 1))))

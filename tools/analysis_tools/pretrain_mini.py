@@ -21,8 +21,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from genpercept_mm.models.utils.prompt_embedding import embed_prompt
 from genpercept_mm.models.utils.sd_archs import resolve_arch
-from genpercept_mm.models.utils.sd_weights import embed_prompt
 from genpercept_mm.utils.files import write_whole
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))

@@ -1,12 +1,12 @@
-"""Checkpoints that only contain what was trained."""
+"""Checkpoints that hold the trained weights and no others."""
 from mmengine.hooks import EMAHook, Hook
 from mmengine.logging import print_log
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.trained_weights import (
-    complete,
     frozen_checksums,
-    leave_out,
+    restore_frozen,
+    strip_frozen,
 )
 
 from ..model_wrappers import unwrap_model
@@ -14,43 +14,43 @@ from ..model_wrappers import unwrap_model
 
 @HOOKS.register_module()
 class TrainedWeightsHook(Hook):
-    """Leave frozen pretrained weights out of checkpoints.
+    """Strip frozen pretrained weights from checkpoints.
 
-    For LoRA and frozen parts: a file contains the parameters that were
-    trained and all buffers (statistics of batch norms, the embedded prompt).
-    When the file is tested or resumed, the others are read from
-    ``pretrained`` of the same config again and compared with checksums in
-    the file. Frozen weights that do not come from ``pretrained``, or that
-    ``load_from`` had replaced, stay in the file.
+    For LoRA and frozen parts: a file keeps the trained parameters and all
+    buffers (statistics of batch norms, the embedded prompt). The frozen
+    parameters are read again from ``pretrained`` of the same config when the
+    file is tested or resumed, and compared with checksums in the file.
+    Frozen weights that ``pretrained`` does not bring, or that ``load_from``
+    replaced, stay in the file.
 
-    Add it to ``custom_hooks``; testing needs it as well.
-    ``tools/model_converters/merge_lora.py`` makes complete checkpoints.
+    Add the hook to ``custom_hooks``, for tests as well.
+    ``tools/model_converters/merge_lora.py`` makes whole checkpoints.
     """
 
     # before StrictLoadHook, which refuses missing tensors
     priority = 'HIGHEST'
 
     def __init__(self):
-        # checksums of the frozen weights that the config alone determines
+        # checksums of the frozen weights, as the config alone gives them
         self.initial = None
 
     def after_load_checkpoint(self, runner, checkpoint):
-        """Complete a checkpoint before it is loaded.
+        """Restore the frozen weights of a checkpoint before it is loaded.
 
         Args:
-            runner (Runner): Contains the model, in training with its
-                initial weights.
-            checkpoint (dict): From this hook, or a complete one.
+            runner (Runner): Holds the model, in training with its initial
+                weights.
+            checkpoint (dict): Stripped by this hook, or whole.
 
         Raises:
-            RuntimeError: If the model does not have the weights that it was
-                trained with.
+            RuntimeError: If the model's frozen weights are not those of
+                the training.
         """
-        complete(checkpoint, unwrap_model(runner.model))
+        restore_frozen(checkpoint, unwrap_model(runner.model))
         self._remember(runner)
 
     def before_train(self, runner):
-        """Remember the frozen weights if no checkpoint was loaded.
+        """Remember the frozen weights, where no checkpoint was loaded.
 
         Args:
             runner (Runner): Contains the model.
@@ -64,21 +64,21 @@ class TrainedWeightsHook(Hook):
         self._remember(runner)
         model = unwrap_model(runner.model)
         total = sum(value.numel() for value in model.state_dict().values())
-        fixed = sum(model.get_parameter(name).numel()
+        frozen = sum(model.get_parameter(name).numel()
                     for name in self._unchanged(model))
         print_log(
-            f'TrainedWeightsHook: checkpoints hold {total - fixed:,} of '
+            f'TrainedWeightsHook: checkpoints hold {total - frozen:,} of '
             f'{total:,} values', logger='current')
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Remove what a model of this config already has.
+        """Take out what a model of this config has by itself.
 
         Args:
-            runner (Runner): Contains the model.
-            checkpoint (dict): Its ``state_dict`` becomes smaller; ``meta``
-                receives ``left_out``, the names and checksums.
+            runner (Runner): Holds the model.
+            checkpoint (dict): Its ``state_dict`` loses tensors; ``meta``
+                gets their names and checksums as ``left_out``.
         """
-        leave_out(checkpoint, self._unchanged(unwrap_model(runner.model)))
+        strip_frozen(checkpoint, self._unchanged(unwrap_model(runner.model)))
 
     def _remember(self, runner):
         if self.initial is None:

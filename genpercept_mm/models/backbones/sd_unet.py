@@ -10,15 +10,14 @@ from torch.utils.checkpoint import checkpoint
 
 from genpercept_mm.registry import MODELS
 
-from ..utils.sd_archs import resolve_arch
-from ..utils.sd_state_dict import abridge, adapt_state_dict, to_lora_names
-from ..utils.sd_weights import (
-    check_source,
-    embed_prompt,
-    read_prompt_embeds,
-    read_weights,
-    resolve_source,
+from ..utils.diffusers_folder import TEXT_PARTS, local_folder
+from ..utils.pretrained_parts import (
+    check_checkpoint,
+    load_parts,
+    require_weights,
 )
+from ..utils.prompt_embedding import embed_prompt, read_prompt_embeds
+from ..utils.sd_archs import resolve_arch
 
 FEATURE_TYPES = ('post_upsample', 'pre_upsample', 'pyramid')
 NUM_TIMESTEPS = 1000
@@ -201,7 +200,7 @@ class SDUNet(BaseModule):
             self.unet.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
         self._freeze()
-        self.register_load_state_dict_pre_hook(adapt_state_dict)
+        self.register_load_state_dict_pre_hook(_adapt_state_dict)
 
     def _describe_outputs(self, vae_cfg):
         channels = tuple(self.unet.config.block_out_channels)
@@ -273,9 +272,9 @@ class SDUNet(BaseModule):
 
         Raises:
             ValueError: If the weights are of another architecture.
-            RuntimeError: If a tensor is missing in the files.
+            RuntimeError: If the files lack a tensor.
             OSError: If a file cannot be found or read; FileNotFoundError if
-                ``pretrained`` is no folder of that layout.
+                ``pretrained`` is not a folder of that layout.
         """
         if self.pretrained is None:
             if self.init_cfg is None:
@@ -290,32 +289,15 @@ class SDUNet(BaseModule):
             self._set_prompt(read_prompt_embeds(self.prompt_embeds_file))
 
     def _load_pretrained(self):
-        source = resolve_source(self.pretrained)
-        check_source(source)
-        prompt_embeds = None
-        if self.prompt_embeds_file is None:
-            prompt_embeds = embed_prompt(source, self.prompt)
-        for part in ('vae', ) if self.scratch_unet else ('unet', 'vae'):
-            model = getattr(self, part)
-            state = read_weights(type(model), model, source, part)
-            own = model.state_dict()
-            to_lora_names(state, own)
-            missing = [key for key in own if '.lora_' not in key
-                       and key not in state]
-            if missing:
-                raise RuntimeError(
-                    f'SDUNet: {part} of pretrained={self.pretrained!r} lacks '
-                    f'{len(missing)} tensors: {abridge(missing)}.')
-            model.load_state_dict(
-                {key: state[key] for key in own if key in state},
-                strict=False)
-        if prompt_embeds is not None:
+        parts = ('vae', ) if self.scratch_unet else ('unet', 'vae')
+        embeds = self.prompt_embeds_file is None
+        folder = local_folder(
+            self.pretrained, parts + TEXT_PARTS if embeds else parts)
+        # before the slow part, as a text encoder is easily forgotten
+        prompt_embeds = embed_prompt(folder, self.prompt) if embeds else None
+        load_parts(self, folder, parts)
+        if embeds:
             self._set_prompt(prompt_embeds)
-        self._has_weights = True
-        print_log(
-            f'SDUNet: loaded {self.pretrained}'
-            + (' (VAE and prompt only)' if self.scratch_unet else ''),
-            logger='current')
 
     def _set_prompt(self, prompt_embeds):
         width = self.prompt_embeds.shape[-1]
@@ -452,10 +434,7 @@ class SDUNet(BaseModule):
     def _run(self, latents, timesteps=None):
         """Like `run_unet`, but with the U-Net's own output, the velocity,
         in place of the predicted latent."""
-        if not self._has_weights:
-            raise RuntimeError(
-                f'SDUNet: pretrained={self.pretrained!r} is set but not '
-                'loaded; call init_weights(), or load a checkpoint.')
+        require_weights(self)
         if timesteps is None:
             timesteps = self.timestep
         unet = self.unet
@@ -549,3 +528,16 @@ class SDUNet(BaseModule):
             else:
                 hidden = layer(*args)
         return hidden
+
+
+def _adapt_state_dict(module, state_dict, prefix, *args):
+    """Check a checkpoint before it is loaded, and adopt its prompt."""
+    given = check_checkpoint(
+        module, state_dict, prefix,
+        # the one transposed convolution may start from random values
+        optional=('.lora_', 'pyramid_up.'),
+        resized=('prompt_embeds', ),
+        fields=('arch', 'in_channels', 'feature_type', 'out_indices',
+                'lora_rank'))
+    if given:
+        module._set_prompt(state_dict[prefix + 'prompt_embeds'])

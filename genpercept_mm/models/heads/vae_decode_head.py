@@ -1,11 +1,15 @@
 """Stable Diffusion's VAE decoder as a head."""
-from mmengine.logging import print_log
 
 from genpercept_mm.registry import MODELS
 
 from .base_dense_head import BaseDenseHead
+from ..utils.diffusers_folder import local_folder
+from ..utils.pretrained_parts import (
+    check_checkpoint,
+    load_parts,
+    require_weights,
+)
 from ..utils.sd_archs import resolve_arch
-from ..utils.sd_weights import check_source, read_weights, resolve_source
 
 DECODERS = ('frozen', 'finetune', 'scratch')
 
@@ -104,26 +108,14 @@ class VAEDecodeHead(BaseDenseHead):
 
         Raises:
             ValueError: If the weights are of another architecture.
-            RuntimeError: If a tensor is missing in the files.
+            RuntimeError: If the files lack a tensor.
             OSError: If a file cannot be found or read.
         """
         if self.pretrained is None:
             super().init_weights()
-            return
-        source = resolve_source(self.pretrained, 'VAEDecodeHead')
-        check_source(source, 'VAEDecodeHead')
-        state = read_weights(
-            type(self.vae), self.vae, source, 'vae', 'VAEDecodeHead')
-        own = self.vae.state_dict()
-        missing = [key for key in own if key not in state]
-        if missing:
-            raise RuntimeError(
-                f'VAEDecodeHead: vae of pretrained={self.pretrained!r} lacks '
-                f'{len(missing)} tensors: {missing[:8]}.')
-        self.vae.load_state_dict({key: state[key] for key in own})
-        self._has_weights = True
-        print_log(f'VAEDecodeHead: loaded {self.pretrained}',
-                  logger='current')
+        else:
+            folder = local_folder(self.pretrained, ('vae', ), 'VAEDecodeHead')
+            load_parts(self, folder, ('vae', ))
 
     def forward(self, inputs):
         """Decode.
@@ -152,10 +144,7 @@ class VAEDecodeHead(BaseDenseHead):
         Raises:
             RuntimeError: If ``pretrained`` is set and nothing was loaded.
         """
-        if not self._has_weights:
-            raise RuntimeError(
-                f'VAEDecodeHead: pretrained={self.pretrained!r} is set but '
-                'not loaded; call init_weights(), or load a checkpoint.')
+        require_weights(self)
         output = self.vae.decoder(
             self.vae.post_quant_conv(latent / self.scaling_factor))
         if self.out_channels == 1:
@@ -237,22 +226,5 @@ class VAEDecodeHead(BaseDenseHead):
 
 
 def _adapt_state_dict(module, state_dict, prefix, *args):
-    """Note that a checkpoint brings the decoder, or refuse another one.
-
-    Raises:
-        RuntimeError: If it brings one of another architecture.
-    """
-    given = {key: value for key, value in state_dict.items()
-             if key.startswith(prefix + 'vae.')}
-    if not given:
-        return
-    own = {f'{prefix}vae.{key}': value
-           for key, value in module.vae.state_dict().items()}
-    wrong = [key for key, value in own.items()
-             if key not in given or given[key].shape != value.shape]
-    if wrong:
-        raise RuntimeError(
-            f'VAEDecodeHead: the checkpoint is of another architecture; '
-            f'{len(wrong)} tensors are missing or have another shape '
-            f'({wrong[:3]}). Set arch as in its training config.')
-    module._has_weights = True
+    """Note that a checkpoint brings the decoder, or refuse another one."""
+    check_checkpoint(module, state_dict, prefix, 'vae')

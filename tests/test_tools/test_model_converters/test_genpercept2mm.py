@@ -1,31 +1,31 @@
-import importlib.util
 import json
 import os
-import os.path as osp
 import shutil
 import sys
 
+import genpercept2mm
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import ROOT, run_python
+from conftest import run_python
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from mmengine.config import Config
 from mmseg.structures import SegDataSample
 from safetensors.torch import load_file, save_file
+from weights import (
+    ODD,
+    UNET_FILE,
+    random_head,
+    with_old_names,
+    write_text_encoder,
+)
 
 from genpercept_mm.models.utils.sd_archs import ARCHS
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.nyu40 import NYU40
 
 TOOL = 'tools/model_converters/genpercept2mm.py'
-# Widths that no architecture with a name has
-ODD = dict(
-    unet=dict(
-        ARCHS['mini']['unet'], block_out_channels=(16, 24, 32, 40),
-        norm_num_groups=8, cross_attention_dim=20, attention_head_dim=4),
-    vae=dict(ARCHS['mini']['vae'], block_out_channels=(8, 16, 16, 24)))
 # The latent's, the U-Net's and the decoder's sizes are all rounded
 SIZES = [(75, 101), (130, 100), (64, 96)]
 
@@ -61,8 +61,8 @@ class Official:
         # as released: fp16 and the names of old diffusers
         os.makedirs(f'{root}/vae')
         self.vae.save_config(f'{root}/vae')
-        save_file({old_name(k): v.half() for k, v in
-                   self.vae.state_dict().items()},
+        save_file({k: v.half() for k, v in
+                   with_old_names(self.vae.state_dict()).items()},
                   f'{root}/vae/{UNET_FILE}')
         os.makedirs(f'{root}/dpt_head_identity')
         save_file(self.head, f'{root}/dpt_head_identity/model.safetensors')
@@ -88,41 +88,6 @@ class Official:
     @torch.no_grad()
     def decode(self, out):
         return self.vae.decode(-out / 0.18215).sample
-
-
-UNET_FILE = 'diffusion_pytorch_model.safetensors'
-
-
-def old_name(key):
-    for old, new in (('query', 'to_q'), ('key', 'to_k'), ('value', 'to_v'),
-                     ('proj_attn', 'to_out.0')):
-        key = key.replace(f'attentions.0.{new}.', f'attentions.0.{old}.')
-    return key
-
-
-def random_head(widths, channels=24, last=6):
-    """The official head, from the table of its tensors."""
-    def tensors(name, out, into, size, bias=True):
-        weight = torch.randn(out, into, size, size)
-        head[f'{name}.weight'] = weight * (2 / (into * size**2))**.5
-        if bias:
-            head[f'{name}.bias'] = torch.randn(out) / 10
-
-    head = {}
-    tensors('feature_upsample_0.conv', widths[0], widths[0], 3)
-    for i, width in enumerate(widths):
-        layer = f'neck.fusion_stage.layers.{i}'
-        tensors(f'neck.convs.{i}', channels, width, 3, bias=False)
-        tensors(f'{layer}.projection', channels, channels, 1)
-        for unit in ('1', '2') if i else ('2', ):
-            for conv in ('1', '2'):
-                tensors(f'{layer}.residual_layer{unit}.convolution{conv}',
-                        channels, channels, 3, bias=False)
-    tensors('head.projection', channels, channels, 3)
-    tensors('head.head.0', channels // 2, channels, 3)
-    tensors('head.head.2', last, channels // 2, 3)
-    tensors('head.head.4', 1, last, 1)
-    return head
 
 
 def run_head(head, features):
@@ -157,15 +122,6 @@ def run_head(head, features):
 
 
 @pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location(
-        'genpercept2mm', osp.join(ROOT, TOOL))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope='module')
 def official(tmp_path_factory):
     return Official(tmp_path_factory.mktemp('genpercept-models'), ODD)
 
@@ -177,7 +133,7 @@ def mini(tmp_path_factory):
 
 
 @pytest.fixture
-def convert(tool, tmp_path, monkeypatch, capsys):
+def convert(tmp_path, monkeypatch, capsys):
     """Run the tool; gives the model that it describes, and its words."""
 
     def run(src, *args):
@@ -185,7 +141,7 @@ def convert(tool, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(
             sys, 'argv', ['', str(src), '--out', out, *map(str, args)])
         capsys.readouterr()
-        tool.main()
+        genpercept2mm.main()
         words, config = capsys.readouterr().out.split('\n\n', 1)
         cfg = Config.fromstring(config, '.py')
         assert cfg.load_from == out
@@ -310,23 +266,7 @@ def test_all_rows_of_the_prompt_can_be_kept(mini, convert):
 
 
 def test_the_prompt_is_embedded_by_a_text_encoder(mini, convert, tmp_path):
-    from transformers import CLIPTextConfig, CLIPTextModel
-    encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=4, hidden_size=32, intermediate_size=37,
-            num_hidden_layers=1, num_attention_heads=4, bos_token_id=2,
-            eos_token_id=3, pad_token_id=3)).eval()
-    encoder.save_pretrained(tmp_path / 'sd/text_encoder')
-    os.makedirs(tmp_path / 'sd/tokenizer')
-    for name, content in (
-            ('vocab.json', {'a</w>': 0, 'b</w>': 1, '<|startoftext|>': 2,
-                            '<|endoftext|>': 3}),
-            ('tokenizer_config.json', dict(
-                tokenizer_class='CLIPTokenizer', model_max_length=77,
-                bos_token='<|startoftext|>', eos_token='<|endoftext|>',
-                unk_token='<|endoftext|>', pad_token='<|endoftext|>'))):
-        (tmp_path / 'sd/tokenizer' / name).write_text(json.dumps(content))
-    (tmp_path / 'sd/tokenizer/merges.txt').write_text('#version: 0.2\n')
+    encoder = write_text_encoder(tmp_path / 'sd')
     source = f'{mini.root}/unet_depth_v2'
     for args, tokens in (
             (('--text-encoder', tmp_path / 'sd'), [2, 3]),
@@ -412,9 +352,9 @@ def test_the_folder_of_one_task(mini, convert, tmp_path):
 def test_what_does_not_fit_is_refused(mini, convert, tmp_path):
     prompt = prompt_of(mini)
     refused(convert, 'choose one with --unet', mini.root, *prompt)
-    refused(convert, 'predicts no normal', mini.root, *prompt, '--unet',
+    refused(convert, 'NormalCodec needs 3', mini.root, *prompt, '--unet',
             'unet_disparity_dpt_head_v2', '--task', 'normal')
-    refused(convert, 'is no folder', tmp_path / 'nowhere', *prompt)
+    refused(convert, 'is not a folder', tmp_path / 'nowhere', *prompt)
     copy = tmp_path / 'genpercept-models'
     shutil.copytree(mini.root, copy)
 

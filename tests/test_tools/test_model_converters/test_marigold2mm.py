@@ -1,11 +1,10 @@
-import importlib.util
 import json
 import os
-import os.path as osp
 import shutil
 import sys
 import zlib
 
+import marigold2mm
 import numpy as np
 import pytest
 import torch
@@ -23,38 +22,16 @@ from diffusers.pipelines.marigold.marigold_image_processing import (
 )
 from mmengine.config import Config
 from PIL import Image
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
+from weights import write_text_encoder
 
 from genpercept_mm.models.utils.sd_archs import ARCHS
 from genpercept_mm.registry import MODELS
 
-TOOL = 'tools/model_converters/marigold2mm.py'
 SCHEDULERS = dict(
     # as in the files of v1-0 and v1-1
     leading=dict(),
     trailing=dict(timestep_spacing='trailing', rescale_betas_zero_snr=True))
-
-
-def text_encoder(folder):
-    """A CLIP that knows nothing but the two ends of a text."""
-    os.makedirs(folder)
-    for name, content in (
-            ('vocab.json', {'a</w>': 0, 'b</w>': 1, '<|startoftext|>': 2,
-                            '<|endoftext|>': 3}),
-            ('tokenizer_config.json', dict(
-                tokenizer_class='CLIPTokenizer', model_max_length=77,
-                bos_token='<|startoftext|>', eos_token='<|endoftext|>',
-                unk_token='<|endoftext|>', pad_token='<|endoftext|>'))):
-        with open(osp.join(folder, name), 'w') as file:
-            json.dump(content, file)
-    with open(osp.join(folder, 'merges.txt'), 'w') as file:
-        file.write('#version: 0.2\n')
-    encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=4, hidden_size=32, intermediate_size=37,
-            num_hidden_layers=1, num_attention_heads=4, bos_token_id=2,
-            eos_token_id=3, pad_token_id=3)).eval()
-    return encoder, CLIPTokenizer.from_pretrained(folder)
 
 
 class Marigold:
@@ -65,7 +42,8 @@ class Marigold:
         unet = UNet2DConditionModel(
             **dict(ARCHS['mini']['unet'], in_channels=8)).eval()
         vae = AutoencoderKL(**ARCHS['mini']['vae']).eval()
-        encoder, tokenizer = text_encoder(str(root / 'tokenizer'))
+        encoder = write_text_encoder(root)
+        tokenizer = CLIPTokenizer.from_pretrained(root / 'tokenizer')
         with torch.no_grad():
             # outputs that fill the range and depend on image and noise
             unet.conv_out.weight.mul_(4)
@@ -113,17 +91,8 @@ def marigold(tmp_path_factory):
     return Marigold(tmp_path_factory.mktemp('marigold'))
 
 
-@pytest.fixture(scope='module')
-def tool():
-    spec = importlib.util.spec_from_file_location(
-        'marigold2mm', osp.join(ROOT, TOOL))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def convert(tool, tmp_path, monkeypatch, capsys):
+def convert(tmp_path, monkeypatch, capsys):
     """Run the tool; gives the config that it prints, and its words."""
 
     def run(src, *args):
@@ -131,7 +100,7 @@ def convert(tool, tmp_path, monkeypatch, capsys):
         monkeypatch.setattr(
             sys, 'argv', ['', str(src), '--out', out, *map(str, args)])
         capsys.readouterr()
-        tool.main()
+        marigold2mm.main()
         words, config = capsys.readouterr().out.split('\n\n', 1)
         cfg = Config.fromstring(config, '.py')
         assert cfg.load_from == out
@@ -290,7 +259,7 @@ def test_what_does_not_fit_is_refused(marigold, convert, tmp_path):
         content = json.loads((copy / path).read_text())
         (copy / path).write_text(json.dumps({**content, **fields}))
 
-    refused('is no folder', src=tmp_path / 'nowhere')
+    refused('is not a folder', src=tmp_path / 'nowhere')
     refused('--config must end in .py', '--config', tmp_path / 'a.json')
     refused('not for normal', '--task', 'normal')
     refused('1..1000', '--steps', 0)

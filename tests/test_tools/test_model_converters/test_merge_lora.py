@@ -1,18 +1,17 @@
-import importlib.util
 import os
-import os.path as osp
 import sys
 
+import merge_lora
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, run_python
+from conftest import run_python
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from genpercept_mm.models.utils.sd_archs import ARCHS
-from genpercept_mm.utils.trained_weights import frozen_checksums, leave_out
+from genpercept_mm.utils.trained_weights import frozen_checksums, strip_frozen
 
 TOOL = 'tools/model_converters/merge_lora.py'
 
@@ -66,7 +65,7 @@ def save(model, path, small, cfg):
     if cfg is not None:
         checkpoint['meta']['cfg'] = cfg.pretty_text
     if small:
-        leave_out(checkpoint, frozen_checksums(model))
+        strip_frozen(checkpoint, frozen_checksums(model))
     torch.save(checkpoint, path)
     return path
 
@@ -75,12 +74,8 @@ def save(model, path, small, cfg):
 def run(monkeypatch):
 
     def run_tool(*args):
-        spec = importlib.util.spec_from_file_location(
-            'merge_lora', osp.join(ROOT, TOOL))
-        tool = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(tool)
         monkeypatch.setattr(sys, 'argv', ['', *map(str, args)])
-        tool.main()
+        merge_lora.main()
 
     return run_tool
 

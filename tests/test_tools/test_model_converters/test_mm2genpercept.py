@@ -1,37 +1,29 @@
-import importlib.util
 import json
 import os
-import os.path as osp
 import sys
 
+import genpercept2mm
+import mm2genpercept
 import pytest
 import torch
-from conftest import ROOT, run_python
+from conftest import run_python
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from mmengine.registry import init_default_scope
 from safetensors.torch import load_file
+from weights import UNET_FILE
 
-from genpercept_mm.models.released_weights import TASKS
+from genpercept_mm.converters.genpercept import TASKS
 from genpercept_mm.registry import MODELS
 
-TOOLS = 'tools/model_converters'
-UNET_FILE = 'diffusion_pytorch_model.safetensors'
+TOOL = 'tools/model_converters/mm2genpercept.py'
 WIDTHS = (32, 64, 96, 96)
-
-
-def load_tool(name):
-    spec = importlib.util.spec_from_file_location(
-        name, osp.join(ROOT, TOOLS, f'{name}.py'))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture
 def run(monkeypatch):
-    def run_tool(name, *args):
+    def run_tool(tool, *args):
         monkeypatch.setattr(sys, 'argv', ['', *map(str, args)])
-        load_tool(name).main()
+        tool.main()
 
     return run_tool
 
@@ -57,6 +49,11 @@ def build(task='normal', dpt=False, **backbone):
     return model
 
 
+@pytest.fixture(scope='module')
+def model():
+    return build()
+
+
 def save(model, path, **meta):
     torch.save(dict(state_dict=model.state_dict(), meta=meta), path)
     return path
@@ -69,14 +66,13 @@ def same(ours, theirs):
 
 
 def loads_back(run, folder, out, task, expected, *args):
-    run('genpercept2mm', folder, '--task', task, '--out', out, *args)
+    run(genpercept2mm, folder, '--task', task, '--out', out, *args)
     same(torch.load(out, weights_only=True)['state_dict'], expected)
 
 
-def test_vae_model_there_and_back(run, tmp_path):
-    model = build()
+def test_vae_model_there_and_back(run, model, tmp_path):
     folder = tmp_path / 'folder'
-    run('mm2genpercept', save(model, tmp_path / 'in.pth'), folder)
+    run(mm2genpercept, save(model, tmp_path / 'in.pth'), folder)
     assert sorted(os.listdir(folder)) == [
         'model_index.json', 'prompt_embeds.safetensors', 'scheduler', 'unet',
         'vae']
@@ -84,11 +80,10 @@ def test_vae_model_there_and_back(run, tmp_path):
                model.state_dict())
 
 
-def test_diffusers_loads_the_folder(run, tmp_path):
+def test_diffusers_loads_the_folder(run, model, tmp_path):
     """And its own classes compute what the model computes."""
-    model = build()
     folder = str(tmp_path / 'folder')
-    run('mm2genpercept', save(model, tmp_path / 'in.pth'), folder)
+    run(mm2genpercept, save(model, tmp_path / 'in.pth'), folder)
     parts = {}
     for part, cls in (('unet', UNet2DConditionModel),
                       ('vae', AutoencoderKL)):
@@ -124,8 +119,8 @@ def test_dpt_model_there_and_back(run, tmp_path):
     base.save_pretrained(tmp_path / 'sd/vae')
     path = save(model, tmp_path / 'in.pth', arch='mini')
     with pytest.raises(SystemExit, match='no VAE decoder'):
-        run('mm2genpercept', path, tmp_path / 'folder')
-    run('mm2genpercept', path, tmp_path / 'folder', '--base',
+        run(mm2genpercept, path, tmp_path / 'folder')
+    run(mm2genpercept, path, tmp_path / 'folder', '--base',
         tmp_path / 'sd')
     head = load_file(tmp_path / 'folder/dpt_head_identity/model.safetensors')
     same(head, model.decode_head.state_dict())
@@ -141,10 +136,10 @@ def test_dpt_model_there_and_back(run, tmp_path):
 def test_lora_model(run, tmp_path):
     model = build(lora_rank=2)
     path = save(model, tmp_path / 'in.pth')
-    run('mm2genpercept', path, tmp_path / 'peft', '--keep-lora')
+    run(mm2genpercept, path, tmp_path / 'peft', '--keep-lora')
     loads_back(run, tmp_path / 'peft', tmp_path / 'out.pth', 'normal',
                model.state_dict(), '--keep-lora')
-    run('mm2genpercept', path, tmp_path / 'merged')
+    run(mm2genpercept, path, tmp_path / 'merged')
     unet = UNet2DConditionModel.from_pretrained(
         tmp_path / 'merged', subfolder='unet')
     latent = torch.randn(1, 4, 8, 8)
@@ -156,45 +151,44 @@ def test_lora_model(run, tmp_path):
         -out, ours, atol=1e-5 * out.abs().max().item(), rtol=0)
 
 
-def test_the_arch_comes_from_the_config_that_training_stored(run, tmp_path):
+def test_the_arch_comes_from_the_config_that_training_stored(
+        run, model, tmp_path):
     """In any case before shapes: heads do not show in them."""
-    model = build()
     arch = dict(unet=dict(model.backbone.unet.config, attention_head_dim=2),
                 vae=dict(model.backbone.vae.config))
     text = f'model = dict(backbone=dict(arch={arch!r}))\n'
     path = save(model, tmp_path / 'in.pth', cfg=text)
-    run('mm2genpercept', path, tmp_path / 'stored')
+    run(mm2genpercept, path, tmp_path / 'stored')
     (tmp_path / 'config.py').write_text(text)
-    run('mm2genpercept', save(model, tmp_path / 'bare.pth'),
+    run(mm2genpercept, save(model, tmp_path / 'bare.pth'),
         tmp_path / 'given', '--config', tmp_path / 'config.py')
     for folder in ('stored', 'given'):
         with open(tmp_path / folder / 'unet/config.json') as file:
             assert json.load(file)['attention_head_dim'] == 2
 
 
-def test_nothing_is_written_when_something_is_wrong(run, tmp_path):
-    model = build()
+def test_nothing_is_written_when_something_is_wrong(run, model, tmp_path):
     state = model.state_dict()
     del state['backbone.vae.quant_conv.bias']
     state['neck.conv.weight'] = torch.zeros(1)
     torch.save(dict(state_dict=state), tmp_path / 'in.pth')
     with pytest.raises(SystemExit) as info:
-        run('mm2genpercept', tmp_path / 'in.pth', tmp_path / 'folder')
+        run(mm2genpercept, tmp_path / 'in.pth', tmp_path / 'folder')
     for words in ('nothing written', 'quant_conv.bias is missing',
                   'neck.conv.weight has no place'):
         assert words in info.value.code
     assert os.listdir(tmp_path) == ['in.pth']
     torch.save(state, tmp_path / 'in.pth')
     with pytest.raises(SystemExit, match='no state_dict'):
-        run('mm2genpercept', tmp_path / 'in.pth', tmp_path / 'folder')
+        run(mm2genpercept, tmp_path / 'in.pth', tmp_path / 'folder')
     os.makedirs(tmp_path / 'folder/unet')
     with pytest.raises(SystemExit, match='not empty'):
-        run('mm2genpercept', tmp_path / 'in.pth', tmp_path / 'folder')
+        run(mm2genpercept, tmp_path / 'in.pth', tmp_path / 'folder')
 
 
 @pytest.mark.slow
-def test_the_command_line(tmp_path):
-    path = save(build(), tmp_path / 'in.pth')
-    done = run_python(f'{TOOLS}/mm2genpercept.py', path, tmp_path / 'folder')
+def test_the_command_line(model, tmp_path):
+    path = save(model, tmp_path / 'in.pth')
+    done = run_python(TOOL, path, tmp_path / 'folder')
     assert "'unet', 'vae'" in done.stdout
     assert load_file(tmp_path / 'folder/unet' / UNET_FILE)

@@ -16,9 +16,9 @@ from publishing import (
 from torch.utils.data import DataLoader
 
 from genpercept_mm.utils.trained_weights import (
-    complete,
     frozen_checksums,
-    leave_out,
+    restore_frozen,
+    strip_frozen,
 )
 
 
@@ -156,12 +156,12 @@ def test_small_checkpoints_stay_loadable(tmp_path, suffix):
     model['body'].requires_grad_(False)
     model['body'].pretrained = 'elsewhere'
     checkpoint = dict(state_dict=model.state_dict(), meta=dict(iter=1))
-    leave_out(checkpoint, frozen_checksums(model))
+    strip_frozen(checkpoint, frozen_checksums(model))
     stripped, dropped = strip_checkpoint(checkpoint)
     assert dropped == []
     loaded = read_checkpoint(publish(stripped, str(tmp_path / 'x'), suffix))
     assert set(loaded['state_dict']) == {'head.weight', 'head.bias'}
-    assert complete(loaded, model)
+    assert restore_frozen(loaded, model)
     assert all(torch.equal(loaded['state_dict'][key], value)
                for key, value in model.state_dict().items())
 

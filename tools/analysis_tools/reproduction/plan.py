@@ -253,7 +253,7 @@ def weights_identity(source):
         so on), but not the notes beside these. ``source`` itself if nothing
         is local.
     """
-    from genpercept_mm.models.utils.sd_weights import resolve_source
+    from genpercept_mm.models.utils.diffusers_folder import resolve_source
     folder = resolve_source(source)
     if osp.isfile(folder):
         files = [folder]

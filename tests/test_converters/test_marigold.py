@@ -1,14 +1,14 @@
 import pytest
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
+from weights import ODD, build_parts
 
-from genpercept_mm.models.marigold_weights import (
+from genpercept_mm.converters.marigold import (
+    convert_folder,
     find_num_steps,
     find_task,
     marigold_config,
     marigold_to_mm,
 )
-from genpercept_mm.models.utils.sd_archs import ARCHS
 from genpercept_mm.registry import MODELS
 
 # The files of marigold-depth-v1-0 and v1-1
@@ -27,11 +27,7 @@ def index(kind='Depth', **fields):
 
 
 def parts(arch='mini', in_channels=8):
-    arch = ARCHS.get(arch) if isinstance(arch, str) else arch
-    torch.manual_seed(0)
-    unet = UNet2DConditionModel(**dict(arch['unet'], in_channels=in_channels))
-    vae = AutoencoderKL(**arch['vae'])
-    prompt = torch.randn(1, 2, arch['unet']['cross_attention_dim'])
+    unet, vae, prompt = build_parts(arch, in_channels=in_channels)
     return unet.state_dict(), vae.state_dict(), prompt, unet.config, vae.config
 
 
@@ -90,22 +86,15 @@ def test_names_shapes_and_types():
 
 
 def test_a_nameless_architecture_has_four_channels_in_the_config():
-    odd = dict(
-        unet=dict(
-            ARCHS['mini']['unet'], block_out_channels=[8, 16, 24, 32],
-            norm_num_groups=4, cross_attention_dim=12, attention_head_dim=2),
-        vae=dict(
-            ARCHS['mini']['vae'], block_out_channels=[8, 8, 16, 16],
-            norm_num_groups=4))
-    state, arch = marigold_to_mm(*parts(odd))
-    assert arch['unet']['block_out_channels'] == [8, 16, 24, 32]
+    state, arch = marigold_to_mm(*parts(ODD))
+    assert arch['unet']['block_out_channels'] == [16, 24, 32, 40]
     assert 'in_channels' not in arch['unet']
     model = MODELS.build(marigold_config(state, arch, 'normal', V1_1, 4))
     model.load_state_dict(state)
     assert model.backbone.in_channels == 8
 
 
-def test_a_unet_without_noise_is_no_marigold():
+def test_a_unet_without_noise_is_not_marigold():
     unet, vae, prompt, *configs = parts(in_channels=4)
     with pytest.raises(ValueError, match=r'conv_in.weight is \(32, 4, 3, 3\)'
                        r', must be \(32, 8, 3, 3\)'):
@@ -140,3 +129,11 @@ def test_the_scheduler_becomes_the_protocol():
 def test_other_schedulers_are_refused(fields, steps, match):
     with pytest.raises(ValueError, match=match):
         marigold_config({}, 'mini', 'depth', {**V1_0, **fields}, steps)
+
+
+def test_a_folder_must_be_complete(tmp_path):
+    """Whole folders are converted with the script marigold2mm.py."""
+    with pytest.raises(FileNotFoundError, match='nowhere is not a folder'):
+        convert_folder(str(tmp_path / 'nowhere'))
+    with pytest.raises(FileNotFoundError, match='model_index.json does not'):
+        convert_folder(str(tmp_path))

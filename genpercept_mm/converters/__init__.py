@@ -1,0 +1,1 @@
+"""Weights of others into checkpoints of this package, and back."""

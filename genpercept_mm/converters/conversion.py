@@ -1,0 +1,128 @@
+"""Checkpoint files that converters read and write."""
+from dataclasses import dataclass, field
+
+import torch
+from mmengine.config import Config
+
+from genpercept_mm.compat import weights_only
+from genpercept_mm.models.utils.arch_detection import detect_arch
+from genpercept_mm.utils.files import write_whole
+from genpercept_mm.version import __version__
+
+from .layout import split_parts
+
+
+@dataclass
+class Conversion:
+    """A model of this package, made of weights of others.
+
+    Attributes:
+        state_dict (dict[str, Tensor]): Weights of the model, fp32.
+        arch (str | dict): Architecture, see `SDUNet`.
+        task (str): What the model predicts.
+        model (dict): The ``model`` of a config.
+        notes (list[str]): Sentences on where the weights come from and what
+            was left out.
+    """
+    state_dict: dict
+    arch: 'str | dict'
+    task: str
+    model: dict
+    notes: list = field(default_factory=list)
+
+    def save(self, path):
+        """Write the checkpoint, whole or not at all.
+
+        Args:
+            path (str): File to write (.pth).
+
+        Returns:
+            str: What was done, and the config that uses the file.
+        """
+        meta = dict(genpercept_mm_version=__version__, arch=self.arch,
+                    task=self.task)
+        summary = write_checkpoint(
+            dict(state_dict=self.state_dict, meta=meta), path)
+        cfg = Config(dict(model=self.model, load_from=str(path)))
+        return '\n'.join([*self.notes, summary, '', cfg.pretty_text])
+
+
+def read_checkpoint(path):
+    """Read a checkpoint, memory-mapped, without running code from it.
+
+    Args:
+        path (str): A .pth file.
+
+    Returns:
+        dict: With ``state_dict`` and ``meta``.
+
+    Raises:
+        ValueError: If it is not an OpenMMLab checkpoint.
+        pickle.UnpicklingError: If it holds more than data.
+    """
+    with weights_only():
+        checkpoint = torch.load(path, map_location='cpu', mmap=True)
+    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
+        raise ValueError(f'{path} has no state_dict; expected an OpenMMLab '
+                         'checkpoint.')
+    checkpoint['meta'] = checkpoint.get('meta') or {}
+    return checkpoint
+
+
+def write_checkpoint(checkpoint, path):
+    """Write a checkpoint, whole or not at all.
+
+    Args:
+        checkpoint (dict): With ``state_dict`` and ``meta``.
+        path (str): File to write.
+
+    Returns:
+        str: How much it holds.
+    """
+    write_whole(path, lambda part: torch.save(checkpoint, part))
+    state = checkpoint['state_dict']
+    count = sum(value.numel() for value in state.values())
+    return f'{path}: {len(state)} tensors, {count:,} values'
+
+
+def find_config(checkpoint, path=None):
+    """Find the config of the model that a checkpoint belongs to.
+
+    Args:
+        checkpoint (dict): From `read_checkpoint`.
+        path (str, optional): A config file, which comes first. Defaults to
+            None.
+
+    Returns:
+        Config | None: The file, or what the training stored; None if there
+        is neither.
+    """
+    if path is not None:
+        return Config.fromfile(path)
+    text = checkpoint['meta'].get('cfg')
+    return None if text is None else Config.fromstring(text, '.py')
+
+
+def find_arch(checkpoint, path=None):
+    """Find the architecture of a checkpoint's backbone.
+
+    Args:
+        checkpoint (dict): From `read_checkpoint`.
+        path (str, optional): A config file, which comes first. Defaults to
+            None.
+
+    Returns:
+        str | dict: See `SDUNet`; by the file, by what a converter or the
+        training stored, or else by the shapes.
+
+    Raises:
+        ValueError: If nothing tells.
+    """
+    if path is None and 'arch' in checkpoint['meta']:
+        return checkpoint['meta']['arch']
+    cfg = find_config(checkpoint, path)
+    if cfg is None:
+        parts, _ = split_parts(checkpoint['state_dict'])
+        return detect_arch(parts['unet'], parts['vae'])
+    arch = cfg.model.backbone.get('arch', 'sd21')
+    return arch if isinstance(arch, str) else arch.to_dict()

@@ -1,0 +1,179 @@
+"""Load the diffusers parts of a backbone or head, and nothing by half."""
+import os.path as osp
+
+from mmengine.logging import print_log
+
+from .arch_detection import check_config
+from .diffusers_folder import MIRROR, read_json, read_part
+from .weight_names import to_lora_names
+
+
+def load_parts(module, folder, parts):
+    """Load parts of Stable Diffusion into a module that asks for them.
+
+    Args:
+        module (BaseModule): Has a diffusers model of the name of each part,
+            of which it may have dropped or wrapped layers, and the attribute
+            ``pretrained``. Its ``_has_weights`` becomes True.
+        folder (str): From `local_folder`.
+        parts (Sequence[str]): ``'unet'`` or ``'vae'``, or both.
+
+    Raises:
+        OSError: If a file cannot be found or read.
+        RuntimeError: If tensors are missing or have another shape.
+        ValueError: If the weights are of another architecture.
+    """
+    owner = type(module).__name__
+    for part in parts:
+        _load_part(module, folder, part, owner)
+    module._has_weights = True
+    print_log(
+        f'{owner}: loaded {" and ".join(parts)} of {module.pretrained}',
+        logger='current')
+
+
+def _load_part(module, folder, part, owner):
+    model, pretrained = getattr(module, part), module.pretrained
+    try:
+        config = read_json(folder, part, 'config.json')
+        if config is None:
+            raise FileNotFoundError(f'{folder} has no {part}/config.json.')
+        check_config(model, config, part, pretrained, owner)
+        state = read_part(osp.join(folder, part))
+    except OSError as error:
+        raise OSError(f'{owner}: cannot read {part} of pretrained='
+                      f'{pretrained!r}: {error} {MIRROR}.') from error
+    own = model.state_dict()
+    widen_input(state, own)
+    to_lora_names(state, own)
+    missing, wrong = compare_shapes(state, own)
+    if missing:
+        raise RuntimeError(
+            f'{owner}: {part} of pretrained={pretrained!r} lacks '
+            f'{len(missing)} tensors: {abridge(missing)}.')
+    if wrong:
+        raise RuntimeError(
+            f'{owner}: {part} of pretrained={pretrained!r} has '
+            f'{len(wrong)} tensors of another shape than its config.json '
+            f'says: {abridge(wrong)}.')
+    model.load_state_dict(
+        {key: state[key] for key in own if key in state}, strict=False)
+
+
+def require_weights(module):
+    """Refuse to run a module on random weights that was to have others.
+
+    Args:
+        module (BaseModule): See `load_parts`.
+
+    Raises:
+        RuntimeError: If ``pretrained`` is set and nothing was loaded.
+    """
+    if not module._has_weights:
+        raise RuntimeError(
+            f'{type(module).__name__}: pretrained={module.pretrained!r} is '
+            'set but not loaded; call init_weights(), or load a checkpoint.')
+
+
+def check_checkpoint(module, state_dict, prefix, part='', optional=(),
+                     resized=(), fields=('arch', )):
+    """Check a checkpoint before it is loaded.
+
+    For ``load_state_dict`` pre-hooks: mmengine only logs what does not fit,
+    and would go on with random weights. The names of plain weights become
+    peft's where the module has LoRA.
+
+    Args:
+        module (BaseModule): See `load_parts`; its ``_has_weights`` becomes
+            True if the checkpoint holds the part.
+        state_dict (dict[str, Tensor]): The checkpoint of the whole model.
+        prefix (str): Prefix of the module's tensors.
+        part (str): Attribute of the module that is checked. Defaults to '',
+            all of it.
+        optional (Sequence[str]): Tensors with one of these words in their
+            names may be missing. Defaults to ().
+        resized (Sequence[str]): Names of tensors that may have another
+            shape. Defaults to ().
+        fields (Sequence[str]): Config fields to name in errors. Defaults to
+            ('arch', ).
+
+    Returns:
+        bool: Whether the checkpoint holds the part.
+
+    Raises:
+        RuntimeError: If it holds a part under this name, but another one.
+    """
+    start = prefix + part + ('.' if part else '')
+    if not any(key.startswith(start) for key in state_dict):
+        return False
+    own = module.get_submodule(part).state_dict(prefix=start)
+    to_lora_names(state_dict, own)
+    missing, wrong = compare_shapes(state_dict, own, optional,
+                                    [prefix + key for key in resized])
+    if missing or wrong:
+        raise RuntimeError(
+            f'{type(module).__name__}: the checkpoint is of another '
+            f'architecture. {len(missing)} tensors are missing '
+            f'({abridge(missing)}); {len(wrong)} have another shape '
+            f'({abridge(wrong, 3)}). Set {", ".join(fields)} as in its '
+            'training config. A checkpoint of trained weights only needs '
+            'genpercept_mm.TrainedWeightsHook in custom_hooks.')
+    module._has_weights = True
+    return True
+
+
+def compare_shapes(state, own, optional=('.lora_', ), resized=()):
+    """Compare weights with those of a model.
+
+    Args:
+        state (dict[str, Tensor]): Weights to load.
+        own (dict[str, Tensor]): State dict of the model.
+        optional (Sequence[str]): Tensors with one of these words in their
+            names may be missing. Defaults to ('.lora_', ).
+        resized (Sequence[str]): Names that may have another shape. Defaults
+            to ().
+
+    Returns:
+        tuple[list[str], list[str]]: Names that are missing, and a phrase for
+        each that has another shape.
+    """
+    missing = [key for key in own if key not in state
+               and not any(word in key for word in optional)]
+    wrong = [f'{key} is {tuple(state[key].shape)} there, '
+             f'{tuple(value.shape)} here' for key, value in own.items()
+             if key in state and key not in resized
+             and state[key].shape != value.shape]
+    return missing, wrong
+
+
+def widen_input(state, own):
+    """Let a U-Net take two latents where its weights take one, in place.
+
+    The first layer's weight is repeated along its input channels and halved
+    (Marigold, arXiv:2312.02145, section 3.2), so that two equal latents give
+    what one gave.
+
+    Args:
+        state (dict[str, Tensor]): Weights; ``conv_in.weight`` becomes
+            (C, 8, 3, 3), fp32, where it is (C, 4, 3, 3).
+        own (dict[str, Tensor]): State dict of the model.
+    """
+    key = 'conv_in.weight'
+    if key in state and key in own and (
+            own[key].shape[1] == 2 * state[key].shape[1]):
+        # halving is exact in fp32, not in fp16
+        state[key] = state[key].float().repeat(1, 2, 1, 1) / 2
+
+
+def abridge(keys, limit=8):
+    """Join the first of many names for a message.
+
+    Args:
+        keys (Sequence[str]): Names.
+        limit (int): How many to write out. Defaults to 8.
+
+    Returns:
+        str: For example ``'a, b and 3 more'``.
+    """
+    more = len(keys) - limit
+    return ', '.join(keys[:limit]) + (f' and {more} more' if more > 0 else '')

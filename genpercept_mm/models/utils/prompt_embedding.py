@@ -1,0 +1,104 @@
+"""Embed a prompt, or read an embedded one."""
+import os.path as osp
+
+import numpy as np
+import torch
+
+from .diffusers_folder import TEXT_PARTS, TEXT_STEMS, find_weights
+
+
+def embed_prompt(folder, prompt, owner='SDUNet'):
+    """Embed a prompt with the text encoder beside the weights.
+
+    A text is not padded: the empty one has two tokens, start and end. A
+    class name is embedded as ``'a photo of a <name>'``, of which the end
+    token is used.
+
+    Args:
+        folder (str): Folder with ``tokenizer`` and ``text_encoder``.
+        prompt (str | Sequence[str]): The text, or K class names.
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        Tensor: (1, L, D) fp32, last hidden state after the final norm; L is
+        K for class names.
+
+    Raises:
+        ValueError: If there are no class names.
+        OSError: If the text encoder is missing or cannot be read.
+    """
+    from transformers import CLIPTextModel, CLIPTokenizer
+    for part in TEXT_PARTS:
+        if not osp.isdir(osp.join(folder, part)):
+            raise FileNotFoundError(
+                f'{owner}: pretrained={folder!r} has no {part}/, which the '
+                'prompt needs; take it from the Stable Diffusion folder that '
+                'the weights came from, or give prompt_embeds, a file with '
+                'the embedded prompt.')
+    weights = find_weights(osp.join(folder, 'text_encoder'), TEXT_STEMS) or ''
+    tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder='tokenizer')
+    encoder = CLIPTextModel.from_pretrained(
+        folder,
+        subfolder='text_encoder',
+        variant='fp16' if '.fp16.' in osp.basename(weights) else None)
+    encoder = encoder.float().eval()
+
+    def embed(text):
+        tokens = tokenizer(
+            text,
+            padding='do_not_pad',
+            max_length=min(tokenizer.model_max_length,
+                           encoder.config.max_position_embeddings),
+            truncation=True,
+            return_tensors='pt')
+        with torch.no_grad():
+            return encoder(tokens.input_ids)[0].float()
+
+    if isinstance(prompt, str):
+        return embed(prompt)
+    if not prompt:
+        raise ValueError(f'{owner}: prompt has no class names; give some, or '
+                         "'' for the empty prompt.")
+    return torch.cat(
+        [embed(f'a photo of a {name}')[:, -1:] for name in prompt], dim=1)
+
+
+def read_prompt_embeds(path, owner='SDUNet'):
+    """Read an embedded prompt from a file.
+
+    Args:
+        path (str): ``.npy``, ``.pt``/``.pth`` or ``.safetensors`` (one
+            tensor) with a shape of (L, D) or (1, L, D).
+        owner (str): Class to name in errors. Defaults to 'SDUNet'.
+
+    Returns:
+        Tensor: (1, L, D) fp32.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it has another suffix or shape.
+    """
+    if not osp.isfile(path):
+        raise FileNotFoundError(
+            f'{owner}: prompt_embeds={path!r} does not exist.')
+    suffix = osp.splitext(path)[1]
+    if suffix == '.npy':
+        embeds = torch.from_numpy(np.load(path, allow_pickle=False))
+    elif suffix in ('.pt', '.pth'):
+        embeds = torch.load(path, map_location='cpu', weights_only=True)
+    elif suffix == '.safetensors':
+        from safetensors.torch import load_file
+        tensors = load_file(path)
+        if len(tensors) != 1:
+            raise ValueError(f'{owner}: {path} must hold one tensor, got '
+                             f'{sorted(tensors)}.')
+        embeds, = tensors.values()
+    else:
+        raise ValueError(f'{owner}: prompt_embeds must be a .npy, .pt, .pth '
+                         f'or .safetensors file, got {path!r}.')
+    embeds = embeds.float()
+    embeds = embeds[None] if embeds.dim() == 2 else embeds
+    if embeds.dim() != 3 or embeds.shape[0] != 1:
+        raise ValueError(f'{owner}: {path} must have shape (L, D) or '
+                         f'(1, L, D), got {tuple(embeds.shape)}.')
+    return embeds

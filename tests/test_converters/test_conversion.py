@@ -1,0 +1,55 @@
+import pytest
+import torch
+from mmengine.config import Config
+from weights import build_parts
+
+from genpercept_mm.converters.conversion import (
+    Conversion,
+    find_arch,
+    find_config,
+    read_checkpoint,
+)
+from genpercept_mm.converters.genpercept import to_mm
+
+
+def test_a_saved_conversion_describes_itself(tmp_path):
+    path = tmp_path / 'out.pth'
+    conversion = Conversion(
+        dict(a=torch.ones(3), b=torch.zeros(1000)), 'mini', 'depth',
+        dict(type='DenseEstimator'), ['unet: here'])
+    words, config = conversion.save(path).split('\n\n')
+    assert words.splitlines() == [
+        'unet: here', f'{path}: 2 tensors, 1,003 values']
+    cfg = Config.fromstring(config, '.py')
+    assert cfg.model.type == 'DenseEstimator' and cfg.load_from == str(path)
+    checkpoint = read_checkpoint(path)
+    assert torch.equal(checkpoint['state_dict']['a'], torch.ones(3))
+    assert checkpoint['meta']['arch'] == 'mini'
+    assert checkpoint['meta']['task'] == 'depth'
+
+
+@pytest.mark.parametrize('content', [torch.zeros(1), dict(a=torch.zeros(1))])
+def test_other_files_are_refused(tmp_path, content):
+    torch.save(content, tmp_path / 'in.pth')
+    with pytest.raises(ValueError, match='in.pth has no state_dict'):
+        read_checkpoint(tmp_path / 'in.pth')
+
+
+def test_who_tells_the_architecture(tmp_path):
+    """A config file, then the meta, then a stored config, then shapes."""
+    (tmp_path / 'config.py').write_text(
+        "model = dict(backbone=dict(arch='sd15'))")
+    unet, vae, prompt = build_parts('mini')
+    state, _ = to_mm(unet.state_dict(), vae.state_dict(), prompt, 'mini')
+    stored = "model = dict(backbone=dict(type='SDUNet'))"
+    checkpoint = dict(state_dict=state, meta=dict(arch='odd', cfg=stored))
+    path = tmp_path / 'config.py'
+    assert find_arch(checkpoint, path) == 'sd15'
+    assert find_config(checkpoint, path).model.backbone.arch == 'sd15'
+    assert find_arch(checkpoint) == 'odd'
+    del checkpoint['meta']['arch']
+    # what SDUNet takes where the config is silent
+    assert find_arch(checkpoint) == 'sd21'
+    del checkpoint['meta']['cfg']
+    assert find_config(checkpoint) is None
+    assert find_arch(checkpoint) == 'mini'

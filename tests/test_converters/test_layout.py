@@ -1,0 +1,93 @@
+import pytest
+import torch
+from weights import build_parts, random_head
+
+from genpercept_mm.converters.layout import (
+    check_parts,
+    dpt_options,
+    join_parts,
+    latent_layers,
+    model_config,
+    split_parts,
+    vae_decoder,
+)
+
+NORMAL = dict(type='genpercept_mm.NormalCodec')
+
+
+def parts_of(dpt=False, **unet):
+    unet, vae, prompt = build_parts('mini', **unet)
+    return dict(unet=unet.state_dict(), vae=vae.state_dict(),
+                prompt_embeds=prompt, dpt_head=random_head() if dpt else None)
+
+
+def test_a_vae_in_two_parts():
+    vae = parts_of()['vae']
+    decoder, encoder = vae_decoder(vae)
+    assert {**decoder, **encoder}.keys() == vae.keys()
+    assert {key.split('.')[0] for key in decoder} == {
+        'decoder', 'post_quant_conv'}
+    assert {key.split('.')[0] for key in encoder} == {'encoder', 'quant_conv'}
+
+
+def test_a_unet_without_its_output():
+    unet = parts_of()['unet']
+    last, others = latent_layers(unet)
+    assert set(last) == {'conv_norm_out.weight', 'conv_norm_out.bias',
+                         'conv_out.weight', 'conv_out.bias'}
+    assert {**last, **others}.keys() == unet.keys()
+
+
+@pytest.mark.parametrize('dpt', [False, True])
+def test_splitting_undoes_joining(dpt):
+    parts = parts_of(dpt)
+    state = join_parts(**parts)
+    found, unknown = split_parts({**state, 'neck.weight': torch.zeros(1)})
+    assert unknown == ['neck.weight']
+    assert torch.equal(found['prompt_embeds'], parts['prompt_embeds'])
+    for part in ('unet', 'vae', 'dpt_head'):
+        given, expected = found[part] or {}, parts[part] or {}
+        assert given.keys() == expected.keys()
+        assert all(torch.equal(given[key], value)
+                   for key, value in expected.items())
+    del state['backbone.prompt_embeds']
+    assert split_parts(state)[0]['prompt_embeds'] is None
+
+
+def test_what_fits_passes():
+    check_parts(parts_of(), 'mini')
+    check_parts(parts_of(in_channels=8), 'mini', in_channels=8)
+    # with a DPT head, the decoder may be there and the last layers may not
+    parts = parts_of(dpt=True)
+    _, parts['unet'] = latent_layers(parts['unet'])
+    check_parts(parts, 'mini')
+    _, parts['vae'] = vae_decoder(parts['vae'])
+    check_parts(parts, 'mini')
+    with pytest.raises(ValueError, match='dpt_head: head.head.0.bias is mis'):
+        del parts['dpt_head']['head.head.0.bias']
+        check_parts(parts, 'mini')
+
+
+def test_what_does_not_fit_is_named():
+    parts = parts_of()
+    parts['prompt_embeds'] = None
+    _, parts['vae'] = vae_decoder(parts['vae'])
+    with pytest.raises(ValueError) as info:
+        check_parts(parts, 'mini', unknown=['neck.weight'])
+    for words in ('vae: decoder.conv_in.weight is missing',
+                  'neck.weight has no place', 'prompt_embeds is missing'):
+        assert words in str(info.value)
+
+
+def test_a_dpt_head_has_one_output():
+    head = random_head()
+    assert dpt_options(head, [32, 64, 96, 96]) == dict(
+        in_channels=(32, 64, 96, 96), channels=24, head_channels=6)
+    state = join_parts(**parts_of(dpt=True))
+    state = {key: value for key, value in state.items()
+             if not key.startswith('decode_head.vae.')}
+    with pytest.raises(ValueError, match='NormalCodec needs 3'):
+        model_config(state, 'mini', NORMAL)
+    head['head.head.4.weight'] = torch.zeros(3, 6, 1, 1)
+    with pytest.raises(ValueError, match='has 3 outputs'):
+        dpt_options(head, [32, 64, 96, 96])
