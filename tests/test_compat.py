@@ -66,7 +66,7 @@ def test_hosts_import_without_compiled_ops_and_ops_say_what_to_do(run_python):
         'print(nms(torch.tensor([[0, 0, 2, 2.], [0, 0, 2, 1.9]]),'
         'torch.tensor([.3, .9]), 0.5)[1]);'
         'x = torch.rand(1, 4, 2, 2);'
-        'carafe(x, torch.rand(1, 9, 4, 4), 3, 1, 2)', check=False)
+        'carafe(x, torch.rand(1, 9, 4, 4), 3, 1, 2)', check=False, fresh=True)
     assert done.stdout.split('\n')[:2] == ['MissingOps', 'tensor([1])']
     assert done.returncode
     assert ("NotImplementedError: mmcv op 'carafe_forward' needs compiled "
@@ -106,7 +106,8 @@ def test_simcc_drawing_explains_itself_without_torchvision(run_python):
         pytest.skip('torchvision works here')
     done = run_python(
         '-c', IMPORT_HOSTS + 'from mmpose.visualization.local_visualizer '
-        'import SimCCVisualizer; SimCCVisualizer()', check=False)
+        'import SimCCVisualizer; SimCCVisualizer()', check=False,
+        fresh=True)
     assert 'ImportError: SimCCVisualizer needs torchvision' in done.stderr
     assert 'torchvision' not in done.stdout
 
@@ -247,7 +248,7 @@ torch.save(dict(state_dict=dict(w=torch.ones(2)),
                 meta=dict(dataset_meta=dict(sigmas=np.arange(3.)))),
            {path!r})
 assert 'genpercept_mm' not in sys.modules
-''')
+''', fresh=True)
     state = CheckpointLoader.load_checkpoint(path)
     assert state['state_dict']['w'].tolist() == [1, 1]
     assert state['meta']['dataset_meta']['sigmas'].tolist() == [0, 1, 2]
@@ -301,5 +302,6 @@ def test_import_is_cheap(run_python):
     """Nothing heavy is imported with the package itself."""
     done = run_python('-c', 'import sys, genpercept_mm;'
                       'print(sorted({"torch", "cv2", "diffusers", "mmcv",'
-                      '"mmseg", "transformers"} & set(sys.modules)))')
+                      '"mmseg", "transformers"} & set(sys.modules)))',
+                      fresh=True)
     assert set(eval(done.stdout)) <= {'torch'}

@@ -1,5 +1,5 @@
 def test_report_names_every_package_and_path(run_python):
-    done = run_python('-m', 'genpercept_mm.env')
+    done = run_python('-m', 'genpercept_mm.env', fresh=True)
     rows = {line[:24].strip(): line[24:] for line in done.stdout.split('\n')}
     import mmseg
     import torch

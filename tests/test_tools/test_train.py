@@ -100,7 +100,7 @@ def test_two_processes_over_gloo(hypersim_root, tmp_path):
         'tools/train.py', MINI_CONFIG, '--launcher', 'pytorch', '--work-dir',
         work_dir, *mini_options(
             hypersim_root, **{'default_hooks.visualization.draw': 'False'}),
-        OMP_NUM_THREADS='1')
+        fresh=True)
     log = done.stdout + done.stderr
     assert 'Distributed training: True' in log
     assert sorted(final_losses(work_dir)) == [1, 2]
@@ -123,7 +123,7 @@ def test_mmsegs_own_tool_runs_our_config(hypersim_root, tmp_path):
     """What `mim train mmsegmentation <config>` starts."""
     run_python('-c', HOST_TOOL.format(host='mmseg'), MINI_CONFIG,
                '--work-dir', str(tmp_path), *mini_options(
-                   hypersim_root, **NO_PICTURES))
+                   hypersim_root, **NO_PICTURES), fresh=True)
     assert (tmp_path / 'iter_2.pth').exists()
 
 
@@ -162,7 +162,7 @@ init_default_scope({scope!r})
 model = MODELS.build(cfg.model)
 outs = model.backbone(torch.zeros(1, 3, 64, 64))
 print(type(model).__name__, [tuple(out.shape) for out in outs])
-''')
+''', fresh=True)
     assert '(1, 32, 8, 8), (1, 64, 8, 8), (1, 96, 4, 4), (1, 96, 2, 2)' in (
         done.stdout)
 
@@ -259,7 +259,7 @@ def test_full_disk_while_saving_keeps_the_old_checkpoint(
     done = run_python(
         '-c', code, MINI_CONFIG, '--work-dir', work_dir, '--resume',
         *mini_options(hypersim_root, **dict(
-            options, **{'train_cfg.max_iters': 4})), check=False)
+            options, **{'train_cfg.max_iters': 4})), check=False, fresh=True)
     assert done.returncode
     assert re.search('cannot write .*iter_4.pth .* intact.*--resume',
                      done.stderr)
