@@ -122,18 +122,21 @@ def full_mmcv(tmp_path_factory):
 # -- commands -----------------------------------------------------------------
 
 
-def run_python(*command, fresh=None, python_path=(), check=True, timeout=600,
-               **environment):
+def run_python(*command, fresh=None, hosts=True, python_path=(), check=True,
+               timeout=600, **environment):
     """Run python in a process of its own, in the repository.
 
     Args:
         *command: What stands after ``python``.
         fresh (bool, optional): Start the interpreter. If False, the process
-            is forked from one that has imported this package and the hosts,
-            which is much faster: for tests of anything but imports and the
-            start itself. Defaults to None, which starts where
-            ``python_path``, ``environment`` or options of the interpreter
-            ask for it.
+            is forked from one that has done the imports, which is much
+            faster: for tests of anything but the start itself. Defaults to
+            None, which forks, unless ``python_path``, ``environment`` or
+            options of the interpreter may change what is imported.
+        hosts (bool): Whether a forked process has imported this package and
+            the hosts; if False, only torch, diffusers and other libraries,
+            so that it may be forked for tests of how we and the hosts are
+            imported, and from where.
         python_path (Sequence[str]): Folders in front of PYTHONPATH.
         check (bool): Fail if the process does.
         timeout (float): In seconds.
@@ -145,7 +148,7 @@ def run_python(*command, fresh=None, python_path=(), check=True, timeout=600,
     command, python_path = ([str(part) for part in parts]
                             for parts in (command, python_path))
     if fresh is None:
-        fresh = bool(python_path or environment) or (
+        fresh = bool(hosts and (python_path or environment)) or (
             command[0][0] == '-' and command[0] not in ('-c', '-m'))
     done = None
     try:
@@ -153,7 +156,8 @@ def run_python(*command, fresh=None, python_path=(), check=True, timeout=600,
             processes.start()
             try:
                 done = processes.run_forked(
-                    command, timeout, python_path, np.random.randint(2**31))
+                    command, timeout, python_path, hosts,
+                    np.random.randint(2**31), **environment)
             except ConnectionError as error:
                 warnings.warn(f'{error}: tests are slow', RuntimeWarning)
         if done is None:

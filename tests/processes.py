@@ -1,11 +1,14 @@
-"""Python processes for the tests, forked from one that has imported the hosts.
+"""Python processes for the tests, forked from ones that have done the imports.
 
 A real start imports torch, diffusers and the hosts for six to ten seconds; a
-fork of a process that has them costs a few milliseconds. As a script, this
-module is that process: it serves requests on the listening socket that it is
-given, and ends with the process that started it.
+fork of a process that has them costs some milliseconds. As a script, this
+module becomes two such processes: one that has imported the libraries, and,
+forked from it, one that has imported this package and the hosts as well. They
+serve requests on the sockets they are given, and end with the process that
+started them.
 """
 import atexit
+import contextlib
 import faulthandler
 import gc
 import importlib
@@ -25,24 +28,31 @@ import types
 import warnings
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-# name of the environment variable that holds the socket's path
-SOCKET = 'GENPERCEPT_TESTS_SOCKET'
-# genpercept_mm first: compat acts before the hosts are imported
-PRELOADED = (
-    'genpercept_mm', 'genpercept_mm.registry', 'genpercept_mm.codecs',
-    'genpercept_mm.datasets.transforms', 'genpercept_mm.datasets.samplers',
-    'genpercept_mm.datasets', 'genpercept_mm.models', 'genpercept_mm.engine',
-    'genpercept_mm.evaluation', 'genpercept_mm.visualization',
-    'mmseg.apis', 'mmdet.apis', 'mmpose.apis', 'mmpose.visualization',
-    'mmengine.registry.utils',
-    # what optimizers, diffusers and matplotlib import when first used
-    'setuptools', 'torch._dynamo', 'torch.utils.serialization.config',
-    'diffusers.models.autoencoders.autoencoder_kl',
-    'diffusers.models.unets.unet_2d_condition',
-    'diffusers.loaders.peft', 'diffusers.schedulers.scheduling_ddim',
-    'peft', 'safetensors.torch', 'transformers.models.clip.modeling_clip',
-    'transformers.models.clip.tokenization_clip',
-    'matplotlib.backends.backend_agg', 'matplotlib.pyplot', 'h5py')
+# name of the environment variable that holds the folder of the sockets
+SOCKETS = 'GENPERCEPT_TESTS_SOCKETS'
+PRELOADED = dict(
+    libraries=(
+        'torch', 'torch._dynamo', 'torch.distributed',
+        'torch.utils.serialization.config', 'cv2', 'h5py', 'setuptools',
+        'pkg_resources', 'transformers.models.clip.modeling_clip',
+        'transformers.models.clip.tokenization_clip', 'peft',
+        'safetensors.torch', 'diffusers.loaders.peft',
+        'diffusers.models.autoencoders.autoencoder_kl',
+        'diffusers.models.unets.unet_2d_condition',
+        'diffusers.schedulers.scheduling_ddim',
+        'matplotlib.backends.backend_agg', 'matplotlib.pyplot',
+        'sklearn.gaussian_process', 'scipy.stats', 'scipy.optimize',
+        'pycocotools.cocoeval', 'xtcocotools.cocoeval', 'skimage.transform',
+        'shapely.geometry', 'rich.progress', 'yapf', 'json_tricks',
+        'munkres', 'terminaltables', 'ftfy'),
+    # this package first: compat acts before the hosts are imported
+    hosts=(
+        'genpercept_mm', 'genpercept_mm.registry', 'genpercept_mm.codecs',
+        'genpercept_mm.datasets.transforms',
+        'genpercept_mm.datasets.samplers', 'genpercept_mm.datasets',
+        'genpercept_mm.models', 'genpercept_mm.engine',
+        'genpercept_mm.evaluation', 'genpercept_mm.visualization',
+        'mmseg.apis', 'mmdet.apis', 'mmpose.apis', 'mmpose.visualization'))
 
 
 # -- server -------------------------------------------------------------------
@@ -158,6 +168,18 @@ def end(code):
     os._exit(code if isinstance(code, int) else int(code is not None))
 
 
+def preload(names):
+    """Import what is here of the modules, and start no thread."""
+    for name in names:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            pass
+    gc.collect()
+    # forked processes share the pages of what lives
+    gc.freeze()
+
+
 def remember_formatted_configs():
     """Let yapf format a text once: mmengine asks for a config's again with
     every checkpoint, and half of a short training is spent there."""
@@ -172,19 +194,6 @@ def remember_formatted_configs():
     config.FormatCode = format_once
 
 
-def preload():
-    """Import what is here of `PRELOADED`, and start no thread."""
-    for name in PRELOADED:
-        try:
-            importlib.import_module(name)
-        except ImportError:
-            pass
-    remember_formatted_configs()
-    gc.collect()
-    # forked processes share the pages of what lives
-    gc.freeze()
-
-
 # -- client -------------------------------------------------------------------
 
 
@@ -195,13 +204,13 @@ def environment(python_path=(), **more):
 
 
 def start():
-    """Start the server, unless there is one; it ends with this process.
+    """Start the servers, unless they are there; they end with this process.
 
-    Its socket is named in the environment, which processes started from now
-    on inherit. Where the system cannot do this, nothing but a warning
-    happens.
+    The folder of their sockets is named in the environment, which processes
+    started from now on inherit. Where the system cannot do this, nothing but
+    a warning happens.
     """
-    if SOCKET in os.environ:
+    if SOCKETS in os.environ:
         return
     if not hasattr(os, 'pidfd_open'):
         warnings.warn('no fork server on this system: tests are slow',
@@ -209,24 +218,26 @@ def start():
         return
     folder = tempfile.mkdtemp(prefix='tests')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    path = osp.join(folder, 'socket')
-    with socket.socket(socket.AF_UNIX) as listener:
-        try:
-            listener.bind(path)
-        except OSError as error:
-            warnings.warn(f'no fork server: {error}: tests are slow',
-                          RuntimeWarning)
-            return
-        listener.listen(64)
+    with contextlib.ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket(socket.AF_UNIX))
+                     for _ in PRELOADED]
+        for name, listener in zip(PRELOADED, listeners):
+            try:
+                listener.bind(osp.join(folder, name))
+            except OSError as error:
+                warnings.warn(f'no fork server: {error}: tests are slow',
+                              RuntimeWarning)
+                return
+            listener.listen(64)
+        numbers = [listener.fileno() for listener in listeners]
         start.server = subprocess.Popen(
-            [sys.executable, __file__, str(listener.fileno())],
+            [sys.executable, __file__, *map(str, numbers)],
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, cwd=ROOT,
             # OpenMP's threads would not live in forked processes
-            env=dict(environment(), OMP_NUM_THREADS='1'),
-            pass_fds=[listener.fileno()],
+            env=dict(environment(), OMP_NUM_THREADS='1'), pass_fds=numbers,
             # a Ctrl-C is for pytest
             start_new_session=True)
-    os.environ[SOCKET] = path
+    os.environ[SOCKETS] = folder
 
 
 def run_started(command, timeout, python_path=(), **variables):
@@ -249,8 +260,9 @@ def run_started(command, timeout, python_path=(), **variables):
         env=environment(python_path, **variables), timeout=timeout)
 
 
-def run_forked(command, timeout, python_path=(), seed=0):
-    """Run Python in a fork of the server, as `run_started`.
+def run_forked(command, timeout, python_path=(), hosts=True, seed=0,
+               **variables):
+    """Run Python in a fork of a server, as `run_started`.
 
     Args:
         command (list[str]): As after ``python``: a script, ``-m module`` or
@@ -258,8 +270,11 @@ def run_forked(command, timeout, python_path=(), seed=0):
         timeout (float): In seconds.
         python_path (Sequence[str]): Folders that come first in PYTHONPATH.
             Modules that the server has imported are not looked for there.
+        hosts (bool): Whether this package and the hosts are imported.
         seed (int): Of the global random states, which a started process
             draws from the system.
+        **variables (str): Of the environment. Libraries that read them when
+            they are imported do not see them.
 
     Returns:
         subprocess.CompletedProcess: With text.
@@ -268,16 +283,18 @@ def run_forked(command, timeout, python_path=(), seed=0):
         subprocess.TimeoutExpired: If time was up, with the output so far.
         ConnectionError: If there is no server.
     """
-    if SOCKET not in os.environ:
+    if SOCKETS not in os.environ:
         raise ConnectionError('the fork server has not started')
     with tempfile.TemporaryDirectory() as folder, socket.socket(
             socket.AF_UNIX) as connection:
         request = dict(
-            command=command, cwd=ROOT, environment=environment(python_path),
-            timeout=timeout, seed=seed, python_path=[*python_path, ROOT],
+            command=command, cwd=ROOT, timeout=timeout, seed=seed,
+            environment=environment(python_path, **variables),
+            python_path=[*python_path, ROOT],
             stdout=osp.join(folder, 'stdout'),
             stderr=osp.join(folder, 'stderr'))
-        connection.connect(os.environ[SOCKET])
+        connection.connect(osp.join(
+            os.environ[SOCKETS], 'hosts' if hosts else 'libraries'))
         connection.sendall(json.dumps(request).encode() + b'\n')
         answer = connection.makefile().read()
         if not answer:
@@ -292,16 +309,30 @@ def run_forked(command, timeout, python_path=(), seed=0):
     return subprocess.CompletedProcess(command, code, *outputs)
 
 
+def main():
+    """Become the servers; in a process forked from one, what is asked."""
+    libraries, hosts = (socket.socket(fileno=int(number))
+                        for number in sys.argv[1:])
+    preload(PRELOADED['libraries'])
+    if os.fork():
+        hosts.close()
+        request = serve(libraries)
+    else:
+        libraries.close()
+        preload(PRELOADED['hosts'])
+        remember_formatted_configs()
+        request = serve(hosts)
+    if request is None:
+        return
+    try:
+        become(request)
+    except SystemExit as error:
+        end(error.code)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        end(1)
+    end(0)
+
+
 if __name__ == '__main__':
-    with socket.socket(fileno=int(sys.argv[1])) as listening:
-        preload()
-        asked = serve(listening)
-    if asked is not None:
-        try:
-            become(asked)
-        except SystemExit as error:
-            end(error.code)
-        except BaseException:
-            sys.excepthook(*sys.exc_info())
-            end(1)
-        end(0)
+    main()

@@ -62,6 +62,15 @@ def test_a_hang_ends_with_its_output(fresh):
         assert 'most recent call first' in str(caught.value)
 
 
+def test_what_a_fork_has_imported():
+    code = 'import sys; print(*sys.modules)'
+    ours = {'genpercept_mm', 'mmengine', 'mmcv', 'mmseg', 'mmdet', 'mmpose'}
+    libraries = set(run_python('-c', code, hosts=False).stdout.split())
+    assert not ours & libraries and {'torch', 'diffusers'} < libraries
+    assert ours & set(run_python('-c', code).stdout.split()) >= {
+        'genpercept_mm', 'mmseg'}
+
+
 def test_forks_are_independent_and_seeded():
     code = ('import random, numpy, torch; print(random.random(),'
             'numpy.random.rand(), torch.rand(1), hasattr(torch, "mark"));'
