@@ -1,5 +1,5 @@
 def test_report_names_every_package_and_path(run_python):
-    done = run_python('-m', 'genpercept_mm.env', fresh=True)
+    done = run_python('-m', 'genpercept_mm.env', hosts=False)
     rows = {line[:24].strip(): line[24:] for line in done.stdout.split('\n')}
     import mmseg
     import torch
@@ -9,10 +9,10 @@ def test_report_names_every_package_and_path(run_python):
     assert rows['checkpoints'].startswith('weights only')
 
 
-def test_missing_package_fails_with_the_remedy(run_python, tmp_path):
+def test_missing_package_fails_with_the_remedy(run_python):
     # shadow h5py's metadata away by hiding it from the finder
-    (tmp_path / 'sitecustomize.py').write_text('''
-import importlib.metadata as metadata, importlib.util as util
+    done = run_python('-c', '''
+import importlib.metadata as metadata, importlib.util as util, runpy
 real_version, real_find = metadata.version, util.find_spec
 def version(name):
     if name.startswith('h5py'):
@@ -21,9 +21,8 @@ def version(name):
 metadata.version = version
 util.find_spec = lambda name, *a: None if name == 'h5py' else real_find(
     name, *a)
-''')
-    done = run_python('-m', 'genpercept_mm.env', check=False,
-                      python_path=[str(tmp_path)])
+runpy.run_module('genpercept_mm.env', run_name='__main__', alter_sys=True)
+''', check=False, hosts=False)
     assert done.returncode == 1
     line, = [row for row in done.stdout.split('\n')
              if row.startswith('h5py')]

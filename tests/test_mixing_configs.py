@@ -239,7 +239,7 @@ def test_the_hosts_tool_needs_one_line_without_compiled_mmcv(
     train_by_tool(config, tmp_path, root, imports=True)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('config', mixing.CONFIGS)
 def test_the_hosts_tool_needs_nothing_with_compiled_mmcv(
         root, full_mmcv, tmp_path, config):
@@ -281,7 +281,7 @@ def test_trains_and_predicts(root, tmp_path, host):
         check_trained(result)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('host', HOSTS)
 def test_compiled_mmcv_and_its_stand_in_train_alike(
         root, full_mmcv, tmp_path_factory, host):
