@@ -1,15 +1,26 @@
 """Fixtures: a small Hypersim on disk, and the tools as a user runs them."""
+import fcntl
 import os
 import os.path as osp
+import random
 import subprocess
 import sys
+import warnings
+import zlib
 from glob import glob
 from types import SimpleNamespace
 
+# One thread each: the processes of a test, and tests side by side, would wait
+# for each other's. Before what reads it is imported.
+os.environ['OMP_NUM_THREADS'] = '1'
+
+# isort: split
 import cv2
 import h5py
 import numpy as np
+import processes
 import pytest
+import torch
 
 import genpercept_mm  # noqa: F401, lets compat act before hosts import
 
@@ -23,6 +34,34 @@ sys.argv[0] = os.path.join(os.path.dirname({host}.__file__), '.mim', 'tools',
                            'train.py')
 runpy.run_path(sys.argv[0], run_name='__main__')
 '''
+
+
+# -- every test by itself -----------------------------------------------------
+
+
+def pytest_configure(config):
+    """Start the server of forked processes while the workers start."""
+    workers = getattr(config.option, 'numprocesses', None)
+    if workers and not config.option.collectonly:
+        processes.start()
+
+
+def seed(name):
+    """Seed the global random states, and differently for every name."""
+    number = zlib.crc32(name.encode())
+    random.seed(number)
+    np.random.seed(number)
+    torch.manual_seed(number)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef, request):
+    seed(f'{request.node.nodeid} {fixturedef.argname}')
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item):
+    seed(item.nodeid)
 
 
 @pytest.fixture(autouse=True)
@@ -48,31 +87,95 @@ def samples():
     return folder
 
 
+def make_once(tmp_path_factory, name, make):
+    """Make a folder for all workers of a run; it is for reading only.
+
+    Args:
+        tmp_path_factory (TempPathFactory): Of pytest.
+        name (str): Of the folder.
+        make (Callable[[str], None]): Fills the folder of that path.
+
+    Returns:
+        str: Path of the folder.
+    """
+    base = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        base = base.parent
+    folder, finished = base / name, base / f'{name}.finished'
+    with open(base / f'{name}.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            folder.mkdir(exist_ok=True)
+            make(str(folder))
+            finished.touch()
+    return str(folder)
+
+
 @pytest.fixture(scope='session')
 def full_mmcv(tmp_path_factory):
     """Compiled mmcv, unpacked to shadow mmcv-lite; skips without it."""
     wheels = glob(osp.join(SHARED, 'wheels', 'mmcv-*.whl'))
     if not wheels:
         pytest.skip('no compiled mmcv wheel in shared/wheels')
-    folder = tmp_path_factory.mktemp('full_mmcv')
-    done = subprocess.run(
-        [sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet',
-         '--target', str(folder), wheels[0]], capture_output=True, text=True)
-    if done.returncode:
-        pytest.skip(f'{wheels[0]} does not install here: {done.stderr}')
-    return str(folder)
+
+    def install(folder):
+        done = subprocess.run(
+            [sys.executable, '-m', 'pip', 'install', '--no-deps', '--quiet',
+             '--target', folder, wheels[0]], capture_output=True, text=True)
+        if done.returncode:
+            pytest.skip(f'{wheels[0]} does not install here: {done.stderr}')
+
+    return make_once(tmp_path_factory, 'full_mmcv', install)
 
 
-def run_python(*command, python_path=(), check=True, **environment):
-    """Run python in a fresh process, in the repository."""
-    env = dict(os.environ, **environment)
-    env['PYTHONPATH'] = os.pathsep.join([*python_path, ROOT])
-    env['PYTHONWARNINGS'] = 'ignore'
-    # two cores for the processes of one test, whatever the machine has
-    env.setdefault('OMP_NUM_THREADS', '2')
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
+# -- commands -----------------------------------------------------------------
+
+
+def run_python(*command, fresh=None, hosts=True, python_path=(), check=True,
+               timeout=600, **environment):
+    """Run python in a process of its own, in the repository.
+
+    Args:
+        *command: What stands after ``python``.
+        fresh (bool, optional): Start the interpreter. If False, the process
+            is forked from one that has done the imports, which is much
+            faster: for tests of anything but the start itself. Defaults to
+            None, which forks, unless ``python_path``, ``environment`` or
+            options of the interpreter may change what is imported.
+        hosts (bool): Whether a forked process has imported this package and
+            the hosts; if False, only torch, diffusers and other libraries,
+            so that it may be forked for tests of how we and the hosts are
+            imported, and from where.
+        python_path (Sequence[str]): Folders in front of PYTHONPATH.
+        check (bool): Fail if the process does.
+        timeout (float): In seconds.
+        **environment (str): Variables.
+
+    Returns:
+        subprocess.CompletedProcess: With text.
+    """
+    command, python_path = ([str(part) for part in parts]
+                            for parts in (command, python_path))
+    if fresh is None:
+        fresh = bool(hosts and (python_path or environment)) or (
+            command[0][0] == '-' and command[0] not in ('-c', '-m'))
+    done = None
+    try:
+        if not fresh:
+            processes.start()
+            try:
+                done = processes.run_forked(
+                    command, timeout, python_path, hosts,
+                    np.random.randint(2**31), **environment)
+            except ConnectionError as error:
+                warnings.warn(f'{error}: tests are slow', RuntimeWarning)
+        if done is None:
+            done = processes.run_started(
+                command, timeout, python_path, **environment)
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(
+            f'{command} ran longer than {timeout} s:\n{error.stdout}\n'
+            f'{error.stderr}') from None
     if check and done.returncode:
         raise AssertionError(f'{command} failed:\n{done.stdout[-3000:]}\n'
                              f'{done.stderr[-5000:]}')
@@ -173,9 +276,11 @@ def mini_options_fixture():
 @pytest.fixture(scope='session')
 def trained_mini(hypersim_root, tmp_path_factory):
     """Work dir of two iterations of the mini config by tools/train.py."""
-    work_dir = str(tmp_path_factory.mktemp('trained_mini'))
-    done = run_python('tools/train.py', MINI_CONFIG, '--work-dir', work_dir,
-                      *mini_options(hypersim_root))
-    with open(osp.join(work_dir, 'stdout.txt'), 'w') as file:
-        file.write(done.stdout + done.stderr)
-    return work_dir
+
+    def train(work_dir):
+        done = run_python('tools/train.py', MINI_CONFIG, '--work-dir',
+                          work_dir, *mini_options(hypersim_root))
+        with open(osp.join(work_dir, 'stdout.txt'), 'w') as file:
+            file.write(done.stdout + done.stderr)
+
+    return make_once(tmp_path_factory, 'trained_mini', train)

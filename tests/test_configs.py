@@ -3,6 +3,7 @@ import os.path as osp
 import re
 from glob import glob
 
+import mmengine.optim  # noqa: F401, registers the schedulers
 import numpy as np
 import pytest
 import torch
@@ -183,6 +184,18 @@ def test_runner_parts_build(config):
             ROOT_METRICS.build(metric)
 
 
+def rate_after(cfg, steps):
+    """Learning rate after so many micro batches, in closed form."""
+    warm_up, decay = cfg.param_scheduler
+    assert (warm_up.type, decay.type) == ('LinearLR', 'ExponentialLR')
+    assert warm_up.begin == 0 and warm_up.end == decay.begin
+    done = min(steps / (warm_up.end - 1), 1)
+    return 3e-5 * (
+        warm_up.start_factor + (1 - warm_up.start_factor) * done) * (
+            decay.gamma**(min(max(steps, decay.begin), decay.end - 1)
+                          - decay.begin))
+
+
 @pytest.mark.parametrize('config, images', [
     ('configs/genpercept_upernet_hypersim.py', 4),
     ('configs/genpercept_vae_hypersim-vkitti2-depth.py', 8),
@@ -199,21 +212,30 @@ def test_paper_schedule_takes_the_published_learning_rates(config, images):
     assert images * accumulated == 32
     if 'train_dataloader' in cfg:
         assert cfg.train_dataloader.batch_size == images
+    for step, rate in {
+            0: 3e-7, 49: 1.5e-5, 99: 3e-5, 100: 3e-5, 1000: 2.540e-5,
+            5000: 1.212e-5, 10000: 4.808e-6, 12550: 3e-6, 20000: 7.564e-7,
+            25000: 3e-7, 29000: 3e-7}.items():
+        # micro batches lie between two steps
+        assert rate_after(cfg, (step + 1) * accumulated - 1) == pytest.approx(
+            rate, rel=2e-3)
+
+    # mmengine's schedulers through the warm-up and the start of the decay,
+    # and around its end
     optimizer = torch.optim.Adam([torch.nn.Parameter(torch.zeros(1))], 3e-5)
+    group, = optimizer.param_groups
     schedulers = [PARAM_SCHEDULERS.build(dict(s, optimizer=optimizer))
                   for s in cfg.param_scheduler]
-    expected = {0: 3e-7, 49: 1.5e-5, 99: 3e-5, 100: 3e-5, 1000: 2.540e-5,
-                5000: 1.212e-5, 10000: 4.808e-6, 12550: 3e-6,
-                20000: 7.564e-7, 25000: 3e-7, 29000: 3e-7}
-    seen = {}
-    for step in range(29001 * accumulated):
-        if step % accumulated == accumulated - 1:
-            seen[step // accumulated] = optimizer.param_groups[0]['lr']
+    jump = 25000 * accumulated - 50
+    for step in (*range(110 * accumulated), *range(jump, jump + 100)):
+        if step == jump:
+            group['lr'] = rate_after(cfg, step)
+            for scheduler in schedulers:
+                scheduler._global_step = step
+                scheduler.last_step = step - scheduler.begin
+        assert group['lr'] == pytest.approx(rate_after(cfg, step), rel=1e-6)
         for scheduler in schedulers:
             scheduler.step()
-    for step, rate in expected.items():
-        # micro batches lie between two steps
-        assert seen[step] == pytest.approx(rate, rel=2e-3)
 
 
 @pytest.mark.parametrize('config', [

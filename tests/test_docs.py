@@ -119,5 +119,5 @@ for registry, types in names.items():
     for name in types:
         found = globals()[registry].get('genpercept_mm.' + name)
         print(found.__name__)
-''')
+''', hosts=False)
     assert len(done.stdout.split()) == 36

@@ -223,7 +223,8 @@ def train_by_tool(config, folder, root, imports, python_path=()):
     done = run_python(
         '-c', HOST_TOOL.format(host=mixing.host_of(config)), path,
         '--work-dir', folder / 'work', *mixing.as_arguments(options),
-        python_path=[*python_path, osp.join(root, 'modules', 'panopticapi')])
+        python_path=[*python_path, osp.join(root, 'modules', 'panopticapi')],
+        hosts=False)
     log = done.stdout + done.stderr
     losses = re.findall(r'\(train\).* loss: ([\d.]+)', log)
     assert len(losses) == 2 and all(float(loss) > 0 for loss in losses), log
@@ -238,7 +239,7 @@ def test_the_hosts_tool_needs_one_line_without_compiled_mmcv(
     train_by_tool(config, tmp_path, root, imports=True)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('config', mixing.CONFIGS)
 def test_the_hosts_tool_needs_nothing_with_compiled_mmcv(
         root, full_mmcv, tmp_path, config):
@@ -251,7 +252,7 @@ def test_the_hosts_tool_needs_nothing_with_compiled_mmcv(
 def train_together(configs, folder, root, *python_path):
     run_python(osp.join(ROOT, 'tests', 'mixing.py'), root, folder, *configs,
                python_path=[osp.join(root, 'modules', 'panopticapi'),
-                            *python_path])
+                            *python_path], hosts=False)
     return [torch.load(folder / osp.basename(config).replace('.py', '.pth'),
                        weights_only=True) for config in configs]
 
@@ -280,7 +281,7 @@ def test_trains_and_predicts(root, tmp_path, host):
         check_trained(result)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.parametrize('host', HOSTS)
 def test_compiled_mmcv_and_its_stand_in_train_alike(
         root, full_mmcv, tmp_path_factory, host):
@@ -321,7 +322,8 @@ def test_stock_models_are_not_changed_by_our_import(
     if torchvision_problem():  # mmpose imports one name of it
         path.append(osp.join(root, 'modules', 'torchvision'))
     for mode in ('with', 'without'):
-        run_python('-c', STOCK, mode, tmp_path / mode, python_path=path)
+        run_python('-c', STOCK, mode, tmp_path / mode, python_path=path,
+                   hosts=False)
     ours, stock = (torch.load(tmp_path / mode, weights_only=True)
                    for mode in ('with', 'without'))
     assert [*ours] == [*stock] == [*HOSTS]

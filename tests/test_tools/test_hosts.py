@@ -95,7 +95,8 @@ def test_the_hosts_own_tool_needs_no_import_with_compiled_mmcv(
     config = write_config(host, template, samples, tmp_path)
     assert 'custom_imports' not in config.read_text()
     done = run_python('-c', HOST_TOOL.format(host=host), config, '--work-dir',
-                      tmp_path / 'work', python_path=[full_mmcv])
+                      tmp_path / 'work', python_path=[full_mmcv],
+                      hosts=False)
     log = done.stdout + done.stderr
     assert re.search(r'Epoch\(train\).*loss: ', log)
     assert osp.isfile(tmp_path / 'work/epoch_1.pth')

@@ -100,7 +100,7 @@ def test_two_processes_over_gloo(hypersim_root, tmp_path):
         'tools/train.py', MINI_CONFIG, '--launcher', 'pytorch', '--work-dir',
         work_dir, *mini_options(
             hypersim_root, **{'default_hooks.visualization.draw': 'False'}),
-        OMP_NUM_THREADS='1')
+        fresh=True)
     log = done.stdout + done.stderr
     assert 'Distributed training: True' in log
     assert sorted(final_losses(work_dir)) == [1, 2]
@@ -112,7 +112,8 @@ def test_full_mmcv_gives_the_same_losses(hypersim_root, tmp_path, full_mmcv):
     losses = []
     for name, path in (('lite', []), ('full', [full_mmcv])):
         work_dir = str(tmp_path / name)
-        train(work_dir, hypersim_root, options=NO_PICTURES, python_path=path)
+        train(work_dir, hypersim_root, options=NO_PICTURES, python_path=path,
+              hosts=False)
         losses.append(final_losses(work_dir))
     assert sorted(losses[0]) == [1, 2]
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
@@ -123,7 +124,7 @@ def test_mmsegs_own_tool_runs_our_config(hypersim_root, tmp_path):
     """What `mim train mmsegmentation <config>` starts."""
     run_python('-c', HOST_TOOL.format(host='mmseg'), MINI_CONFIG,
                '--work-dir', str(tmp_path), *mini_options(
-                   hypersim_root, **NO_PICTURES))
+                   hypersim_root, **NO_PICTURES), hosts=False)
     assert (tmp_path / 'iter_2.pth').exists()
 
 
@@ -162,7 +163,7 @@ init_default_scope({scope!r})
 model = MODELS.build(cfg.model)
 outs = model.backbone(torch.zeros(1, 3, 64, 64))
 print(type(model).__name__, [tuple(out.shape) for out in outs])
-''')
+''', hosts=False)
     assert '(1, 32, 8, 8), (1, 64, 8, 8), (1, 96, 4, 4), (1, 96, 2, 2)' in (
         done.stdout)
 

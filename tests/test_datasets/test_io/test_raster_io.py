@@ -58,7 +58,8 @@ def test_exr_needs_no_setting_but_respects_one(tmp_path, monkeypatch,
     script = ("import runpy, sys; read = runpy.run_path("
               "'genpercept_mm/datasets/io/raster_io.py')['read_raster'];"
               'print(read(sys.argv[1]).sum())')
-    assert run_python('-c', script, path).stdout.split()[-1] == '20.0'
+    assert run_python('-c', script, path, fresh=True).stdout.split()[
+        -1] == '20.0'
     done = run_python('-c', script, path, check=False, **{EXR_SWITCH: '0'})
     assert done.returncode and f'set {EXR_SWITCH}=1' in done.stderr
 
