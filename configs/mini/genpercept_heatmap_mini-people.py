@@ -1,5 +1,5 @@
 # Pose on mini people (drawn persons with COCO's 17 keypoints, see
-# tools/dataset_converters/mini_people.py); boxes are those of the labels
+# tools/dataset_converters/miniworld.py persons); boxes are those of the labels
 _base_ = ['../genpercept_heatmap_coco.py']
 codec = dict(
     type='UDPHeatmap', input_size=(144, 192), heatmap_size=(36, 48),

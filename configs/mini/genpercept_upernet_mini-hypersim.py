@@ -1,5 +1,5 @@
 # The whole path at a size for a laptop: mini-Hypersim (about 100 rendered
-# frames of 128 x 96, see tools/dataset_converters/mini_hypersim.py).
+# frames of 128 x 96, see tools/dataset_converters/miniworld.py rooms).
 _base_ = [
     '../_base_/models/genpercept_upernet_mini.py',
     '../_base_/datasets/hypersim.py', '../_base_/schedules/mini.py',

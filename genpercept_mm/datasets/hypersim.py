@@ -105,7 +105,7 @@ class HypersimDataset(BaseDenseDataset, BaseSegDataset):
   <data_root>/ai_VVV_NNN/images/scene_cam_XX_geometry_hdf5/frame.IIII.semantic.hdf5
 image='color' reads the radiance (scene_cam_XX_final_hdf5) instead of previews.
 To try without data: configs/mini/genpercept_upernet_mini-hypersim.py after
-  python tools/dataset_converters/mini_hypersim.py"""  # noqa: E501
+  python tools/dataset_converters/miniworld.py rooms"""  # noqa: E501
 
     def __init__(self,
                  split,

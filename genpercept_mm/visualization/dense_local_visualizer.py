@@ -2,11 +2,11 @@
 import cv2
 import mmcv
 import numpy as np
-import torch
 from mmengine.dist import master_only
 from mmseg.visualization import SegLocalVisualizer
 
 from genpercept_mm.registry import CODECS, VISUALIZERS
+from genpercept_mm.utils.arrays import to_numpy
 
 from .error_colors import colorize_error
 
@@ -128,7 +128,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             pred = self._read_prediction(data_sample)
         if draw_gt and data_sample is not None and (
                 codec.gt_field in data_sample):
-            label = _to_numpy(data_sample.get(codec.gt_field))
+            label = _channels_last(data_sample.get(codec.gt_field))
         if pred is None and label is None:
             raise ValueError(
                 f'DenseLocalVisualizer: nothing to draw beside the image; '
@@ -151,7 +151,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         if label is not None:
             mask = None
             if codec.mask_key in data_sample:
-                mask = _to_numpy(data_sample.get(codec.mask_key)) > 0
+                mask = _channels_last(data_sample.get(codec.mask_key)) > 0
             valid = codec.encode(label, mask)[1]
             shown = self._paint(image, codec.show_label(label, mask))
             panels.append((shown * valid[..., None], 'label', False))
@@ -170,7 +170,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
                 f'DenseLocalVisualizer: the sample has no {field!r} but '
                 f'{present}; wrong codec? visualizer.codec must be the one '
                 'of the model.')
-        return _to_numpy(data_sample.get(field))
+        return _channels_last(data_sample.get(field))
 
     def _paint(self, image, quantity):
         if self.codec.over_image:
@@ -196,14 +196,10 @@ def _predictions(data_sample):
         key for key in data_sample.keys() if key.startswith('pred_'))
 
 
-def _to_numpy(field):
-    """Turn PixelData of (1, H, W) into (H, W), of (K, H, W) into (H, W, K),
-    on the CPU and without half precision."""
-    data = field.data
-    if isinstance(data, torch.Tensor):
-        data = data.detach().cpu()
-        data = (data.float() if data.is_floating_point() else data).numpy()
-    return data[0] if data.shape[0] == 1 else data.transpose(1, 2, 0)
+def _channels_last(field):
+    """Turn PixelData of (1, H, W) into (H, W), of (K, H, W) into (H, W, K)."""
+    maps = to_numpy(field)
+    return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)
 
 
 def _over_checkerboard(image, alpha):

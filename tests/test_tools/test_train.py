@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import HOST_TOOL, MINI_CONFIG, ROOT, mini_options, run_python
 
-from genpercept_mm.datasets.hypersim_layout import frame_path
+from genpercept_mm.datasets.io.hypersim_io import frame_path
 
 NO_PICTURES = {'default_hooks.visualization.draw': 'False'}
 

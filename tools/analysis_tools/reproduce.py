@@ -117,7 +117,7 @@ def prepare_data():
         return
     say(f'rendering {MINI_FRAMES} frames into {MINI_DATA}')
     subprocess.run(
-        [sys.executable, 'tools/dataset_converters/mini_hypersim.py',
+        [sys.executable, 'tools/dataset_converters/miniworld.py', 'rooms',
          '--out-dir', MINI_DATA, '--num-frames', str(MINI_FRAMES)], check=True,
         env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(
             None, [ROOT, os.environ.get('PYTHONPATH')]))))

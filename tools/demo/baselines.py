@@ -3,12 +3,12 @@ import json
 import os.path as osp
 from collections import namedtuple
 
-import numpy as np
 import torch
 from mmengine.registry import DATASETS, METRICS, init_default_scope
 from mmengine.structures import PixelData
 
 from genpercept_mm.registry import CODECS
+from genpercept_mm.utils.arrays import to_numpy
 
 from .mean_pose import mean_pose_ap
 from .tasks import TASKS
@@ -33,82 +33,54 @@ def best_guess(name, cfg):
     return dense_baseline(cfg, TASKS[name])
 
 
-def constants(quantity, samples):
-    """List the constant maps that could score best.
-
-    Args:
-        quantity (str): What is predicted.
-        samples (list[SegDataSample]): All labels.
-
-    Returns:
-        list[np.ndarray]: The values of a pixel, (K,) each.
-    """
-    if quantity in ('depth', 'disparity'):
-        # alignment turns any constant into the least-squares one of each
-        # image; the metric knows no other
-        return [np.array([.5])]
-    if quantity == 'normal':
-        total = sum(sample.gt_normal_map.data.sum((1, 2))
-                    for sample in samples).numpy()
-        return [total / np.linalg.norm(total)]
-    if quantity == 'alpha':
-        values = np.concatenate(
-            [sample.gt_alpha_map.data.flatten() for sample in samples])
-        return [np.array([value]) for value in (
-            0., 1., values.mean(), np.median(values))]
-    labels = np.concatenate(
-        [sample.gt_sem_seg.data.flatten() for sample in samples])
-    return [np.array([np.bincount(labels[labels < 255]).argmax()])]
-
-
-def baseline(cfg, task, quantity, field, dataset):
-    """Score the best constant prediction with the metric of the config.
+def dense_baseline(cfg, task):
+    """Score the best constant map; see `constant_map`.
 
     Args:
         cfg (Config): The config of the task.
         task (Task): One of ``TASKS``.
-        quantity (str): What is predicted.
-        field (str): Field of the predictions.
+
+    Returns:
+        Guess: The best of the constants that the codec names.
+    """
+    dataset = DATASETS.build(cfg.test_dataloader.dataset)
+    value, constant = constant_map(cfg, task, dataset)
+    return Guess(value, f'{constant} everywhere', f'{len(dataset)} frames')
+
+
+def constant_map(cfg, task, dataset):
+    """Score constant predictions with the metric of the config.
+
+    Args:
+        cfg (Config): The config of the task.
+        task (Task): One of ``TASKS``.
         dataset (BaseDataset): Test frames.
 
     Returns:
-        tuple[float, str]: Value of the metric, and the constant.
+        tuple[float, str]: The best value of the metric, and its constant.
     """
+    # heads of mmseg have no codec; they predict classes
+    codec = CODECS.build(cfg.model.decode_head.get(
+        'codec', dict(type='ColormapCodec')))
     samples = [dataset[i]['data_samples'] for i in range(len(dataset))]
+    labels = [to_numpy(sample.get(codec.gt_field)) for sample in samples]
     scores = []
-    for constant in constants(quantity, samples):
+    for constant in codec.best_constants([
+            label[0] if len(label) == 1 else label.transpose(1, 2, 0)
+            for label in labels]):
         evaluator = METRICS.build(cfg.test_evaluator)
         evaluator.dataset_meta = dataset.metainfo
         for sample in samples:
             size = sample.ori_shape[:2]
             maps = torch.as_tensor(constant).view(-1, 1, 1).expand(-1, *size)
-            sample.set_data({field: PixelData(data=maps.clone())})
+            sample.set_data({codec.pred_field: PixelData(data=maps.clone())})
             evaluator.process(None, [sample.to_dict()])
         scores.append((evaluator.evaluate(len(samples))[task.key],
                        constant.round(3).tolist()))
     value, constant = (max if task.higher_is_better else min)(scores)
-    if quantity == 'sem_seg':
-        return value, f'{dataset.metainfo["classes"][constant[0]]!r}'
+    if 'classes' in dataset.metainfo and isinstance(constant[0], int):
+        constant = repr(dataset.metainfo['classes'][constant[0]])
     return value, str(constant)
-
-
-def dense_baseline(cfg, task):
-    """Score the best constant map; see `baseline`.
-
-    Args:
-        cfg (Config): The config of the task.
-        task (Task): One of ``TASKS``.
-
-    Returns:
-        Guess: Of a constant map.
-    """
-    dataset = DATASETS.build(cfg.test_dataloader.dataset)
-    codec = cfg.model.decode_head.get('codec')
-    codec = CODECS.build(codec) if codec else None
-    value, constant = baseline(
-        cfg, task, codec.quantity if codec else 'sem_seg',
-        codec.pred_field if codec else 'pred_sem_seg', dataset)
-    return Guess(value, f'{constant} everywhere', f'{len(dataset)} frames')
 
 
 def pose_baseline(cfg):

@@ -1,5 +1,5 @@
 # mini-Hypersim: about 100 rendered frames of 128 x 96, see
-# tools/dataset_converters/mini_hypersim.py
+# tools/dataset_converters/miniworld.py rooms
 _base_ = ['dense.py', '../../_base_/schedules/mini_dense.py']
 train_dataloader = dict(
     dataset=dict(

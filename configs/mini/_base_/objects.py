@@ -1,5 +1,5 @@
 # Masks and mattes on about 100 rendered photographs of 128 x 96, see
-# tools/dataset_converters/mini_objects.py
+# tools/dataset_converters/miniworld.py subjects
 _base_ = ['dense.py', '../../_base_/schedules/mini_masks.py']
 codec = dict(type='MatteCodec')
 model = dict(

@@ -1,8 +1,9 @@
 """Error of finite differences at several scales."""
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.arguments import check_choice
 
 from .dense_loss import DenseLoss
-from .masking import check_choice, zero_invalid
+from .masking import zero_invalid
 
 
 @MODELS.register_module()

@@ -2,9 +2,10 @@
 import torch
 
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.arguments import check_choice
 
 from .dense_loss import DenseLoss
-from .masking import check_choice, normalize_by_median, zero_invalid
+from .masking import normalize_by_median, zero_invalid
 
 DIMS = (1, 2, 3)
 

@@ -1,6 +1,8 @@
 """Masks, masked means and masked medians for all dense losses."""
 import torch
 
+from genpercept_mm.utils.arguments import check_choice
+
 
 def resolve_inputs(name, pred, target, mask=None, weight=None,
                    ignore_index=None):
@@ -151,20 +153,3 @@ def normalize_by_median(values, median_over, deviation_over, count,
     deviation, = zero_invalid(deviation_over, centred.abs())
     deviation = deviation.sum((1, 2, 3), keepdim=True) / count.clamp(min=1)
     return centred / (deviation + 1e-6)
-
-
-def check_choice(name, argument, value, choices):
-    """Refuse a value outside a closed set.
-
-    Args:
-        name (str): Class, for the message.
-        argument (str): Its argument.
-        value (str): What came.
-        choices (Sequence[str]): What is allowed.
-
-    Raises:
-        ValueError: If ``value`` is not among ``choices``.
-    """
-    if value not in choices:
-        raise ValueError(f'{name}: {argument} must be one of '
-                         f'{tuple(choices)}, got {value!r}.')

@@ -2,10 +2,10 @@
 import torch
 
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.arguments import check_choice
 
 from .dense_loss import DenseLoss
 from .masking import (
-    check_choice,
     lower_median,
     masked_mean,
     normalize_by_median,

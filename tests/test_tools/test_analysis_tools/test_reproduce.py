@@ -20,7 +20,7 @@ from benchmarking import protocols
 from conftest import ROOT, write_hypersim
 from reproduction import store
 
-from genpercept_mm.datasets.hypersim_layout import frame_path
+from genpercept_mm.datasets.io.hypersim_io import frame_path
 
 TOOL = 'tools/analysis_tools/reproduce.py'
 # one training for both

@@ -8,8 +8,8 @@ from typing import Dict, List
 import numpy as np
 from mmengine.logging import print_log
 
-from genpercept_mm.datasets.hypersim_cameras import CAMERA_CSV
-from genpercept_mm.datasets.hypersim_layout import (
+from genpercept_mm.datasets.io.hypersim_io import (
+    CAMERA_CSV,
     SPLIT_COLUMNS,
     SPLIT_CSV,
     frame_path,

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from genpercept_mm.datasets import HypersimDataset
-from genpercept_mm.datasets.hypersim_layout import (
+from genpercept_mm.datasets.io.hypersim_io import (
     SPLIT_CSV,
     frame_path,
     read_hdf5,

@@ -14,7 +14,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from genpercept_mm.datasets.hypersim_layout import tone_map
+from genpercept_mm.datasets.io.hypersim_io import tone_map
 
 from .parts import Sheer
 from .shots import Shot

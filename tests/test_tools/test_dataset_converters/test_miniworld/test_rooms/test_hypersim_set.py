@@ -18,7 +18,7 @@ from miniworld.rooms.hypersim_set import (
     split_rooms,
 )
 
-from genpercept_mm.datasets.hypersim_layout import (
+from genpercept_mm.datasets.io.hypersim_io import (
     SPLIT_CSV,
     frame_path,
     read_hdf5,
