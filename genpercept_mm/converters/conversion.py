@@ -6,6 +6,7 @@ from mmengine.config import Config
 
 from genpercept_mm.compat import weights_only
 from genpercept_mm.models.utils.arch_detection import detect_arch
+from genpercept_mm.registry import CODECS
 from genpercept_mm.utils.files import write_whole
 from genpercept_mm.version import __version__
 
@@ -39,8 +40,11 @@ class Conversion:
         Returns:
             str: What was done, and the config that uses the file.
         """
-        meta = dict(genpercept_mm_version=__version__, arch=self.arch,
-                    task=self.task)
+        codec = self.model['decode_head']['codec']
+        meta = dict(
+            genpercept_mm_version=__version__, arch=self.arch,
+            task=self.task, quantity=CODECS.build(codec).quantity,
+            codec=dict(codec))
         summary = write_checkpoint(
             dict(state_dict=self.state_dict, meta=meta), path)
         cfg = Config(dict(model=self.model, load_from=str(path)))

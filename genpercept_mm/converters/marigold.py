@@ -135,9 +135,9 @@ def marigold_config(state_dict, arch, task, scheduler, num_steps):
         num_steps (int): From `find_num_steps`.
 
     Returns:
-        dict: The ``model`` of a config: a `DenseEstimator` that decodes what
-        the last step leads to, as Marigold's pipelines do, and sees whole
-        images unpadded.
+        dict: The ``model`` of a config: a `LatentDiffusionEstimator` that
+        decodes the sample after the last step, as Marigold's pipelines do,
+        and sees whole images unpadded.
 
     Raises:
         ValueError: If the scheduler is not DDIM (but that of a latent
@@ -147,9 +147,10 @@ def marigold_config(state_dict, arch, task, scheduler, num_steps):
     schedule = NoiseSchedule.from_diffusers(scheduler)
     schedule.timesteps(num_steps)
     model = model_config(state_dict, arch, TASKS[task])
+    model['type'] = 'genpercept_mm.LatentDiffusionEstimator'
     model['backbone']['in_channels'] = IN_CHANNELS
     model['protocol'] = dict(
-        type='marigold', decode='sample', **schedule.fields)
+        type='marigold', decode='sample', schedule=schedule.fields)
     model['test_cfg'] = dict(num_steps=num_steps)
     return model
 

@@ -16,7 +16,8 @@ def test_a_saved_conversion_describes_itself(tmp_path):
     path = tmp_path / 'out.pth'
     conversion = Conversion(
         dict(a=torch.ones(3), b=torch.zeros(1000)), 'mini', 'depth',
-        dict(type='DenseEstimator'), ['unet: here'])
+        dict(type='DenseEstimator', decode_head=dict(codec=dict(
+            type='AffineDepthCodec', space='disparity'))), ['unet: here'])
     words, config = conversion.save(path).split('\n\n')
     assert words.splitlines() == [
         'unet: here', f'{path}: 2 tensors, 1,003 values']
@@ -26,6 +27,9 @@ def test_a_saved_conversion_describes_itself(tmp_path):
     assert torch.equal(checkpoint['state_dict']['a'], torch.ones(3))
     assert checkpoint['meta']['arch'] == 'mini'
     assert checkpoint['meta']['task'] == 'depth'
+    assert checkpoint['meta']['quantity'] == 'disparity'
+    assert checkpoint['meta']['codec'] == dict(
+        type='AffineDepthCodec', space='disparity')
 
 
 @pytest.mark.parametrize('content', [torch.zeros(1), dict(a=torch.zeros(1))])

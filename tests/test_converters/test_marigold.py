@@ -105,15 +105,16 @@ def test_the_scheduler_becomes_the_protocol():
     state, arch = marigold_to_mm(*parts())
     model = marigold_config(state, arch, 'depth', V1_0, 10)
     assert model['protocol'] == dict(
-        type='marigold', decode='sample', beta_start=0.00085, beta_end=0.012,
-        num_train_timesteps=1000, timestep_spacing='leading', steps_offset=1,
-        set_alpha_to_one=False, rescale_betas_zero_snr=False)
+        type='marigold', decode='sample', schedule=dict(
+            beta_start=0.00085, beta_end=0.012, num_train_timesteps=1000,
+            timestep_spacing='leading', steps_offset=1,
+            set_alpha_to_one=False, rescale_betas_zero_snr=False))
     assert model['test_cfg'] == dict(num_steps=10)
     assert model['backbone']['in_channels'] == 8
     assert model['decode_head']['codec']['space'] == 'depth'
     model = marigold_config(state, arch, 'disparity', V1_1, 4)
-    assert model['protocol']['timestep_spacing'] == 'trailing'
-    assert model['protocol']['rescale_betas_zero_snr'] is True
+    assert model['protocol']['schedule']['timestep_spacing'] == 'trailing'
+    assert model['protocol']['schedule']['rescale_betas_zero_snr'] is True
     built = MODELS.build(model)
     assert built.protocol.schedule.timesteps(4) == [999, 749, 499, 249]
     assert built.protocol.schedule.alpha(999) == 0

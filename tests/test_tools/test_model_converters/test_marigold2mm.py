@@ -162,7 +162,7 @@ def test_equals_the_pipeline(marigold, convert, task, spacing):
     """The same weights, noise, steps and ensembles."""
     cfg, words = convert(marigold.folders[task, spacing])
     assert f'for {task}, 4 steps' in words and 'long_edge=768' in words
-    assert cfg.model.protocol.timestep_spacing == spacing
+    assert cfg.model.protocol.schedule.timestep_spacing == spacing
     image = picture((48, 72))
     for steps in (1, 4, 10):
         maps = []
