@@ -40,8 +40,7 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
     encoder = CLIPTextModel.from_pretrained(
         folder,
         subfolder='text_encoder',
-        variant='fp16' if '.fp16.' in osp.basename(weights) else None)
-    encoder = encoder.float().eval()
+        variant='fp16' if '.fp16.' in osp.basename(weights) else None).eval()
 
     def embed(text):
         tokens = tokenizer(

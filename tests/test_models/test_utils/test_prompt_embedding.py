@@ -11,7 +11,7 @@ from genpercept_mm.models.utils.prompt_embedding import (
 )
 
 
-def test_text_encoders_of_half_precision_are_read(tmp_path):
+def test_text_encoders_with_an_fp16_file_only_are_read(tmp_path):
     encoder = write_text_encoder(tmp_path, variant='fp16')
     assert (tmp_path / 'text_encoder/model.fp16.safetensors').is_file()
     found = embed_prompt(str(tmp_path), 'b a')
