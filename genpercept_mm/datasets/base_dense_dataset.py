@@ -58,8 +58,8 @@ class BaseDenseDataset(BaseDataset):
     TREE = ''
     #: The class that receives ``**kwargs``, and those of its arguments that
     #: would have no effect.
-    HOST = BaseDataset
-    UNUSED = frozenset(['filter_cfg', 'data_prefix'])
+    _HOST = BaseDataset
+    _UNUSED = frozenset(['filter_cfg', 'data_prefix'])
 
     def __init__(self,
                  labels=None,
@@ -70,7 +70,7 @@ class BaseDenseDataset(BaseDataset):
                  **kwargs):
         name = type(self).__name__
         own = inspect.signature(type(self)).parameters
-        known = set(inspect.signature(self.HOST).parameters) - self.UNUSED
+        known = set(inspect.signature(self._HOST).parameters) - self._UNUSED
         unknown = sorted(set(kwargs) - known)
         if ann_file and 'ann_file' not in own:
             unknown.append('ann_file')
@@ -91,7 +91,7 @@ class BaseDenseDataset(BaseDataset):
             raise ValueError(f'{name}: max_samples must be positive, got '
                              f'{max_samples}.')
         self.max_samples = max_samples
-        self.HOST.__init__(
+        self._HOST.__init__(
             self, ann_file=ann_file, data_root=data_root, **kwargs)
 
     def list_samples(self, listing):

@@ -126,7 +126,7 @@ To try without data: configs/mini/genpercept_upernet_mini-hypersim.py after
         self.for_mmseg = labels is None
         if self.for_mmseg:
             # label -1 is the ignored one
-            self.HOST, self.UNUSED = BaseSegDataset, {'reduce_zero_label'}
+            self._HOST, self._UNUSED = BaseSegDataset, {'reduce_zero_label'}
             labels = 'seg'
         super().__init__(
             labels=labels,

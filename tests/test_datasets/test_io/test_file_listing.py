@@ -1,6 +1,10 @@
 import os
 
-from genpercept_mm.datasets.io.file_listing import FileListing, walk_files
+from genpercept_mm.datasets.io.file_listing import (
+    FileListing,
+    read_lines,
+    walk_files,
+)
 
 
 def touch(*parts):
@@ -39,3 +43,9 @@ def test_walk_leaves_hidden_files_and_folders_out(tmp_path):
     for name in ('z.txt', 'b/y.txt', 'b/c/x.txt', '.git/w', 'b/.hidden'):
         touch(tmp_path, name)
     assert walk_files(str(tmp_path)) == ['b/c/x.txt', 'b/y.txt', 'z.txt']
+
+
+def test_lines_keep_their_numbers(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('\n a b \n\n\tc\n')
+    assert read_lines(str(path)) == [(2, 'a b'), (4, 'c')]

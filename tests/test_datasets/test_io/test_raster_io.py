@@ -8,6 +8,7 @@ from PIL import Image
 from genpercept_mm.datasets.io.raster_io import (
     EXR_SWITCH,
     check_size,
+    read_array,
     read_bytes,
     read_npy,
     read_raster,
@@ -131,3 +132,12 @@ def test_turns_that_sizes_do_not_prove_are_refused(tmp_path, turn, size,
     with pytest.raises(ValueError, match=rf'{path} asks to turn.*orientation '
                        rf'{turn}\).*label label.png'):
         check_size(results, 'label.png', size)
+
+
+def test_arrays_are_read_by_their_suffix(tmp_path):
+    values = RNG.integers(0, 256, (3, 4), np.uint8)
+    np.save(tmp_path / 'a.NPY.npy', values)
+    Image.fromarray(values).save(tmp_path / 'a.png')
+    for name in ('a.NPY.npy', 'a.png'):
+        np.testing.assert_array_equal(
+            read_array(str(tmp_path / name)), values)

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+
+from genpercept_mm.utils.arrays import to_numpy
+
+VALUES = torch.tensor([[[0.5, 1.25, -3.]]])
+
+
+@pytest.mark.parametrize('hold', [
+    lambda data: data, lambda data: PixelData(data=data),
+    lambda data: dict(data=data), lambda data: data.clone().requires_grad_()])
+def test_content_and_shape_stay_whatever_holds_the_map(hold):
+    array = to_numpy(hold(VALUES))
+    assert isinstance(array, np.ndarray) and array.shape == (1, 1, 3)
+    assert array.tolist() == VALUES.tolist()
+
+
+@pytest.mark.parametrize('dtype, expected', [
+    (torch.bfloat16, np.float32), (torch.float16, np.float32),
+    (torch.float32, np.float32), (torch.float64, np.float64),
+    (torch.uint8, np.uint8), (torch.bool, bool)])
+def test_only_half_precision_changes_its_type(dtype, expected):
+    value = torch.ones(1, 2, 2).to(dtype)
+    assert to_numpy(value).dtype == expected
+    assert (to_numpy(value) == 1).all()
+
+
+def test_arrays_are_not_copied():
+    array = np.arange(4.).reshape(1, 2, 2)
+    assert to_numpy(array) is array
+    assert to_numpy(dict(data=array)) is array
