@@ -255,7 +255,7 @@ torch.multiprocessing.start_processes(work, nprocs=2, start_method='fork')
 
 def test_two_processes_and_a_padded_sampler_change_nothing(
         tmp_path, run_python):
-    run_python('-c', DISTRIBUTED, tmp_path, OMP_NUM_THREADS='1')
+    run_python('-c', DISTRIBUTED, tmp_path)
     single, first, second = (
         json.loads((tmp_path / f'{name}.json').read_text())
         for name in ('single', 0, 1))
