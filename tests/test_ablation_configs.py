@@ -376,7 +376,7 @@ def often(rows):
     train the same with another number."""
     return [pytest.param(key, marks=[pytest.mark.nightly] if re.search(
         '_beta-0.(0002125|000425|0034|136|544)|lora-(16|64|256)$|'
-        'timestep-500', key) else []) for key in rows]
+        'timestep-500|fraction-1-[248]$', key) else []) for key in rows]
 
 
 @pytest.mark.parametrize('key', often(ROWS))
