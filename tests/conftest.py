@@ -64,6 +64,20 @@ def pytest_runtest_call(item):
     seed(item.nodeid)
 
 
+def assert_near(actual, expected, rel=1e-5):
+    """Compare tensors; float32 sums differ between CPUs by a share of the
+    largest value.
+
+    Args:
+        actual (torch.Tensor): Any shape.
+        expected (torch.Tensor): The same shape.
+        rel (float): The largest difference, relative to the largest absolute
+            value of ``expected``.
+    """
+    torch.testing.assert_close(
+        actual, expected, rtol=0, atol=rel * expected.abs().max().item())
+
+
 @pytest.fixture(autouse=True)
 def repository_as_cwd(monkeypatch):
     """Configs use paths relative to the repository."""

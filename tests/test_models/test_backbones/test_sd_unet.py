@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from conftest import assert_near
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
@@ -83,7 +84,7 @@ def test_outputs_equal_plain_diffusers(folder, size, feature_type):
         outs = net(x)
     assert len(outs) == 5
     for index, out in enumerate(outs):
-        torch.testing.assert_close(out, expected[index], atol=1e-5, rtol=0)
+        assert_near(out, expected[index])
         # ceil(ceil(h / 2) / 2) ... is what a strided convolution gives
         cells = [s // 8 for s in size]
         factor = net.out_strides[index] // 8
@@ -119,9 +120,8 @@ def test_pyramid_is_post_upsample_with_a_finer_first_map():
     # a cell becomes 2 x 2, each a linear map of it
     weight, bias = net.pyramid_up.weight, net.pyramid_up.bias
     finer = torch.einsum('ncij,cdab->ndiajb', expected[0], weight)
-    torch.testing.assert_close(
-        outs[0], finer.reshape(2, 32, 16, 10) + bias.view(-1, 1, 1),
-        atol=1e-5, rtol=1e-5)
+    assert_near(
+        outs[0], finer.reshape(2, 32, 16, 10) + bias.view(-1, 1, 1))
 
 
 def test_pyramid_pads_with_mid_grey():
@@ -133,8 +133,7 @@ def test_pyramid_pads_with_mid_grey():
     padded[..., :37, :51] = x
     with torch.no_grad():
         for out, other in zip(net(x), net(padded)):
-            torch.testing.assert_close(
-                out, other[..., :out.shape[2], :out.shape[3]])
+            assert_near(out, other[..., :out.shape[2], :out.shape[3]])
 
 
 @pytest.mark.parametrize('freeze', [
@@ -174,7 +173,7 @@ def test_velocity_equals_plain_diffusers(in_channels, timesteps, size):
             latents, timesteps,
             encoder_hidden_states=net.prompt_embeds.repeat(2, 1, 1)).sample
     assert ours.shape == (2, 4, *size)
-    torch.testing.assert_close(ours, theirs, atol=1e-6, rtol=0)
+    assert_near(ours, theirs, 1e-6)
 
 
 def test_each_image_has_its_own_timestep():
@@ -185,8 +184,7 @@ def test_each_image_has_its_own_timestep():
         together = net.velocity(latents, torch.tensor([1, 500, 900]))
         for k, timestep in enumerate((1, 500, 900)):
             alone = net.velocity(latents[k:k + 1], timestep)
-            torch.testing.assert_close(
-                together[k:k + 1], alone, atol=1e-5, rtol=0)
+            assert_near(together[k:k + 1], alone)
         assert (together[1:2] - net.velocity(latents[1:2], 1)).abs().max() > (
             1e-3)
 
@@ -205,9 +203,8 @@ def test_eight_channels_of_four_are_equal_on_equal_latents(
     assert torch.equal(eight.unet.conv_in.bias, four.unet.conv_in.bias)
     latents = torch.randn(2, 4, 8, 12)
     with torch.no_grad():
-        torch.testing.assert_close(
-            eight.velocity(latents.repeat(1, 2, 1, 1), 1),
-            four.velocity(latents, 1), atol=1e-5, rtol=0)
+        assert_near(eight.velocity(latents.repeat(1, 2, 1, 1), 1),
+                    four.velocity(latents, 1))
         # either half alone: conv_in is linear
         half = torch.cat([latents, torch.zeros_like(latents)], dim=1)
         expected = four.unet.conv_in(latents)
@@ -341,7 +338,7 @@ def test_timestep_reaches_the_network(folder):
                  timestep=0)
     net.init_weights()
     with torch.no_grad():
-        torch.testing.assert_close(net(x)[0], expected, atol=1e-5, rtol=0)
+        assert_near(net(x)[0], expected)
 
 
 @pytest.mark.parametrize('feature_type', ['post_upsample', 'pre_upsample'])
