@@ -2,6 +2,7 @@ import os
 import os.path as osp
 import pickle
 import re
+import types
 import zipfile
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import CheckpointLoader
+
+from genpercept_mm.compat.checkpoints import load_weights_only
 
 
 class Evil:
@@ -178,3 +181,24 @@ def test_the_environment_of_other_loads_is_not_changed(tmp_path):
     # a user's own explicit choice, outside mmengine, is theirs
     torch.load(path, weights_only=False)
     assert (tmp_path / 'ran').exists()
+
+
+def test_what_mmengine_allows_itself_stays_forbidden(tmp_path):
+    """OneDL's mmengine has such a list, with getattr in it."""
+    path, trace = str(tmp_path / 'evil.pth'), tmp_path / 'ran'
+    torch.save(dict(x=Evil(trace)), path)
+    module = types.SimpleNamespace(get_torch_safe_globals=lambda: [os.mkdir])
+
+    class CheckpointLoader:
+
+        @classmethod
+        def load_checkpoint(cls, filename):
+            with torch.serialization.safe_globals(
+                    module.get_torch_safe_globals()):
+                return torch.load(filename, weights_only=True)
+
+    module.CheckpointLoader = CheckpointLoader
+    load_weights_only(module)
+    with pytest.raises(pickle.UnpicklingError, match='would run code'):
+        CheckpointLoader.load_checkpoint(path)
+    assert not trace.exists()
