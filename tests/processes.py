@@ -17,6 +17,7 @@ import os
 import os.path as osp
 import runpy
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -28,8 +29,10 @@ import types
 import warnings
 
 ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
-# name of the environment variable that holds the folder of the sockets
+# names of environment variables: the folder of the sockets; what forked
+# processes take for the interpreter
 SOCKETS = 'GENPERCEPT_TESTS_SOCKETS'
+EXECUTABLE = 'GENPERCEPT_TESTS_EXECUTABLE'
 PRELOADED = dict(
     libraries=(
         'torch', 'torch._dynamo', 'torch.distributed',
@@ -131,6 +134,7 @@ def become(request):
     os.chdir(request['cwd'])
     os.environ.clear()
     os.environ.update(request['environment'])
+    sys.executable = os.environ.get(EXECUTABLE, sys.executable)
     # a started process draws its seeds from the system
     for set_seed in (random.seed, numpy.random.seed, torch.manual_seed):
         set_seed(request['seed'])
@@ -261,7 +265,7 @@ def run_started(command, timeout, python_path=(), **variables):
 
 
 def run_forked(command, timeout, python_path=(), hosts=True, seed=0,
-               **variables):
+               cwd=ROOT, **variables):
     """Run Python in a fork of a server, as `run_started`.
 
     Args:
@@ -273,6 +277,7 @@ def run_forked(command, timeout, python_path=(), hosts=True, seed=0,
         hosts (bool): Whether this package and the hosts are imported.
         seed (int): Of the global random states, which a started process
             draws from the system.
+        cwd (str): The working directory.
         **variables (str): Of the environment. Libraries that read them when
             they are imported do not see them.
 
@@ -288,7 +293,7 @@ def run_forked(command, timeout, python_path=(), hosts=True, seed=0,
     with tempfile.TemporaryDirectory() as folder, socket.socket(
             socket.AF_UNIX) as connection:
         request = dict(
-            command=command, cwd=ROOT, timeout=timeout, seed=seed,
+            command=command, cwd=cwd, timeout=timeout, seed=seed,
             environment=environment(python_path, **variables),
             python_path=[*python_path, ROOT],
             stdout=osp.join(folder, 'stdout'),
@@ -307,6 +312,37 @@ def run_forked(command, timeout, python_path=(), hosts=True, seed=0,
     if code is None:
         raise subprocess.TimeoutExpired(command, timeout, *outputs)
     return subprocess.CompletedProcess(command, code, *outputs)
+
+
+def write_executable(path):
+    """Write a program that runs Python commands in forks.
+
+    Processes that it runs take it for the interpreter, so that what they
+    start is forked, too. Output comes when a process has ended.
+
+    Args:
+        path (str): The file to write.
+
+    Returns:
+        str: ``path``.
+    """
+    code = (f'import sys; sys.path.insert(0, {osp.dirname(__file__)!r});'
+            'import processes; processes.relay()')
+    command = shlex.join([sys.executable, '-S', '-E', '-c', code])
+    with open(path, 'w') as file:
+        file.write(f'#!/bin/sh\n{EXECUTABLE}="$0" exec {command} "$@"\n')
+    os.chmod(path, 0o755)
+    return path
+
+
+def relay():
+    """Run the command line in a fork; see `write_executable`."""
+    done = run_forked(
+        sys.argv[1:], 600, os.environ.get('PYTHONPATH', '').split(os.pathsep),
+        seed=os.getpid(), cwd=os.getcwd())
+    sys.stdout.write(done.stdout)
+    sys.stderr.write(done.stderr)
+    sys.exit(done.returncode)
 
 
 def main():

@@ -2,7 +2,9 @@
 import json
 import os
 import signal
+import subprocess
 
+import processes
 import pytest
 from conftest import ROOT, run_python
 
@@ -78,3 +80,18 @@ def test_forks_are_independent_and_seeded():
     outputs = [run_python('-c', code).stdout for _ in range(2)]
     assert all(output.endswith('False\n') for output in outputs)
     assert outputs[0] != outputs[1]
+
+
+def test_what_a_fork_starts_is_forked(tmp_path):
+    """Through the program that it takes for the interpreter."""
+    processes.start()
+    python = processes.write_executable(str(tmp_path / 'python'))
+    code = ('import os, subprocess, sys; print(sys.argv, os.getcwd(),'
+            '"mmseg" in sys.modules, flush=True);'
+            'sys.exit(subprocess.run([sys.executable, "-c", "import sys;'
+            'print(sys.argv, \'mmseg\' in sys.modules); sys.exit(3)",'
+            '"b c"]).returncode)')
+    done = subprocess.run([python, '-c', code, 'a'], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert done.stdout == f"['-c', 'a'] {tmp_path} True\n['-c', 'b c'] True\n"
+    assert done.returncode == 3

@@ -7,15 +7,20 @@ import sys
 
 import cv2
 import numpy as np
+import processes
 import pytest
 from conftest import ROOT
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('task, metric, better', [
-    ('seg', 'mIoU', True), ('matting', 'MAD', False), ('pose', 'AP', True)])
+@pytest.mark.parametrize('task, metric, better, started', [
+    ('seg', 'mIoU', True, False),
+    *[pytest.param(*case, True, marks=pytest.mark.nightly) for case in (
+        ('seg', 'mIoU', True), ('matting', 'MAD', False),
+        ('pose', 'AP', True))]])
 def test_demo_makes_data_trains_and_sums_up_and_then_reuses(
-        task, metric, better, tmp_path):
+        task, metric, better, started, tmp_path):
+    """In started processes as a user does, or all in forks."""
     pytest.importorskip('mmpose' if task == 'pose' else 'mitsuba')
     copy = str(tmp_path / 'copy')
     os.makedirs(copy)
@@ -23,9 +28,14 @@ def test_demo_makes_data_trains_and_sums_up_and_then_reuses(
         shutil.copytree(osp.join(ROOT, name), osp.join(copy, name),
                         ignore=shutil.ignore_patterns('__pycache__', '.mim'))
 
+    python = sys.executable
+    if not started:
+        processes.start()
+        python = processes.write_executable(str(tmp_path / 'python'))
+
     def demo():
         done = subprocess.run(
-            [sys.executable, 'tools/demo.py', '--task', task,
+            [python, 'tools/demo.py', '--task', task,
              '--max-iters', '2', '--num-frames', '12'],
             cwd=copy, capture_output=True, text=True,
             env=dict(os.environ, PYTHONPATH=copy, PYTHONWARNINGS='ignore'),
