@@ -3,10 +3,11 @@ from dataclasses import dataclass, field
 
 import torch
 from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
 
-from genpercept_mm.compat import weights_only
 from genpercept_mm.models.utils.arch_detection import detect_arch
 from genpercept_mm.registry import CODECS
+from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
 from genpercept_mm.utils.files import write_whole
 from genpercept_mm.version import __version__
 
@@ -15,15 +16,14 @@ from .layout import split_parts
 
 @dataclass
 class Conversion:
-    """A model of this package, made of weights of others.
+    """A model of this package, made from weights of another project.
 
     Attributes:
         state_dict (dict[str, Tensor]): Weights of the model, fp32.
         arch (str | dict): Architecture, see `SDUNet`.
         task (str): What the model predicts.
         model (dict): The ``model`` of a config.
-        notes (list[str]): Sentences on where the weights come from and what
-            was left out.
+        notes (list[str]): Where the weights come from and what was left out.
     """
     state_dict: dict
     arch: 'str | dict'
@@ -52,36 +52,43 @@ class Conversion:
 
 
 def read_checkpoint(path):
-    """Read a checkpoint, memory-mapped, without running code from it.
+    """Read a checkpoint without running code from it.
 
     Args:
-        path (str): A .pth file.
+        path (str): File or address that mmengine loads, .pth or
+            .safetensors.
 
     Returns:
-        dict: With ``state_dict`` and ``meta``.
+        dict: With ``state_dict`` (name to tensor, on the CPU), ``meta``, and
+        whatever else the file holds.
 
     Raises:
+        FileNotFoundError: If there is no such file.
+        pickle.UnpicklingError: If it holds more than data, or is not a
+            checkpoint.
+        RuntimeError: If it is damaged.
         ValueError: If it is not an OpenMMLab checkpoint.
-        pickle.UnpicklingError: If it holds more than data.
     """
-    with weights_only():
-        checkpoint = torch.load(path, map_location='cpu', mmap=True)
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{path} has no state_dict; expected an OpenMMLab '
-                         'checkpoint.')
+    checkpoint = CheckpointLoader.load_checkpoint(
+        str(path), map_location='cpu', logger='silent')
+    state = isinstance(checkpoint, dict) and checkpoint.get('state_dict')
+    if not (isinstance(state, dict) and state
+            and all(map(torch.is_tensor, state.values()))):
+        raise ValueError(f'{path} has no state_dict of tensors; expected an '
+                         'OpenMMLab checkpoint.')
     checkpoint['meta'] = checkpoint.get('meta') or {}
     return checkpoint
 
 
 def write_checkpoint(checkpoint, path):
-    """Write a checkpoint, whole or not at all.
+    """Write a checkpoint, whole or not at all, and return its size in words.
 
     Args:
         checkpoint (dict): With ``state_dict`` and ``meta``.
         path (str): File to write.
 
     Returns:
-        str: How much it holds.
+        str: The path, and the numbers of tensors and values.
     """
     write_whole(path, lambda part: torch.save(checkpoint, part))
     state = checkpoint['state_dict']
@@ -94,12 +101,12 @@ def find_config(checkpoint, path=None):
 
     Args:
         checkpoint (dict): From `read_checkpoint`.
-        path (str, optional): A config file, which comes first. Defaults to
-            None.
+        path (str, optional): A config file, which takes precedence. Defaults
+            to None.
 
     Returns:
-        Config | None: The file, or what the training stored; None if there
-        is neither.
+        Config | None: The file, or the config that the training stored; None
+        if there is neither.
     """
     if path is not None:
         return Config.fromfile(path)
@@ -110,17 +117,18 @@ def find_config(checkpoint, path=None):
 def find_arch(checkpoint, path=None):
     """Find the architecture of a checkpoint's backbone.
 
+    It comes from the config file, from what a converter or the training
+    stored, or else from the shapes.
+
     Args:
-        checkpoint (dict): From `read_checkpoint`.
-        path (str, optional): A config file, which comes first. Defaults to
-            None.
+        checkpoint (dict): See `find_config`.
+        path (str, optional): See `find_config`. Defaults to None.
 
     Returns:
-        str | dict: See `SDUNet`; by the file, by what a converter or the
-        training stored, or else by the shapes.
+        str | dict: See `SDUNet`.
 
     Raises:
-        ValueError: If nothing tells.
+        ValueError: If none of these tells the architecture.
     """
     if path is None and 'arch' in checkpoint['meta']:
         return checkpoint['meta']['arch']

@@ -8,7 +8,7 @@ form, are a dict of:
 - ``prompt_embeds``: the embedded prompt, (1, L, D)
 - ``dpt_head``: tensors of a `DPTDecodeHead`; None with a `VAEDecodeHead`
 """
-import torch
+from functools import partial
 
 from genpercept_mm.models.backbones.sd_unet import LORA_TARGETS
 from genpercept_mm.models.heads.dpt_decode_head import DPTDecodeHead
@@ -16,60 +16,58 @@ from genpercept_mm.models.utils.arch_detection import part_shapes
 from genpercept_mm.models.utils.sd_archs import resolve_arch
 from genpercept_mm.registry import CODECS
 
-from .fit_report import FitReport
 from .lora import lora_ranks
 
-# Layers of a U-Net that only a predicted latent needs
-_LATENT_LAYERS = ('conv_norm_out.', 'conv_out.')
-_VAE_DECODER = ('decoder.', 'post_quant_conv.')
+# Beginnings of names: layers of a U-Net that only a predicted latent needs,
+# and the half of a VAE that a head holds
+LATENT_LAYERS = ('conv_norm_out.', 'conv_out.')
+VAE_DECODER = ('decoder.', 'post_quant_conv.')
 
 
-def vae_decoder(vae):
-    """Take the decoder out of a VAE.
-
-    Args:
-        vae (dict[str, Tensor]): Weights of ``AutoencoderKL``.
-
-    Returns:
-        tuple[dict, dict]: The decoder's tensors and the others, under their
-        names.
-    """
-    decoder = {key: value for key, value in vae.items()
-               if key.startswith(_VAE_DECODER)}
-    return decoder, {key: value for key, value in vae.items()
-                     if key not in decoder}
-
-
-def latent_layers(unet):
-    """Take the output layers out of a U-Net, which a DPT head does not need.
+def split_off(state, beginnings):
+    """Split a state dict by the beginnings of its names.
 
     Args:
-        unet (dict[str, Tensor]): Weights of ``UNet2DConditionModel``.
+        state (dict[str, Tensor]): Weights; shapes will do.
+        beginnings (tuple[str]): ``LATENT_LAYERS`` or ``VAE_DECODER``.
 
     Returns:
-        tuple[dict, dict]: The output layers' tensors and the others, under
-        their names.
+        tuple[dict, dict]: The tensors whose names begin with one of these,
+        and the others.
     """
-    last = {key: value for key, value in unet.items()
-            if key.startswith(_LATENT_LAYERS)}
-    return last, {key: value for key, value in unet.items()
-                  if key not in last}
+    parts = {}, {}
+    for key, value in state.items():
+        parts[not key.startswith(beginnings)][key] = value
+    return parts
+
+
+def find_misfits(part, given, expected):
+    """Compare the tensors of a part with the shapes that they must have.
+
+    Args:
+        part (str): Name of the part in messages.
+        given (dict[str, Tensor]): Weights.
+        expected (dict[str, tuple[int]]): Shape by name.
+
+    Returns:
+        list[str]: A phrase for each tensor that does not fit.
+    """
+    return [
+        *(f'{part}: {key} is missing' for key in expected if key not in given),
+        *(f'{part}: {key} has no place' for key in given
+          if key not in expected),
+        *(f'{part}: {key} is {tuple(given[key].shape)}, must be {shape}'
+          for key, shape in expected.items()
+          if key in given and tuple(given[key].shape) != shape)]
 
 
 def join_parts(unet, vae, prompt_embeds, dpt_head=None):
-    """Make the state dict of a `DenseEstimator`.
-
-    Args:
-        unet (dict[str, Tensor]): See the module.
-        vae (dict[str, Tensor]): See the module.
-        prompt_embeds (Tensor): (1, L, D).
-        dpt_head (dict[str, Tensor], optional): See the module. Defaults to
-            None.
+    """Make the state dict of a `DenseEstimator` from parts (see the module).
 
     Returns:
         dict[str, Tensor]: fp32; tensors of that type are not copied.
     """
-    decoder, encoder = vae_decoder(vae)
+    decoder, encoder = split_off(vae, VAE_DECODER)
     groups = {
         'backbone.unet.': unet,
         'backbone.vae.': encoder,
@@ -103,11 +101,10 @@ def split_parts(state_dict):
         others.update(
             {'decode_head.' + key: value for key, value in dpt_head.items()})
         dpt_head = None
-    prompt_embeds = others.pop('backbone.prompt_embeds', None)
     parts = dict(
         unet=groups['backbone.unet.'],
         vae={**groups['backbone.vae.'], **groups['decode_head.vae.']},
-        prompt_embeds=prompt_embeds,
+        prompt_embeds=others.pop('backbone.prompt_embeds', None),
         dpt_head=dpt_head)
     return parts, list(others)
 
@@ -122,42 +119,56 @@ def check_parts(parts, arch, in_channels=None, unknown=()):
         parts (dict): See the module.
         arch (str | dict): See `SDUNet`.
         in_channels (int, optional): See `SDUNet`. Defaults to None.
-        unknown (Sequence[str]): Further tensors, which have no place.
-            Defaults to ().
+        unknown (Sequence[str]): Names of further tensors, which have no
+            place. Defaults to ().
 
     Raises:
-        ValueError: If tensors are missing, unknown or of another shape, all
-            of which are named.
+        ValueError: If tensors are missing, unknown or of another shape; the
+            message names all of them.
     """
     from diffusers import AutoencoderKL
     unet_config, vae_config = resolve_arch(arch, 'check_parts', in_channels)
     ranks, dpt_head = lora_ranks(parts['unet']), parts['dpt_head']
-    unet = _unet_shapes(unet_config, ranks[0] if ranks else 0)
+    unet = part_shapes(partial(_build_unet, ranks), unet_config)
     vae = part_shapes(AutoencoderKL, vae_config)
-    report = FitReport()
+    misfits = []
     if dpt_head is not None:
-        _, unet = latent_layers(unet)
-        if not vae_decoder(parts['vae'])[0]:
-            _, vae = vae_decoder(vae)
+        unet = split_off(unet, LATENT_LAYERS)[1]
+        if not split_off(parts['vae'], VAE_DECODER)[0]:
+            vae = split_off(vae, VAE_DECODER)[1]
         options = dpt_options(dpt_head, unet_config['block_out_channels'])
-        report.compare('dpt_head', dpt_head, _dpt_shapes(options))
-    report.compare('unet', parts['unet'], unet)
-    report.compare('vae', parts['vae'], vae)
-    report.problems += [f'{key} has no place in the layout'
-                        for key in unknown]
+        misfits += find_misfits('dpt_head', dpt_head, part_shapes(
+            DPTDecodeHead,
+            dict(options, codec=dict(type='genpercept_mm.MatteCodec'))))
+    misfits += find_misfits('unet', parts['unet'], unet)
+    misfits += find_misfits('vae', parts['vae'], vae)
+    misfits += [f'{key} has no place in the layout' for key in unknown]
     prompt_embeds = parts['prompt_embeds']
     width = unet_config['cross_attention_dim']
     if prompt_embeds is None:
-        report.problems.append('prompt_embeds is missing')
+        misfits.append('prompt_embeds is missing')
     elif prompt_embeds.dim() != 3 or prompt_embeds.shape[::2] != (1, width):
-        report.problems.append(
+        misfits.append(
             f'prompt_embeds: {tuple(prompt_embeds.shape)}, must be (1, L, '
             f'{width}); use the text encoder that belongs to the U-Net')
-    report.close(arch)
+    if misfits:
+        name = arch if isinstance(arch, str) else 'of config.json'
+        raise ValueError(
+            f'{len(misfits)} tensors do not fit the architecture {name}:\n  '
+            + '\n  '.join(misfits))
+
+
+def _build_unet(ranks, **config):
+    from diffusers import UNet2DConditionModel
+    model = UNet2DConditionModel(**config)
+    if ranks:
+        from peft import LoraConfig
+        model.add_adapter(LoraConfig(r=ranks[0], target_modules=LORA_TARGETS))
+    return model
 
 
 def dpt_options(dpt_head, widths):
-    """Read the arguments of `DPTDecodeHead` off a state dict.
+    """Read the arguments of `DPTDecodeHead` off its weights.
 
     Args:
         dpt_head (dict[str, Tensor]): Weights of the head.
@@ -170,9 +181,9 @@ def dpt_options(dpt_head, widths):
         ValueError: If tensors are missing, or the head has several outputs.
     """
     try:
-        channels = len(dpt_head['neck.convs.0.weight'])
-        head_channels = len(dpt_head['head.head.2.weight'])
-        outputs = len(dpt_head['head.head.4.weight'])
+        channels, head_channels, outputs = (
+            len(dpt_head[f'{layer}.weight']) for layer in (
+                'neck.convs.0', 'head.head.2', 'head.head.4'))
     except KeyError as error:
         raise ValueError(f'The DPT head lacks {error}; expected the file '
                          'dpt_head_identity/model.safetensors.') from error
@@ -227,26 +238,3 @@ def model_config(state_dict, arch, codec):
             type='genpercept_mm.OneStepDataPreprocessor', size_divisor=1),
         backbone=backbone,
         decode_head=head)
-
-
-def _unet_shapes(config, lora_rank):
-    from diffusers import UNet2DConditionModel
-    if not lora_rank:
-        return part_shapes(UNet2DConditionModel, config)
-    from peft import LoraConfig
-    with torch.device('meta'):
-        model = UNet2DConditionModel(**config)
-        model.add_adapter(
-            LoraConfig(r=lora_rank, target_modules=LORA_TARGETS))
-    return _shapes(model)
-
-
-def _dpt_shapes(options):
-    codec = dict(type='genpercept_mm.MatteCodec')
-    with torch.device('meta'):
-        return _shapes(DPTDecodeHead(codec=codec, **options))
-
-
-def _shapes(model):
-    return {key: tuple(value.shape)
-            for key, value in model.state_dict().items()}

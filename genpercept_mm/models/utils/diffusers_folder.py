@@ -256,21 +256,27 @@ def _read_file(path):
     return state
 
 
-def read_json(*path):
+def read_json(*path, required=False):
     """Read a JSON file.
 
     Args:
         *path (str): Parts of its path.
+        required (bool): Whether the file must exist. Defaults to False.
 
     Returns:
         dict | None: Its content; None if there is no such file.
 
     Raises:
+        FileNotFoundError: If a required file does not exist.
         ValueError: If it is not JSON.
     """
     path = osp.join(*path)
     if not osp.isfile(path):
-        return None
+        if not required:
+            return None
+        raise FileNotFoundError(
+            f'{path} does not exist; expected a folder that diffusers saved, '
+            'or a complete download.')
     with open(path, encoding='utf-8') as file:
         try:
             return json.load(file)

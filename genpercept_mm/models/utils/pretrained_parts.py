@@ -35,9 +35,7 @@ def load_parts(module, folder, parts):
 def _load_part(module, folder, part, owner):
     model, pretrained = getattr(module, part), module.pretrained
     try:
-        config = read_json(folder, part, 'config.json')
-        if config is None:
-            raise FileNotFoundError(f'{folder} has no {part}/config.json.')
+        config = read_json(folder, part, 'config.json', required=True)
         check_config(model, config, part, pretrained, owner)
         state = read_part(osp.join(folder, part))
     except OSError as error:
