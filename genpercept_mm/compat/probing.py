@@ -4,26 +4,14 @@ import importlib.util
 
 
 def find_without_import(name):
-    """Tell whether a top-level package is installed.
-
-    Args:
-        name (str): Import name, without a dot.
-
-    Returns:
-        bool: True if it can be found.
-    """
+    """Tell whether a top-level package is installed."""
     return importlib.util.find_spec(name) is not None
 
 
 def import_problem(module):
-    """Import a module and say why that fails.
+    """Import a module and say why that fails; None if it works.
 
-    Args:
-        module (str): Name of a module, such as ``'torchvision.ops'``.
-
-    Returns:
-        str | None: None if it works, otherwise the reason why it does not:
-        ``'not installed'`` or the first line of the error.
+    The reason is ``'not installed'`` or the first line of the error.
     """
     if not find_without_import(module.split('.')[0]):
         return 'not installed'

@@ -34,13 +34,11 @@ def _weight_names(stem):
             yield f'{stem}{variant}.{kind}'
 
 
-
 def resolve_source(source, owner='SDUNet'):
     """Replace the name of weights that ship with this package by a folder.
 
     Args:
-        source (str): ``'mini'``, or a folder or hub id (a folder of that
-            name is ``'./mini'``).
+        source (str): See `local_folder`.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
 
     Returns:
@@ -65,7 +63,8 @@ def local_folder(source, parts, owner='SDUNet'):
     """Find a folder on this machine, and download a hub id's parts.
 
     Args:
-        source (str): ``'mini'``, a folder or a hub id ``'owner/name'``.
+        source (str): ``'mini'`` (a folder of that name is ``'./mini'``), a
+            folder or a hub id ``'owner/name'``.
         parts (Sequence[str]): Sub-folders that are needed, such as
             ``'unet'``, ``'vae'``, ``'text_encoder'`` and ``'tokenizer'``.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
@@ -91,9 +90,8 @@ def local_folder(source, parts, owner='SDUNet'):
                 f'{owner}: cannot download {", ".join(parts)} of pretrained='
                 f'{source!r}: {error}. {MIRROR}.') from error
     for part in parts:
-        if part in TEXT_PARTS:
-            continue
-        if not osp.isfile(osp.join(folder, part, 'config.json')):
+        if part not in TEXT_PARTS and not osp.isfile(
+                osp.join(folder, part, 'config.json')):
             raise FileNotFoundError(
                 f'{owner}: pretrained={source!r} has no {part}/config.json, '
                 f'only {sorted(os.listdir(folder))}; {LAYOUT}.')
@@ -111,30 +109,29 @@ def _download(repo, parts):
         repo,
         allow_patterns=[f'{part}/*.{suffix}' for part in parts
                         for suffix in ('json', 'txt', 'model')])
-    # a snapshot's folder is named after its commit
-    revision = osp.basename(folder)
     for part in parts:
         if part != 'tokenizer':
-            _download_weights(repo, part, folder, revision)
+            _download_weights(repo, part, folder)
     return folder
 
 
-def _download_weights(repo, part, folder, revision):
+def _download_weights(repo, part, folder):
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import EntryNotFoundError
-    errors = []
+    # a snapshot's folder is named after its commit
+    revision, errors = osp.basename(folder), []
     for stem in TEXT_STEMS if part in TEXT_PARTS else STEMS[:1]:
         for name in _weight_names(stem):
-            path = osp.join(folder, part, name)
-            if name.endswith('.json'):  # would be here already
-                if osp.isfile(path):
-                    for shard in sorted(set(_read_index(path).values())):
-                        hf_hub_download(
-                            repo, f'{part}/{shard}', revision=revision)
-                    return
-                continue
+            names = [name]
+            if name.endswith('.json'):
+                path = osp.join(folder, part, name)
+                if not osp.isfile(path):  # would be here already
+                    continue
+                names = sorted(set(_read_index(path).values()))
             try:
-                hf_hub_download(repo, f'{part}/{name}', revision=revision)
+                for name in names:
+                    hf_hub_download(
+                        repo, f'{part}/{name}', revision=revision)
                 return
             except EntryNotFoundError as error:
                 errors.append(error)
@@ -156,22 +153,16 @@ def find_weights(folder, stems=STEMS):
         str | None: Path of the weights, or of the index of several files;
         None if the folder has none.
     """
-    if not osp.isdir(folder):
-        return None
-    names = set(os.listdir(folder))
-    for stem in stems:
-        for name in _weight_names(stem):
-            if name in names:
-                return osp.join(folder, name)
-    return None
+    names = set(os.listdir(folder)) if osp.isdir(folder) else ()
+    return next((osp.join(folder, name) for stem in stems
+                 for name in _weight_names(stem) if name in names), None)
 
 
 def read_part(folder):
     """Read the tensors of a part, memory-mapped where the format allows it.
 
-    Takes .safetensors and .bin, one file or several with an index, and fp16
-    files where there are no others. Attention layers of old VAEs get their
-    current names, see `modernize_vae`.
+    `find_weights` says which file or files. Attention layers of old VAEs get
+    their current names, see `modernize_vae`.
 
     Args:
         folder (str): For example ``'.../unet'``.
@@ -227,7 +218,6 @@ def _read_index(path):
 
 
 def _read_file(path):
-    """Read one file of tensors."""
     if path.endswith('.safetensors'):
         from safetensors import SafetensorError
         from safetensors.torch import load_file

@@ -10,9 +10,8 @@ from .diffusers_folder import TEXT_PARTS, TEXT_STEMS, find_weights
 def embed_prompt(folder, prompt, owner='SDUNet'):
     """Embed a prompt with the text encoder beside the weights.
 
-    A text is not padded: the empty one has two tokens, start and end. A
-    class name is embedded as ``'a photo of a <name>'``, of which the end
-    token is used.
+    Texts are not padded: the empty one has two tokens, start and end. A class
+    name becomes the end token of ``'a photo of a <name>'``.
 
     Args:
         folder (str): Folder with ``tokenizer`` and ``text_encoder``.
@@ -32,7 +31,7 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
         if not osp.isdir(osp.join(folder, part)):
             raise FileNotFoundError(
                 f'{owner}: pretrained={folder!r} has no {part}/, which the '
-                'prompt needs; take it from the Stable Diffusion folder that '
+                'prompt needs; copy it from the Stable Diffusion folder that '
                 'the weights came from, or give prompt_embeds, a file with '
                 'the embedded prompt.')
     weights = find_weights(osp.join(folder, 'text_encoder'), TEXT_STEMS) or ''

@@ -48,15 +48,9 @@ def align_windows(windows, boxes):
 
 
 def _solve_differences(count, anchor, pairs):
-    """Find x with x_i - x_j near given values, and 0 at the anchor.
+    """Find (count, ) x with x_i - x_j near given differences, by pair.
 
-    Args:
-        count (int): Number of unknowns.
-        anchor (int): Index of the one that is 0.
-        pairs (Sequence[tuple]): (i, j, weight, difference).
-
-    Returns:
-        np.ndarray: (count, ); 0 for those in no pair.
+    A pair is (i, j, weight, difference). x is 0 at the anchor and in no pair.
     """
     normal, right = np.zeros((count, count)), np.zeros(count)
     for i, j, weight, difference in pairs:
@@ -72,14 +66,7 @@ def _solve_differences(count, anchor, pairs):
 
 
 def blend_weights(size):
-    """Weights of a window: one in its middle, small at its border.
-
-    Args:
-        size (tuple[int]): (h, w).
-
-    Returns:
-        np.ndarray: (h, w) float32, positive.
-    """
+    """Weigh a window (h, w): 1 in its middle, small but positive outside."""
     rows, columns = (
         1 - np.abs(np.linspace(-1, 1, length + 2)[1:-1]) for length in size)
     return np.outer(rows, columns).astype(np.float32)
