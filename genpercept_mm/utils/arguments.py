@@ -3,17 +3,7 @@ import inspect
 
 
 def check_choice(owner, name, value, choices):
-    """Refuse a value outside a closed set.
-
-    Args:
-        owner (str): Class or function whose argument it is.
-        name (str): Name of the argument.
-        value (object): What was given.
-        choices (Iterable): What is allowed.
-
-    Raises:
-        ValueError: If ``value`` is not among ``choices``.
-    """
+    """Raise a ValueError if an owner's argument is not among the choices."""
     if value not in choices:
         raise ValueError(f'{owner}: {name} must be one of {tuple(choices)}, '
                          f'got {value!r}.')
@@ -25,9 +15,9 @@ def check_keywords(owner, given, functions, takes):
     Args:
         owner (str): Class whose arguments they are.
         given (Iterable[str]): Names of the keyword arguments.
-        functions (Iterable[callable]): Functions whose parameters are known
-            names.
-        takes (str): End of the message: what ``owner`` takes.
+        functions (Iterable[Callable]): Functions whose parameters ``owner``
+            takes.
+        takes (str): What ``owner`` takes, for the message.
 
     Raises:
         TypeError: If a name is unknown.

@@ -10,16 +10,16 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 
 def save_safetensors(checkpoint, path):
-    """Write weights and meta, and nothing else of a checkpoint.
+    """Write the weights and the meta of a checkpoint.
 
-    Tensors keep their names. ``meta`` is JSON in the file's metadata, in the
-    one field ``meta``: safetensors writes several in random order, and the
-    same checkpoint shall give the same bytes.
+    ``meta`` becomes JSON in one field of the file's metadata: safetensors
+    writes several fields in random order, and the same checkpoint shall give
+    the same bytes.
 
     Args:
         checkpoint (dict): With ``state_dict``; its ``meta``, if any, holds
             text, numbers, lists and dicts.
-        path (str): File to write; the suffix is up to the caller.
+        path (str): File to write.
 
     Raises:
         ValueError: If ``meta`` holds anything else.
@@ -44,13 +44,12 @@ def save_safetensors(checkpoint, path):
 # 'http://...' and the like have loaders of their own, which come first
 @CheckpointLoader.register_scheme(prefixes=r'(?i).*\.safetensors$')
 def load_from_safetensors(filename, map_location=None):
-    """Load a file of `save_safetensors`, or tensors alone.
+    """Load a file of `save_safetensors`, or of tensors alone.
 
     Args:
         filename (str): Local path.
-        map_location (str | torch.device, optional): Not used: tensors come
-            on the CPU, and go to the model's device when loaded into it.
-            Defaults to None.
+        map_location (str | torch.device, optional): Not used; tensors come
+            on the CPU. Defaults to None.
 
     Returns:
         dict: ``state_dict`` and ``meta``; tuples in ``meta`` are lists now.
@@ -70,7 +69,7 @@ def load_from_safetensors(filename, map_location=None):
         meta = json.loads(fields.get('meta', '{}'), object_hook=_decode)
     except (SafetensorError, TypeError, ValueError) as error:
         raise RuntimeError(
-            f'{filename} cannot be read ({error}); it is truncated or no '
+            f'{filename} cannot be read ({error}); it is truncated or not a '
             '.safetensors checkpoint. Copy it again.') from error
     return dict(state_dict=state, meta=meta)
 

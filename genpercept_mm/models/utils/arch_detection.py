@@ -125,8 +125,8 @@ def _named_shapes(name, part, cls):
 def _agree(state, shapes):
     # what is missing or has no place is judged elsewhere
     return bool(state) and all(
-        tuple(value.shape) == shapes.get(key, tuple(value.shape))
-        for key, value in state.items())
+        tuple(value.shape) == shapes[key] for key, value in state.items()
+        if key in shapes)
 
 
 def _written_out(cls, config):

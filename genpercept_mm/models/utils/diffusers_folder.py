@@ -118,21 +118,24 @@ def _download(repo, parts):
 def _download_weights(repo, part, folder):
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import EntryNotFoundError
-    # a snapshot's folder is named after its commit
-    revision, errors = osp.basename(folder), []
+
+    def download(name):
+        # a snapshot's folder is named after its commit
+        hf_hub_download(
+            repo, f'{part}/{name}', revision=osp.basename(folder))
+
+    errors = []
     for stem in TEXT_STEMS if part in TEXT_PARTS else STEMS[:1]:
         for name in _weight_names(stem):
-            names = [name]
-            if name.endswith('.json'):
+            if name.endswith('.json'):  # would be here already
                 path = osp.join(folder, part, name)
-                if not osp.isfile(path):  # would be here already
-                    continue
-                names = sorted(set(_read_index(path).values()))
+                if osp.isfile(path):
+                    for shard in sorted(set(_read_index(path).values())):
+                        download(shard)
+                    return
+                continue
             try:
-                for name in names:
-                    hf_hub_download(
-                        repo, f'{part}/{name}', revision=revision)
-                return
+                return download(name)
             except EntryNotFoundError as error:
                 errors.append(error)
     raise errors[0]
