@@ -32,10 +32,7 @@ class Conversion:
     notes: list = field(default_factory=list)
 
     def save(self, path):
-        """Write the checkpoint, whole or not at all.
-
-        Args:
-            path (str): File to write (.pth).
+        """Write the checkpoint, whole or not at all, to a .pth file.
 
         Returns:
             str: What was done, and the config that uses the file.
@@ -81,15 +78,7 @@ def read_checkpoint(path):
 
 
 def write_checkpoint(checkpoint, path):
-    """Write a checkpoint, whole or not at all, and return its size in words.
-
-    Args:
-        checkpoint (dict): With ``state_dict`` and ``meta``.
-        path (str): File to write.
-
-    Returns:
-        str: The path, and the numbers of tensors and values.
-    """
+    """Write a checkpoint, whole or not at all, and say how much it holds."""
     write_whole(path, lambda part: torch.save(checkpoint, part))
     state = checkpoint['state_dict']
     count = sum(value.numel() for value in state.values())
@@ -99,14 +88,7 @@ def write_checkpoint(checkpoint, path):
 def find_config(checkpoint, path=None):
     """Find the config of the model that a checkpoint belongs to.
 
-    Args:
-        checkpoint (dict): From `read_checkpoint`.
-        path (str, optional): A config file, which takes precedence. Defaults
-            to None.
-
-    Returns:
-        Config | None: The file, or the config that the training stored; None
-        if there is neither.
+    It is the file at ``path``, or else what the training stored, or None.
     """
     if path is not None:
         return Config.fromfile(path)
@@ -115,17 +97,10 @@ def find_config(checkpoint, path=None):
 
 
 def find_arch(checkpoint, path=None):
-    """Find the architecture of a checkpoint's backbone.
+    """Find the architecture of a checkpoint's backbone, see `SDUNet`.
 
-    It comes from the config file, from what a converter or the training
-    stored, or else from the shapes.
-
-    Args:
-        checkpoint (dict): See `find_config`.
-        path (str, optional): See `find_config`. Defaults to None.
-
-    Returns:
-        str | dict: See `SDUNet`.
+    It comes from the config file at ``path``, from what a converter or the
+    training stored, or else from the shapes.
 
     Raises:
         ValueError: If none of these tells the architecture.

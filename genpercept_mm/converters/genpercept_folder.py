@@ -207,7 +207,7 @@ class GenPerceptFolder:
 
         Raises:
             OSError: If a file cannot be read.
-            ValueError: If weights do not fit together.
+            ValueError: See `to_mm` and `detect_arch`.
         """
         weights = {part: read_part(folder)
                    for part, folder in self.parts.items()}
@@ -234,12 +234,9 @@ def write_folder(out_dir, parts, arch):
     It appears whole or not at all.
 
     Args:
-        out_dir (str): New or empty folder.
+        out_dir (str): New or empty folder, see `check_empty`.
         parts (dict): From `from_mm`.
         arch (str | dict): See `SDUNet`.
-
-    Raises:
-        ValueError: If the folder is not empty.
     """
     check_empty(out_dir)
     parent = osp.dirname(osp.abspath(out_dir))

@@ -27,13 +27,8 @@ VAE_DECODER = ('decoder.', 'post_quant_conv.')
 def split_off(state, beginnings):
     """Split a state dict by the beginnings of its names.
 
-    Args:
-        state (dict[str, Tensor]): Weights; shapes will do.
-        beginnings (tuple[str]): ``LATENT_LAYERS`` or ``VAE_DECODER``.
-
-    Returns:
-        tuple[dict, dict]: The tensors whose names begin with one of these,
-        and the others.
+    Returns two dicts: the tensors whose names begin with one of
+    ``beginnings`` (``LATENT_LAYERS`` or ``VAE_DECODER``), and the others.
     """
     parts = {}, {}
     for key, value in state.items():
@@ -42,15 +37,9 @@ def split_off(state, beginnings):
 
 
 def find_misfits(part, given, expected):
-    """Compare the tensors of a part with the shapes that they must have.
+    """List a phrase for each tensor of a part that does not fit.
 
-    Args:
-        part (str): Name of the part in messages.
-        given (dict[str, Tensor]): Weights.
-        expected (dict[str, tuple[int]]): Shape by name.
-
-    Returns:
-        list[str]: A phrase for each tensor that does not fit.
+    ``given`` has a tensor for each name, ``expected`` a shape.
     """
     return [
         *(f'{part}: {key} is missing' for key in expected if key not in given),
@@ -62,10 +51,9 @@ def find_misfits(part, given, expected):
 
 
 def join_parts(unet, vae, prompt_embeds, dpt_head=None):
-    """Make the state dict of a `DenseEstimator` from parts (see the module).
+    """Make the state dict (fp32) of a `DenseEstimator` from its parts.
 
-    Returns:
-        dict[str, Tensor]: fp32; tensors of that type are not copied.
+    Tensors that are fp32 already are not copied.
     """
     decoder, encoder = split_off(vae, VAE_DECODER)
     groups = {
@@ -83,13 +71,8 @@ def join_parts(unet, vae, prompt_embeds, dpt_head=None):
 def split_parts(state_dict):
     """Take the state dict of a `DenseEstimator` apart.
 
-    Args:
-        state_dict (dict[str, Tensor]): Weights with a `VAEDecodeHead` or a
-            `DPTDecodeHead`.
-
-    Returns:
-        tuple[dict, list[str]]: The parts, see the module (``prompt_embeds``
-        is None where it is missing), and the names of all other tensors.
+    Returns the parts, see the module (``prompt_embeds`` is None where it is
+    missing), and the names of all other tensors.
     """
     groups = {'backbone.unet.': {}, 'backbone.vae.': {},
               'decode_head.vae.': {}, 'decode_head.': {}, '': {}}
@@ -110,7 +93,7 @@ def split_parts(state_dict):
 
 
 def check_parts(parts, arch, in_channels=None, unknown=()):
-    """Compare parts with an architecture.
+    """Compare the parts of a model with an architecture.
 
     A VAE may be without its decoder where there is a DPT head. LoRA matrices
     must be of one rank.
@@ -119,8 +102,7 @@ def check_parts(parts, arch, in_channels=None, unknown=()):
         parts (dict): See the module.
         arch (str | dict): See `SDUNet`.
         in_channels (int, optional): See `SDUNet`. Defaults to None.
-        unknown (Sequence[str]): Names of further tensors, which have no
-            place. Defaults to ().
+        unknown (Sequence[str]): Names of other tensors. Defaults to ().
 
     Raises:
         ValueError: If tensors are missing, unknown or of another shape; the
@@ -170,15 +152,8 @@ def _build_unet(ranks, **config):
 def dpt_options(dpt_head, widths):
     """Read the arguments of `DPTDecodeHead` off its weights.
 
-    Args:
-        dpt_head (dict[str, Tensor]): Weights of the head.
-        widths (Sequence[int]): Channels of the U-Net's blocks.
-
-    Returns:
-        dict: ``in_channels``, ``channels`` and ``head_channels``.
-
-    Raises:
-        ValueError: If tensors are missing, or the head has several outputs.
+    ``widths`` are the channels of the U-Net's blocks. Raises a ValueError if
+    tensors are missing, or if the head has several outputs.
     """
     try:
         channels, head_channels, outputs = (
@@ -202,11 +177,11 @@ def model_config(state_dict, arch, codec):
     Args:
         state_dict (dict[str, Tensor]): From `join_parts`.
         arch (str | dict): See `SDUNet`.
-        codec (dict): What the model predicts.
+        codec (dict): Config of what the model predicts.
 
     Returns:
         dict: The ``model`` of a config: a `DenseEstimator` that sees whole
-        images unpadded, as the official pipelines do (batches of one).
+        images unpadded, as the official pipelines do (in batches of one).
 
     Raises:
         ValueError: If the codec does not fit the head.

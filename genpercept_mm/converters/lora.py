@@ -15,7 +15,7 @@ def lora_ranks(state):
 
 
 def merge_lora(state):
-    """Add LoRA products to their base weights.
+    """Add LoRA products to their base weights: ``base + B @ A``.
 
     The scale is 1: alpha equals the rank, in the official code and in
     `SDUNet`.
@@ -25,7 +25,7 @@ def merge_lora(state):
             ``lora_A.default`` (r, in) and ``lora_B.default`` (out, r).
 
     Returns:
-        dict[str, Tensor]: Weights with plain names, ``base + B @ A``.
+        dict[str, Tensor]: Weights with plain names.
 
     Raises:
         ValueError: If a pair or its base weight is incomplete.

@@ -85,9 +85,8 @@ def marigold_to_mm(unet,
     """Make the state dict of a `DenseEstimator` from Marigold's weights.
 
     Args:
-        unet (dict[str, Tensor]): Weights of ``UNet2DConditionModel`` with 8
-            input channels.
-        vae (dict[str, Tensor]): Weights of ``AutoencoderKL``.
+        unet (dict[str, Tensor]): U-Net with 8 input channels.
+        vae (dict[str, Tensor]): VAE.
         prompt_embeds (Tensor): (1, L, D), the embedded empty prompt.
         unet_config (dict, optional): See `detect_arch`. Defaults to None.
         vae_config (dict, optional): See `detect_arch`. Defaults to None.
@@ -97,8 +96,7 @@ def marigold_to_mm(unet,
         architecture, see `SDUNet` (with 4 channels).
 
     Raises:
-        ValueError: If tensors are missing, unknown or of another shape (the
-            message names all of them), or if nothing tells the architecture.
+        ValueError: See `check_parts` and `detect_arch`.
     """
     arch = detect_arch(unet, vae, unet_config, vae_config)
     parts = dict(unet=unet, vae=vae, prompt_embeds=prompt_embeds,
@@ -146,15 +144,15 @@ def convert_folder(src, task=None, num_steps=None):
             ``unet``, ``vae``, ``text_encoder``, ``tokenizer`` and
             ``scheduler``.
         task (str, optional): See `find_task`. Defaults to None.
-        num_steps (int, optional): See `find_num_steps`. Defaults to None.
+        num_steps (int, optional): Number of steps. Defaults to None, which
+            takes what ``model_index.json`` says.
 
     Returns:
         Conversion: The model.
 
     Raises:
         OSError: If a file is missing or cannot be read.
-        ValueError: If the folder holds something else, see `find_task`,
-            `marigold_to_mm` and `marigold_config`.
+        ValueError: See `find_task`, `marigold_to_mm` and `marigold_config`.
     """
     if not osp.isdir(src):
         raise FileNotFoundError(

@@ -43,14 +43,10 @@ def axis_signs(axes):
 
 
 def axes_name(signs):
-    """Name a frame for a message.
+    """Name a frame as it can be written into a config.
 
-    Args:
-        signs (Sequence[int]): Three of -1 or 1.
-
-    Returns:
-        str: Its key in ``AXES``, quoted, or the signs spelt out; either can
-        be written into a config.
+    ``'genpercept'``, for example, with quotes; a frame without a name is
+    spelt out by its three signs.
     """
     for name, known in AXES.items():
         if known == tuple(signs):

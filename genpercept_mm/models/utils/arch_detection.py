@@ -32,15 +32,14 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
         unet_config (dict, optional): The ``config.json`` beside the weights.
             Defaults to None.
         vae_config (dict, optional): The same of the VAE. Defaults to None.
-            With either missing, the shapes must be those of a name in
-            ``ARCHS``.
+            Without both, the shapes must be those of a name in ``ARCHS``.
 
     Returns:
-        str | dict: A name in ``ARCHS`` if one fits, otherwise what
-        `resolve_arch` takes.
+        str | dict: A name in ``ARCHS`` if one fits, otherwise a dict for
+        `resolve_arch`.
 
     Raises:
-        ValueError: If neither configs nor shapes tell.
+        ValueError: If neither configs nor shapes tell the architecture.
     """
     from diffusers import AutoencoderKL, UNet2DConditionModel
     classes = dict(unet=UNet2DConditionModel, vae=AutoencoderKL)
@@ -72,34 +71,18 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
 
 
 def part_shapes(build, config):
-    """List the shapes of a network's tensors, without allocating them.
-
-    Args:
-        build (Callable): Class of the network.
-        config (dict): Its keyword arguments.
-
-    Returns:
-        dict[str, tuple[int]]: Shape by name.
-    """
+    """Map names to shapes of ``build(**config)``, which is not allocated."""
     with torch.device('meta'):
         state = build(**config).state_dict()
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
 def check_config(model, config, part, pretrained, owner='SDUNet'):
-    """Refuse weights of another architecture.
+    """Raise a ValueError if weights have another architecture than a model.
 
-    A U-Net may take twice the channels of the weights.
-
-    Args:
-        model (ModelMixin): The diffusers model that was built.
-        config (dict): The ``config.json`` beside the weights.
-        part (str): ``'unet'`` or ``'vae'``.
-        pretrained (str): Where the weights come from, for errors.
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Raises:
-        ValueError: If a field that shapes the network differs.
+    ``config`` is the ``config.json`` beside the weights of ``part``, which
+    ``pretrained`` of the class ``owner`` names. A U-Net may take twice the
+    channels of the weights.
     """
     different = []
     for field in _SHAPING_FIELDS:

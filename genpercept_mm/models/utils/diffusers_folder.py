@@ -35,17 +35,9 @@ def _weight_names(stem):
 
 
 def resolve_source(source, owner='SDUNet'):
-    """Replace the name of weights that ship with this package by a folder.
+    """Replace ``'mini'`` by the folder of the weights in this package.
 
-    Args:
-        source (str): See `local_folder`.
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Returns:
-        str: The folder, or ``source`` itself.
-
-    Raises:
-        FileNotFoundError: If this installation lacks the weights.
+    Any other source is returned as it is, see `local_folder`.
     """
     folder = BUNDLED.get(source)
     if folder is None:
@@ -142,19 +134,11 @@ def _download_weights(repo, part, folder):
 
 
 def find_weights(folder, stems=STEMS):
-    """Find the weight file of a part.
+    """Find the weight file of a part, or the index of several; None without.
 
     diffusers' order of preference applies: a sharded file before a whole
-    one, .safetensors before .bin, the full precision before fp16.
-
-    Args:
-        folder (str): For example ``'.../unet'``.
-        stems (Sequence[str]): Beginnings of file names to accept. Defaults
-            to those of diffusers, and of transformers.
-
-    Returns:
-        str | None: Path of the weights, or of the index of several files;
-        None if the folder has none.
+    one, .safetensors before .bin, the full precision before fp16. ``stems``
+    are the beginnings of file names to accept.
     """
     names = set(os.listdir(folder)) if osp.isdir(folder) else ()
     return next((osp.join(folder, name) for stem in stems
@@ -164,11 +148,11 @@ def find_weights(folder, stems=STEMS):
 def read_part(folder):
     """Read the tensors of a part, memory-mapped where the format allows it.
 
-    `find_weights` says which file or files. Attention layers of old VAEs get
-    their current names, see `modernize_vae`.
+    Attention layers of old VAEs get their current names, see
+    `modernize_vae`.
 
     Args:
-        folder (str): For example ``'.../unet'``.
+        folder (str): For example ``'.../unet'``, see `find_weights`.
 
     Returns:
         dict[str, Tensor]: The stored tensors, in their stored precision.
@@ -250,18 +234,10 @@ def _read_file(path):
 
 
 def read_json(*path, required=False):
-    """Read a JSON file.
+    """Read a JSON file whose path is given in pieces.
 
-    Args:
-        *path (str): Parts of its path.
-        required (bool): Whether the file must exist. Defaults to False.
-
-    Returns:
-        dict | None: Its content; None if there is no such file.
-
-    Raises:
-        FileNotFoundError: If a required file does not exist.
-        ValueError: If it is not JSON.
+    Returns None if there is no such file and it is not required; otherwise
+    raises a FileNotFoundError, or a ValueError if it is not JSON.
     """
     path = osp.join(*path)
     if not osp.isfile(path):

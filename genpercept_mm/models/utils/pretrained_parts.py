@@ -21,7 +21,7 @@ def load_parts(module, folder, parts):
     Raises:
         OSError: If a file cannot be found or read.
         RuntimeError: If tensors are missing or have another shape.
-        ValueError: If the weights are of another architecture.
+        ValueError: See `check_config`.
     """
     owner = type(module).__name__
     for part in parts:
@@ -106,19 +106,11 @@ def check_checkpoint(module, state_dict, prefix, part='', optional=(),
 
 
 def compare_shapes(state, own, optional=('.lora_', ), resized=()):
-    """Compare weights with those of a model.
+    """Compare weights with those of a model (``own``).
 
-    Args:
-        state (dict[str, Tensor]): Weights to load.
-        own (dict[str, Tensor]): State dict of the model.
-        optional (Sequence[str]): Tensors with one of these words in their
-            names may be missing. Defaults to ('.lora_', ).
-        resized (Sequence[str]): Names that may have another shape. Defaults
-            to ().
-
-    Returns:
-        tuple[list[str], list[str]]: Names that are missing, and a phrase for
-        each that has another shape.
+    Tensors with one of the words in ``optional`` in their names may be
+    missing, those in ``resized`` may have another shape. Returns the names
+    that are missing, and a phrase for each tensor of another shape.
     """
     missing = [key for key in own if key not in state
                and not any(word in key for word in optional)]
@@ -132,14 +124,9 @@ def compare_shapes(state, own, optional=('.lora_', ), resized=()):
 def widen_input(state, own):
     """Let a U-Net take two latents where its weights take one, in place.
 
-    The first layer's weight is repeated along its input channels and halved
-    (Marigold, arXiv:2312.02145, section 3.2), so that two equal latents give
-    what one gave.
-
-    Args:
-        state (dict[str, Tensor]): Weights; ``conv_in.weight`` becomes
-            (C, 8, 3, 3), fp32, if it is (C, 4, 3, 3) and the model's is not.
-        own (dict[str, Tensor]): State dict of the model.
+    The first layer's weight, (C, 4, 3, 3), is repeated along its input
+    channels and halved (Marigold, arXiv:2312.02145, section 3.2), so that two
+    equal latents give what one gave. It becomes fp32.
     """
     key = 'conv_in.weight'
     if key in state and key in own and (

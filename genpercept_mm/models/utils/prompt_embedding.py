@@ -74,7 +74,7 @@ def read_prompt_embeds(path, owner='SDUNet'):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it has another suffix or shape.
+        ValueError: If the file has another suffix or shape.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(

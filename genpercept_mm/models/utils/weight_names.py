@@ -9,15 +9,8 @@ def modernize_vae(state):
     """Give a VAE's attention layers their current names and shapes.
 
     diffusers renamed these layers (see ``_OLD_ATTENTION``), and the original
-    Stable Diffusion files store 1 x 1 convolutions there.
-
-    Args:
-        state (dict[str, Tensor]): Weights of an ``AutoencoderKL`` or of one
-            of its parts. Those of a U-Net do not change.
-
-    Returns:
-        dict[str, Tensor]: The same tensors under current names, with linear
-        weights of shape (C, C).
+    Stable Diffusion files store 1 x 1 convolutions there, which become linear
+    weights (C, C). Weights of a U-Net do not change.
     """
     new = {}
     for key, value in state.items():
@@ -33,11 +26,9 @@ def modernize_vae(state):
 
 
 def to_lora_names(state, own):
-    """Rename plain weights to those that peft wraps, in place.
+    """Rename plain weights to peft's names where those are in the model.
 
-    Args:
-        state (dict[str, Tensor]): Weights with plain names or peft's.
-        own (Iterable[str]): Names in the model; with LoRA, they are peft's.
+    ``state`` is changed in place; ``own`` lists the names in the model.
     """
     for key in own:
         plain = key.replace('.base_layer.', '.')
