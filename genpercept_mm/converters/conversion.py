@@ -61,8 +61,7 @@ def read_checkpoint(path):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: If it holds more than data, or is not a
-            checkpoint.
+        pickle.UnpicklingError: If it holds more than data.
         RuntimeError: If it is damaged.
         ValueError: If it is not an OpenMMLab checkpoint.
     """

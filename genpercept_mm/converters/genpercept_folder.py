@@ -78,9 +78,8 @@ class GenPerceptFolder:
 
     Attributes:
         task (str): A key of ``TASKS``.
-        parts (dict[str, str]): Folder of each part that is used: ``unet``,
-            ``vae``, and ``dpt_head``, or ``decoder`` and
-            ``post_quant_conv``, where there are such.
+        parts (dict[str, str]): Folders of ``unet`` and ``vae``, and of
+            ``dpt_head``, or ``decoder`` and ``post_quant_conv``, if found.
 
     Raises:
         FileNotFoundError: If a part is missing.
@@ -109,9 +108,8 @@ class GenPerceptFolder:
                 'The folder does not say what the model predicts; give '
                 f'--task, one of {FOLDER_TASKS}.')
         wanted = '-dpt' in f'{task} {named}'
-        head = None
-        if wanted or named is None:
-            head = self._find_dpt_head(unet_folder, wanted)
+        head = (self._find_dpt_head(unet_folder, wanted)
+                if wanted or named is None else None)
         vae = self._first_with('vae', find_weights)
         if vae is None:
             raise FileNotFoundError(
@@ -170,7 +168,7 @@ class GenPerceptFolder:
 
         Raises:
             FileNotFoundError: If there is neither text encoder nor file.
-            ValueError: If ``tokens`` is not a number of rows.
+            ValueError: If there are fewer rows than ``tokens``.
         """
         stored = osp.join(self.home, 'prompt_embeds.safetensors')
         if not (embeds or text_encoder or prompt) and osp.isfile(stored):
@@ -196,18 +194,10 @@ class GenPerceptFolder:
         return result[:, :tokens]
 
     def convert(self, prompt_embeds, keep_lora=False):
-        """Read the parts and make a model of them.
+        """Read the parts and make a `Conversion` of them.
 
-        Args:
-            prompt_embeds (Tensor): (1, L, D).
-            keep_lora (bool): See `to_mm`. Defaults to False.
-
-        Returns:
-            Conversion: The model.
-
-        Raises:
-            OSError: If a file cannot be read.
-            ValueError: See `to_mm` and `detect_arch`.
+        Raises an OSError if a file cannot be read, and a ValueError if the
+        weights do not fit together, see `to_mm` for this and ``keep_lora``.
         """
         weights = {part: read_part(folder)
                    for part, folder in self.parts.items()}
@@ -229,14 +219,9 @@ class GenPerceptFolder:
 
 
 def write_folder(out_dir, parts, arch):
-    """Write a folder that diffusers and the official code read.
+    """Write the parts from `from_mm` as a folder, whole or not at all.
 
-    It appears whole or not at all.
-
-    Args:
-        out_dir (str): New or empty folder, see `check_empty`.
-        parts (dict): From `from_mm`.
-        arch (str | dict): See `SDUNet`.
+    diffusers and the official code read it. It must be new or empty.
     """
     check_empty(out_dir)
     parent = osp.dirname(osp.abspath(out_dir))

@@ -191,19 +191,18 @@ def model_config(state_dict, arch, codec):
         type='genpercept_mm.SDUNet', arch=arch, out_indices=(len(widths), ))
     head = dict(
         type='genpercept_mm.VAEDecodeHead', arch=arch, codec=dict(codec))
-    if not any(key.startswith('decode_head.vae.') for key in state_dict):
+    dpt_head = split_parts(state_dict)[0]['dpt_head']
+    if dpt_head is not None:
         channels = CODECS.build(codec).channels
         if channels != 1:
             raise ValueError(
                 f'A DPT head has one output, and {codec["type"]} needs '
                 f'{channels}; name the task that the head was trained for.')
-        own = {key.removeprefix('decode_head.'): value
-               for key, value in state_dict.items()}
         backbone['out_indices'] = tuple(range(len(widths)))
         head = dict(
             type='genpercept_mm.DPTDecodeHead',
             codec=dict(codec),
-            **dpt_options(own, widths))
+            **dpt_options(dpt_head, widths))
     ranks = lora_ranks(state_dict)
     if ranks:
         backbone['lora_rank'] = ranks[0]

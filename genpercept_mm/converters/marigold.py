@@ -84,19 +84,13 @@ def marigold_to_mm(unet,
                    vae_config=None):
     """Make the state dict of a `DenseEstimator` from Marigold's weights.
 
-    Args:
-        unet (dict[str, Tensor]): U-Net with 8 input channels.
-        vae (dict[str, Tensor]): VAE.
-        prompt_embeds (Tensor): (1, L, D), the embedded empty prompt.
-        unet_config (dict, optional): See `detect_arch`. Defaults to None.
-        vae_config (dict, optional): See `detect_arch`. Defaults to None.
+    The U-Net has 8 input channels; ``prompt_embeds``, (1, L, D), is the
+    embedded empty prompt. For the other arguments and errors, see
+    `detect_arch` and `check_parts`.
 
     Returns:
         tuple[dict[str, Tensor], str | dict]: The state dict in fp32, and the
         architecture, see `SDUNet` (with 4 channels).
-
-    Raises:
-        ValueError: See `check_parts` and `detect_arch`.
     """
     arch = detect_arch(unet, vae, unet_config, vae_config)
     parts = dict(unet=unet, vae=vae, prompt_embeds=prompt_embeds,
@@ -121,9 +115,8 @@ def marigold_config(state_dict, arch, task, scheduler, num_steps):
         last step, as Marigold's pipelines do, and sees whole images unpadded.
 
     Raises:
-        ValueError: If the scheduler is not DDIM (a latent consistency model
-            has another, for example), does not predict velocities, or cannot
-            take that many steps.
+        ValueError: See `NoiseSchedule.from_diffusers`, and if the schedule
+            does not have that many steps.
     """
     schedule = NoiseSchedule.from_diffusers(scheduler)
     schedule.timesteps(num_steps)

@@ -22,11 +22,11 @@ def axis_signs(axes):
     """Look up the three signs that turn normals of a frame into ours.
 
     Args:
-        axes (str | Sequence[int]): A key of ``AXES``, or the signs
-            themselves, for example ``(1, 1, -1)``.
+        axes (str | Sequence[int]): A key of ``AXES``, or the signs of x, y
+            and z themselves, for example ``(1, 1, -1)``.
 
     Returns:
-        tuple[int]: -1 or 1 for x, y and z.
+        tuple[int]: The signs, -1 or 1.
 
     Raises:
         ValueError: If it is neither.

@@ -10,19 +10,15 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 
 def save_safetensors(checkpoint, path):
-    """Write the weights and the meta of a checkpoint.
+    """Write ``state_dict`` and, if there is one, ``meta`` of a checkpoint.
 
     ``meta`` becomes JSON in one field of the file's metadata: safetensors
     writes several fields in random order, and the same checkpoint shall give
     the same bytes.
 
-    Args:
-        checkpoint (dict): With ``state_dict``; its ``meta``, if any, holds
-            text, numbers, lists and dicts.
-        path (str): File to write.
-
     Raises:
-        ValueError: If ``meta`` holds anything else.
+        ValueError: If ``meta`` holds more than text, numbers, lists and
+            dicts.
     """
     from safetensors.torch import save_file
     try:
@@ -46,13 +42,8 @@ def save_safetensors(checkpoint, path):
 def load_from_safetensors(filename, map_location=None):
     """Load a file of `save_safetensors`, or of tensors alone.
 
-    Args:
-        filename (str): Local path.
-        map_location (str | torch.device, optional): Not used; tensors come
-            on the CPU. Defaults to None.
-
-    Returns:
-        dict: ``state_dict`` and ``meta``; tuples in ``meta`` are lists now.
+    ``map_location`` is not used: tensors come on the CPU. Tuples in ``meta``
+    are lists now.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -50,9 +50,7 @@ def frozen_checksums(model):
 def strip_frozen(checkpoint, checksums):
     """Take frozen weights out of a checkpoint, in place, and note which.
 
-    Args:
-        checkpoint (dict): With ``state_dict`` and ``meta``.
-        checksums (dict[str, int]): From `frozen_checksums`.
+    ``checksums`` are those of `frozen_checksums`.
     """
     checkpoint['state_dict'] = type(checkpoint['state_dict'])(
         (key, value) for key, value in checkpoint['state_dict'].items()
@@ -67,10 +65,9 @@ def restore_frozen(checkpoint, model):
     training, its modules read ``pretrained`` again with ``init_weights``.
 
     Args:
-        checkpoint (dict): Its ``state_dict`` is filled up in place with the
-            model's own tensors, not with copies.
-        model (nn.Module): Model of the config that the checkpoint was
-            trained with.
+        checkpoint (dict): Its ``state_dict`` gets the model's own tensors,
+            not copies, in place.
+        model (nn.Module): Model of the config of the training.
 
     Returns:
         bool: Whether anything had been taken out.

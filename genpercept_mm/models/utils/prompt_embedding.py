@@ -15,12 +15,11 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
 
     Args:
         folder (str): Folder with ``tokenizer`` and ``text_encoder``.
-        prompt (str | Sequence[str]): The text, or K class names.
+        prompt (str | Sequence[str]): The text, or L class names.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
 
     Returns:
-        Tensor: (1, L, D) fp32, last hidden state after the final norm; L is
-        K for class names.
+        Tensor: (1, L, D) fp32, last hidden state after the final norm.
 
     Raises:
         ValueError: If there are no class names.
