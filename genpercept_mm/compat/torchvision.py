@@ -1,7 +1,8 @@
 """Whether torchvision works, and what takes its place in mmpose."""
+import importlib
 from functools import lru_cache
 
-from .probing import import_problem
+from .probing import find_without_import, first_line
 
 SIMCC_VIS = 'mmpose.visualization.simcc_vis'
 
@@ -10,11 +11,19 @@ SIMCC_VIS = 'mmpose.visualization.simcc_vis'
 def torchvision_problem():
     """Try torchvision, including its compiled part.
 
-    A wheel for another torch fails with "operator torchvision::nms does not
-    exist" (RuntimeError) or with an undefined symbol (OSError). Returns None
-    if it works, otherwise the reason why it does not.
+    Returns:
+        str | None: None if it works, otherwise ``'not installed'`` or the
+        first line of the error. A wheel for another torch fails with
+        "operator torchvision::nms does not exist" (RuntimeError) or with an
+        undefined symbol (OSError).
     """
-    return import_problem('torchvision.ops')
+    if not find_without_import('torchvision'):
+        return 'not installed'
+    try:
+        importlib.import_module('torchvision.ops')
+    except (ImportError, RuntimeError, OSError) as error:
+        return first_line(error)
+    return None
 
 
 def fill_simcc(module, problem):

@@ -34,21 +34,6 @@ from .layout import model_config
 
 # What a folder may say that it predicts
 FOLDER_TASKS = (*TASKS, 'disparity-dpt')
-# The official hf_configs/scheduler_beta_1.0_1.0
-SCHEDULER = dict(
-    _class_name='DDIMScheduler',
-    num_train_timesteps=1000,
-    beta_start=1.0,
-    beta_end=1.0,
-    beta_schedule='scaled_linear',
-    trained_betas=None,
-    clip_sample=False,
-    set_alpha_to_one=False,
-    steps_offset=1,
-    prediction_type='v_prediction',
-    thresholding=False,
-    timestep_spacing='leading',
-    rescale_betas_zero_snr=False)
 
 
 def task_of(name):
@@ -99,7 +84,13 @@ class GenPerceptFolder:
             if not unet or osp.samefile(around, src):
                 self.home = around
         for folder in (src, self.home):
-            _refuse_marigold(folder)
+            index = read_json(folder, 'model_index.json') or {}
+            name = index.get('_class_name', '')
+            if name.startswith('Marigold'):
+                raise ValueError(
+                    f'{folder} holds a {name}, which starts from noise and '
+                    'takes the latents of image and noise (8 channels). '
+                    'Convert it with tools/model_converters/marigold2mm.py.')
         unet_folder = found or osp.join(base or self.home, 'unet')
         named = task_of(osp.basename(osp.abspath(unet_folder)))
         task = task or named
@@ -262,10 +253,13 @@ def _write_parts(folder, parts, arch):
               'model.safetensors')
     _save(dict(prompt_embeds=parts['prompt_embeds']), folder,
           'prompt_embeds.safetensors')
-    for content, *path in (
-            (SCHEDULER, 'scheduler', 'scheduler_config.json'),
-            (index, 'model_index.json')):
-        mmengine.dump(content, osp.join(folder, *path), indent=2)
+    # the official hf_configs/scheduler_beta_1.0_1.0
+    diffusers.DDIMScheduler(
+        beta_start=1.0, beta_end=1.0, beta_schedule='scaled_linear',
+        clip_sample=False, set_alpha_to_one=False, steps_offset=1,
+        prediction_type='v_prediction').save_config(
+            osp.join(folder, 'scheduler'))
+    mmengine.dump(index, osp.join(folder, 'model_index.json'), indent=2)
 
 
 def _save(state, *path):
@@ -297,13 +291,3 @@ def _find_unet(src, task, unet):
             f'{src} has the U-Nets {list(several)}; choose one with '
             '--unet NAME' + ('' if task else ' or --task') + '.')
     return None
-
-
-def _refuse_marigold(folder):
-    index = read_json(folder, 'model_index.json') or {}
-    name = index.get('_class_name', '')
-    if name.startswith('Marigold'):
-        raise ValueError(
-            f'{folder} holds a {name}: Marigold starts from noise and '
-            'takes image and noise latents (8 channels). Convert it with '
-            'tools/model_converters/marigold2mm.py.')
