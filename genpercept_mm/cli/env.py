@@ -44,7 +44,7 @@ def _row(name, state, note=''):
 def report():
     """Collect the lines to print, and whether the installation is complete.
 
-    It is if everything that every run needs can be imported.
+    It is complete if everything that every run needs can be imported.
     """
     complete = True
     lines = [_row('python', sys.version.split()[0])]
@@ -131,7 +131,7 @@ def add_arguments(parser):
 
 
 def run(args):
-    """Print the report; return 1 if something that every run needs lacks."""
+    """Print the report; return 1 if a required piece is missing, else 0."""
     lines, complete = report()
     print('\n'.join(lines))
     return 0 if complete else 1

@@ -39,7 +39,7 @@ FOLDER_TASKS = (*TASKS, 'disparity-dpt')
 def task_of(name):
     """Read the task off the name of a U-Net folder; None if it says none.
 
-    ``'unet_disparity_dpt_head_v2'``, for example, is for
+    ``'unet_disparity_dpt_head_v2'``, for example, stands for
     ``'disparity-dpt'``.
     """
     words = name.split('_')

@@ -26,7 +26,7 @@ def find_task(index, task=None):
     Depth has 0 near and 1 far, disparity 1 near, both without scale and
     shift; normals have x right, y up, z towards the viewer (the directions
     that diffusers documents for ``visualize_normals``). `AffineDepthCodec`
-    and `NormalCodec` have all of this alike, so nothing is converted.
+    and `NormalCodec` have the same conventions, so nothing is converted.
 
     Args:
         index (dict): The folder's ``model_index.json``.

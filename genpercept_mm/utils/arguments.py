@@ -3,7 +3,10 @@ import inspect
 
 
 def check_choice(owner, name, value, choices):
-    """Raise a ValueError if an owner's argument is not among the choices."""
+    """Raise a ValueError if an argument is not one of the choices.
+
+    The message names the owner (a class or function) and the argument.
+    """
     if value not in choices:
         raise ValueError(f'{owner}: {name} must be one of {tuple(choices)}, '
                          f'got {value!r}.')

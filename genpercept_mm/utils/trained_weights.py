@@ -16,7 +16,7 @@ def checksum(tensor):
 
 
 def weight_sources(model):
-    """Map names to the modules that read weights from elsewhere.
+    """Find the modules that read weights from elsewhere, by their names.
 
     These have ``pretrained`` set or an ``init_cfg`` of type ``'Pretrained'``.
     """
@@ -32,14 +32,20 @@ def weight_sources(model):
 
 
 def source_of(key, sources):
-    """Name the innermost of `weight_sources` around a tensor, or None."""
+    """Return the name of the innermost of the sources around a tensor.
+
+    ``sources`` are those of `weight_sources`; None if there is none around.
+    """
     around = [name for name in sources
               if not name or key.startswith(name + '.')]
     return max(around, key=len, default=None)
 
 
 def frozen_checksums(model):
-    """Map the names of frozen parameters from elsewhere to checksums."""
+    """Compute the checksums of frozen parameters that come from elsewhere.
+
+    Returns a dict from names in the state dict to checksums.
+    """
     sources = weight_sources(model)
     return {name: checksum(parameter) for name, parameter
             in model.named_parameters(remove_duplicate=False)

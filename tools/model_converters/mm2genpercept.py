@@ -24,7 +24,7 @@ from genpercept_mm.models.utils.diffusers_folder import read_part
 
 def parse_args():
     parser = make_parser(__doc__)
-    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument('checkpoint', help='.pth or .safetensors file')
     parser.add_argument('out_dir', help='new folder')
     parser.add_argument(
         '--config',

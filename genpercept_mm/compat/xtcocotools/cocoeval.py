@@ -27,12 +27,12 @@ class COCOeval(cocoeval.COCOeval):
     - Persons without a labelled keypoint (v > 0) are ignored, whatever their
       ``num_keypoints`` says. Only ``'keypoints_crowd'`` takes that field, as
       CrowdPose counts visible keypoints alone.
-    - Without an area, 0.53 times that of the box counts, in the similarity
-      and in the ranges of area.
+    - Where an area is missing, 0.53 times that of the box takes its place,
+      in the similarity and in the ranges of area.
     - Results without a keypoint score above 0 are dropped.
     - Results of parts are ordered by, for example, ``foot_score`` if they
       have it, otherwise by ``score``.
-    - An annotation with id 0 counts as any other.
+    - An annotation with id 0 counts like any other.
 
     Args:
         cocoGt (COCO, optional): Annotations. Defaults to None.

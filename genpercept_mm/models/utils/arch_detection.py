@@ -71,7 +71,10 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
 
 
 def part_shapes(build, config):
-    """Map names to shapes of ``build(**config)``, which is not allocated."""
+    """Return the shape of each tensor of ``build(**config)`` by name.
+
+    Nothing is allocated.
+    """
     with torch.device('meta'):
         state = build(**config).state_dict()
     return {key: tuple(value.shape) for key, value in state.items()}

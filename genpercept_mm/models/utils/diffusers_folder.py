@@ -134,11 +134,12 @@ def _download_weights(repo, part, folder):
 
 
 def find_weights(folder, stems=STEMS):
-    """Find the weight file of a part, or the index of several; None without.
+    """Find the file with the weights of a part, or the index of several.
 
     diffusers' order of preference applies: a sharded file before a whole
     one, .safetensors before .bin, the full precision before fp16. ``stems``
-    are the beginnings of file names to accept.
+    are the beginnings of file names to accept. Returns None if the folder
+    has no weights.
     """
     names = set(os.listdir(folder)) if osp.isdir(folder) else ()
     return next((osp.join(folder, name) for stem in stems

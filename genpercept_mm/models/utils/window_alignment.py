@@ -9,7 +9,7 @@ FLAT = 1e-6
 def align_windows(windows, boxes):
     """Find a scale and a shift for each window, so that overlaps agree.
 
-    First the scales, by least squares on the logarithms of the ratios of
+    The scales come first, by least squares on the logarithms of the ratios of
     standard deviations in the overlaps, then the shifts, by least squares on
     the differences of means. A joint fit of both would favour small scales
     wherever windows disagree, more with each further window. The window with
@@ -48,9 +48,10 @@ def align_windows(windows, boxes):
 
 
 def _solve_differences(count, anchor, pairs):
-    """Find (count, ) x with x_i - x_j near given differences, by pair.
+    """Solve for x, (count, ), by least squares on differences of its entries.
 
-    A pair is (i, j, weight, difference). x is 0 at the anchor and in no pair.
+    A pair (i, j, weight, difference) asks for x_i - x_j = difference. x is 0
+    at the anchor and at every index that is in no pair.
     """
     normal, right = np.zeros((count, count)), np.zeros(count)
     for i, j, weight, difference in pairs:
@@ -66,7 +67,15 @@ def _solve_differences(count, anchor, pairs):
 
 
 def blend_weights(size):
-    """Weigh a window (h, w): 1 in its middle, small but positive outside."""
+    """Weigh the pixels of a window.
+
+    Args:
+        size (tuple[int]): (h, w).
+
+    Returns:
+        np.ndarray: (h, w) float32, positive: about 1 in the middle, small at
+        the border.
+    """
     rows, columns = (
         1 - np.abs(np.linspace(-1, 1, length + 2)[1:-1]) for length in size)
     return np.outer(rows, columns).astype(np.float32)
