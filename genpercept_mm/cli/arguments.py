@@ -11,12 +11,7 @@ from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
 
 
 def add_common_arguments(parser):
-    """Add the flags that OpenMMLab's train and test tools share.
-
-    Args:
-        parser (ArgumentParser): Receives --work-dir, --cfg-options,
-            --launcher and --local-rank.
-    """
+    """Add the flags that OpenMMLab's train and test tools share."""
     parser.add_argument(
         '--work-dir', help='folder for logs and checkpoints')
     parser.add_argument(
@@ -39,10 +34,6 @@ def prepare_config(cfg, args):
 
     The work dir comes from the command line, else from the config, and is
     ``./work_dirs/<config name>`` otherwise.
-
-    Args:
-        cfg (Config): Loaded from ``args.config``.
-        args (Namespace): Parsed flags of `add_common_arguments`.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg.launcher = args.launcher

@@ -42,11 +42,9 @@ def _row(name, state, note=''):
 
 
 def report():
-    """Collect the report.
+    """Collect the lines to print, and whether the installation is complete.
 
-    Returns:
-        tuple[list[str], bool]: Lines to print, and whether everything that
-        every run needs is installed and can be imported.
+    It is complete if everything that every run needs can be imported.
     """
     complete = True
     lines = [_row('python', sys.version.split()[0])]
@@ -129,22 +127,11 @@ def _hosts():
 
 
 def add_arguments(parser):
-    """Add the flags of ``genpercept env``; it does not have any.
-
-    Args:
-        parser (ArgumentParser): Of the sub-command.
-    """
+    """Add the flags of ``genpercept env``; it does not have any."""
 
 
 def run(args):
-    """Print the report.
-
-    Args:
-        args (Namespace): Parsed arguments.
-
-    Returns:
-        int: 1 if something that every run needs is missing, else 0.
-    """
+    """Print the report; return 1 if a required piece is missing, else 0."""
     lines, complete = report()
     print('\n'.join(lines))
     return 0 if complete else 1

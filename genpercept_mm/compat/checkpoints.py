@@ -8,10 +8,9 @@ from functools import wraps
 
 
 class _Inert:
-    """Stand in for a class that a checkpoint names.
+    """Stand in for a class that a checkpoint names, and run nothing.
 
-    It runs nothing: it keeps arguments and state until `_revive` has checked
-    them.
+    Arguments and state are kept until `_revive` has checked them.
     """
 
     def __init__(self, *args):
@@ -137,11 +136,7 @@ def weights_only():
 
 
 def load_weights_only(module):
-    """Make mmengine's `CheckpointLoader` load weights only.
-
-    Args:
-        module (module): ``mmengine.runner.checkpoint``.
-    """
+    """Make the `CheckpointLoader` of mmengine's module load weights only."""
     loader = module.CheckpointLoader
     stock = loader.load_checkpoint.__func__
 
@@ -159,9 +154,8 @@ def load_weights_only(module):
                 'weights_only=False) and save dict(state_dict=...) of it; '
                 f'the saved file loads here. torch says: {error}') from error
         except (EOFError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and (
-                    'PytorchStreamReader' not in str(error)
-                    and 'central directory' not in str(error)):
+            if isinstance(error, RuntimeError) and not re.search(
+                    'PytorchStreamReader|central directory', str(error)):
                 raise
             raise RuntimeError(
                 f'{filename} cannot be read ({error}); it is probably '

@@ -1,19 +1,21 @@
 """Step in when a host imports a module that needs a replacement."""
 import importlib.abc
-import importlib.machinery
 import sys
+from importlib.machinery import ModuleSpec
 
 from .checkpoints import load_weights_only
-from .mmcv_ext import MMCV_EXT, ExtLoader
-from .pose import XTCOCOTOOLS, XTCOCOTOOLS_MASK, MaskLoader, stand_in_spec
+from .mmcv_ext import MMCV_EXT, fill_ext
+from .pose import XTCOCOTOOLS, XTCOCOTOOLS_MASK, fill_mask, stand_in_spec
 from .state import store_no_functions
-from .torchvision import SIMCC_VIS, SimCCLoader, torchvision_problem
+from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
 
 # Modules that are loaded as they are and then changed.
 PATCHES = {
     'mmengine.runner.checkpoint': load_weights_only,
     'mmengine.optim.scheduler.param_scheduler': store_no_functions,
 }
+# Compiled modules, and what fills an empty one where they do not load.
+STAND_INS = {MMCV_EXT: fill_ext, XTCOCOTOOLS_MASK: fill_mask}
 
 
 class Finder(importlib.abc.MetaPathFinder):
@@ -21,16 +23,13 @@ class Finder(importlib.abc.MetaPathFinder):
 
     def find_spec(self, name, path=None, target=None):
         """Return the spec of a module to replace, otherwise None."""
-        if name == MMCV_EXT:
-            return importlib.machinery.ModuleSpec(
-                name, ExtLoader(_find_beneath(name, path)))
+        if name in STAND_INS:
+            return ModuleSpec(name, _StandInLoader(
+                _find_beneath(name, path), STAND_INS[name]))
         if name == SIMCC_VIS and torchvision_problem():
-            return importlib.machinery.ModuleSpec(name, SimCCLoader())
+            return ModuleSpec(name, _StandInLoader(None, fill_simcc))
         if name == XTCOCOTOOLS:
             return _find_beneath(name, path) or stand_in_spec()
-        if name == XTCOCOTOOLS_MASK:
-            return importlib.machinery.ModuleSpec(
-                name, MaskLoader(_find_beneath(name, path)))
         if name in PATCHES:
             spec = _find_beneath(name, path)
             if spec is not None:
@@ -62,3 +61,31 @@ class _PatchingLoader(importlib.abc.Loader):
     def exec_module(self, module):
         self.loader.exec_module(module)
         self.patch(module)
+
+
+class _StandInLoader(importlib.abc.Loader):
+    """Load a compiled module if it works, otherwise fill an empty one."""
+
+    def __init__(self, spec, fill):
+        self.real, self.fill, self.problem = spec, fill, None
+
+    def create_module(self, spec):
+        if self.real is None:
+            return None
+        try:
+            # An extension needs torch's symbols, which mmcv loads first.
+            module = self.real.loader.create_module(self.real)
+        except (ImportError, ValueError) as error:
+            self.real, self.problem = None, error
+            return None
+        spec.origin, spec.has_location = self.real.origin, True
+        return module
+
+    def exec_module(self, module):
+        if self.real is not None:
+            try:
+                self.real.loader.exec_module(module)
+                return
+            except (ImportError, ValueError) as error:
+                self.problem = error
+        self.fill(module, self.problem)

@@ -10,14 +10,12 @@ def store_plain_history():
     @wraps(stock_save)
     def state_dict(self):
         state = stock_save(self)
-        plain = type(state['log_scalars'])()
-        for key, buffer in state['log_scalars'].items():
-            values, counts = buffer.data
-            plain[key] = dict(
-                log_history=values.tolist(),
-                count_history=counts.tolist(),
-                max_length=buffer.max_length)
-        state['log_scalars'] = plain
+        state['log_scalars'] = type(state['log_scalars'])(
+            (key, dict(
+                log_history=buffer.data[0].tolist(),
+                count_history=buffer.data[1].tolist(),
+                max_length=buffer.max_length))
+            for key, buffer in state['log_scalars'].items())
         state['runtime_info'] = {
             key: value.item() if hasattr(value, 'dtype')
             and hasattr(value, 'item') and value.ndim == 0 else value
@@ -38,11 +36,7 @@ def store_plain_history():
 
 
 def store_no_functions(module):
-    """Make schedulers leave functions out of their state.
-
-    Args:
-        module (module): ``mmengine.optim.scheduler.param_scheduler``.
-    """
+    """Make the schedulers of a module leave functions out of their state."""
     scheduler = module._ParamScheduler
     stock = scheduler.state_dict
 

@@ -1,8 +1,8 @@
 """Whether torchvision works, and what takes its place in mmpose."""
-import importlib.abc
+import importlib
 from functools import lru_cache
 
-from .probing import import_problem
+from .probing import find_without_import, first_line
 
 SIMCC_VIS = 'mmpose.visualization.simcc_vis'
 
@@ -11,30 +11,30 @@ SIMCC_VIS = 'mmpose.visualization.simcc_vis'
 def torchvision_problem():
     """Try torchvision, including its compiled part.
 
-    A wheel for another torch fails with "operator torchvision::nms does not
-    exist" (RuntimeError) or with an undefined symbol (OSError).
-
     Returns:
-        str | None: None if it works, otherwise the reason why it does not.
+        str | None: None if it works, otherwise ``'not installed'`` or the
+        first line of the error. A wheel for another torch fails with
+        "operator torchvision::nms does not exist" (RuntimeError) or with an
+        undefined symbol (OSError).
     """
-    return import_problem('torchvision.ops')
+    if not find_without_import('torchvision'):
+        return 'not installed'
+    try:
+        importlib.import_module('torchvision.ops')
+    except (ImportError, RuntimeError, OSError) as error:
+        return first_line(error)
+    return None
 
 
-class SimCCLoader(importlib.abc.Loader):
+def fill_simcc(module, problem):
     """Provide a `SimCCVisualizer` that only explains what it needs."""
 
-    def create_module(self, spec):
-        return None
+    class SimCCVisualizer:
+        """Drawing SimCC vectors needs torchvision, which is missing."""
 
-    def exec_module(self, module):
+        def __init__(self, *args, **kwargs):
+            raise ImportError(
+                f'SimCCVisualizer needs torchvision ({torchvision_problem()});'
+                ' install the torchvision that belongs to your torch.')
 
-        class SimCCVisualizer:
-            """Drawing SimCC vectors needs torchvision, which is missing."""
-
-            def __init__(self, *args, **kwargs):
-                raise ImportError(
-                    'SimCCVisualizer needs torchvision '
-                    f'({torchvision_problem()}); install the torchvision '
-                    'that belongs to your torch.')
-
-        module.SimCCVisualizer = SimCCVisualizer
+    module.SimCCVisualizer = SimCCVisualizer

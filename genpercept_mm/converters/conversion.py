@@ -3,10 +3,11 @@ from dataclasses import dataclass, field
 
 import torch
 from mmengine.config import Config
+from mmengine.runner.checkpoint import CheckpointLoader
 
-from genpercept_mm.compat import weights_only
 from genpercept_mm.models.utils.arch_detection import detect_arch
 from genpercept_mm.registry import CODECS
+from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
 from genpercept_mm.utils.files import write_whole
 from genpercept_mm.version import __version__
 
@@ -15,15 +16,14 @@ from .layout import split_parts
 
 @dataclass
 class Conversion:
-    """A model of this package, made of weights of others.
+    """A model of this package, made from weights of another project.
 
     Attributes:
         state_dict (dict[str, Tensor]): Weights of the model, fp32.
         arch (str | dict): Architecture, see `SDUNet`.
         task (str): What the model predicts.
         model (dict): The ``model`` of a config.
-        notes (list[str]): Sentences on where the weights come from and what
-            was left out.
+        notes (list[str]): Where the weights come from and what was left out.
     """
     state_dict: dict
     arch: 'str | dict'
@@ -32,10 +32,7 @@ class Conversion:
     notes: list = field(default_factory=list)
 
     def save(self, path):
-        """Write the checkpoint, whole or not at all.
-
-        Args:
-            path (str): File to write (.pth).
+        """Write the checkpoint, whole or not at all, to a .pth file.
 
         Returns:
             str: What was done, and the config that uses the file.
@@ -52,37 +49,35 @@ class Conversion:
 
 
 def read_checkpoint(path):
-    """Read a checkpoint, memory-mapped, without running code from it.
+    """Read a checkpoint without running code from it.
 
     Args:
-        path (str): A .pth file.
+        path (str): File or address that mmengine loads, .pth or
+            .safetensors.
 
     Returns:
-        dict: With ``state_dict`` and ``meta``.
+        dict: With ``state_dict`` (name to tensor, on the CPU), ``meta``, and
+        whatever else the file holds.
 
     Raises:
-        ValueError: If it is not an OpenMMLab checkpoint.
+        FileNotFoundError: If there is no such file.
         pickle.UnpicklingError: If it holds more than data.
+        RuntimeError: If it is damaged.
+        ValueError: If it is not an OpenMMLab checkpoint.
     """
-    with weights_only():
-        checkpoint = torch.load(path, map_location='cpu', mmap=True)
-    if not isinstance(checkpoint, dict) or 'state_dict' not in checkpoint:
-        raise ValueError(f'{path} has no state_dict; expected an OpenMMLab '
-                         'checkpoint.')
+    checkpoint = CheckpointLoader.load_checkpoint(
+        str(path), map_location='cpu', logger='silent')
+    state = isinstance(checkpoint, dict) and checkpoint.get('state_dict')
+    if not (isinstance(state, dict) and state
+            and all(map(torch.is_tensor, state.values()))):
+        raise ValueError(f'{path} has no state_dict of tensors; expected an '
+                         'OpenMMLab checkpoint.')
     checkpoint['meta'] = checkpoint.get('meta') or {}
     return checkpoint
 
 
 def write_checkpoint(checkpoint, path):
-    """Write a checkpoint, whole or not at all.
-
-    Args:
-        checkpoint (dict): With ``state_dict`` and ``meta``.
-        path (str): File to write.
-
-    Returns:
-        str: How much it holds.
-    """
+    """Write a checkpoint, whole or not at all, and say how much it holds."""
     write_whole(path, lambda part: torch.save(checkpoint, part))
     state = checkpoint['state_dict']
     count = sum(value.numel() for value in state.values())
@@ -92,14 +87,7 @@ def write_checkpoint(checkpoint, path):
 def find_config(checkpoint, path=None):
     """Find the config of the model that a checkpoint belongs to.
 
-    Args:
-        checkpoint (dict): From `read_checkpoint`.
-        path (str, optional): A config file, which comes first. Defaults to
-            None.
-
-    Returns:
-        Config | None: The file, or what the training stored; None if there
-        is neither.
+    It is the file at ``path``, or else what the training stored, or None.
     """
     if path is not None:
         return Config.fromfile(path)
@@ -108,19 +96,13 @@ def find_config(checkpoint, path=None):
 
 
 def find_arch(checkpoint, path=None):
-    """Find the architecture of a checkpoint's backbone.
+    """Find the architecture of a checkpoint's backbone, see `SDUNet`.
 
-    Args:
-        checkpoint (dict): From `read_checkpoint`.
-        path (str, optional): A config file, which comes first. Defaults to
-            None.
-
-    Returns:
-        str | dict: See `SDUNet`; by the file, by what a converter or the
-        training stored, or else by the shapes.
+    It comes from the config file at ``path``, from what a converter or the
+    training stored, or else from the shapes.
 
     Raises:
-        ValueError: If nothing tells.
+        ValueError: If none of these tells the architecture.
     """
     if path is None and 'arch' in checkpoint['meta']:
         return checkpoint['meta']['arch']

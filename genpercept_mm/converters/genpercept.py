@@ -1,12 +1,12 @@
 """Weights of the official GenPercept code, from and to its layouts."""
 from .layout import (
+    LATENT_LAYERS,
+    VAE_DECODER,
     check_parts,
     join_parts,
-    latent_layers,
+    split_off,
     split_parts,
-    vae_decoder,
 )
-from .layout import model_config as config_of
 from .lora import lora_ranks, merge_lora
 
 # Codecs of the official tasks
@@ -37,7 +37,7 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
         dpt_head (dict[str, Tensor], optional): Weights of the official
             ``dpt_head_identity``. Defaults to None.
         keep_lora (bool): Keep LoRA matrices apart, for
-            ``SDUNet(lora_rank=...)``. Defaults to False (merged).
+            ``SDUNet(lora_rank=...)``. Defaults to False, which merges them.
 
     Returns:
         tuple[dict[str, Tensor], list[str]]: The state dict in fp32, whose
@@ -45,8 +45,8 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
         for each group of tensors that it leaves out on purpose.
 
     Raises:
-        ValueError: If tensors are missing, unknown or of another shape, all
-            of which are named, or if the U-Net is of another method.
+        ValueError: If tensors are missing, unknown or of another shape (the
+            message names all of them), or if the U-Net is a Marigold model.
     """
     _refuse_noise_input(unet)
     notes = []
@@ -60,8 +60,8 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
         raise ValueError('SDUNet has one LoRA rank, the weights have '
                          f'{ranks or "none"}; do not keep LoRA apart.')
     if dpt_head is not None:
-        unused, unet = latent_layers(unet)
-        decoder, vae = vae_decoder(vae)
+        unused, unet = split_off(unet, LATENT_LAYERS)
+        decoder, vae = split_off(vae, VAE_DECODER)
         if unused:
             notes.append(f'unet: {", ".join(unused)} are left out; with a '
                          'DPT head no latent is predicted')
@@ -75,77 +75,46 @@ def to_mm(unet, vae, prompt_embeds, arch, dpt_head=None, keep_lora=False):
 
 
 def from_mm(state_dict, arch, base_vae=None, keep_lora=False):
-    """Take the state dict of a `DenseEstimator` apart.
+    """Undo `to_mm`.
 
     Args:
         state_dict (dict[str, Tensor]): Weights with a `VAEDecodeHead` or a
             `DPTDecodeHead`.
         arch (str | dict): See `SDUNet`.
-        base_vae (dict[str, Tensor], optional): Brings the VAE's decoder,
-            which a model with a DPT head does not have. Defaults to None
-            (only the encoder is given then).
+        base_vae (dict[str, Tensor], optional): A VAE whose decoder goes with
+            a DPT head. Defaults to None, which gives the encoder alone then.
         keep_lora (bool): Keep LoRA matrices apart, with peft's names.
-            Defaults to False (merged).
+            Defaults to False, which merges them.
 
     Returns:
-        dict: State dicts ``unet`` and ``vae``, tensor ``prompt_embeds``
-        (1, L, D), and ``dpt_head`` (None for a `VAEDecodeHead`).
+        dict: The parts, see `converters.layout`.
 
     Raises:
-        ValueError: If tensors are missing, unknown or of another shape, all
-            of which are named, or if the U-Net is of another method.
+        ValueError: See `to_mm`.
     """
     parts, unknown = split_parts(state_dict)
     _refuse_noise_input(parts['unet'])
     if not keep_lora:
         parts['unet'] = merge_lora(parts['unet'])
     if parts['dpt_head'] is not None and base_vae:
-        parts['vae'].update(vae_decoder(base_vae)[0])
+        parts['vae'].update(split_off(base_vae, VAE_DECODER)[0])
     check_parts(parts, arch, unknown=unknown)
     return parts
 
 
 def replace_vae_decoder(vae, decoder, post_quant_conv):
-    """Put a trained decoder into a VAE.
-
-    Args:
-        vae (dict[str, Tensor]): Weights of ``AutoencoderKL``.
-        decoder (dict[str, Tensor]): Weights without the prefix
-            ``decoder.``.
-        post_quant_conv (dict[str, Tensor]): ``weight`` and ``bias``.
-
-    Returns:
-        dict[str, Tensor]: A new VAE.
-    """
-    _, new = vae_decoder(vae)
-    new.update({'decoder.' + k: v for k, v in decoder.items()})
-    new.update({'post_quant_conv.' + k: v
-                for k, v in post_quant_conv.items()})
-    return new
-
-
-def model_config(state_dict, arch, task):
-    """Write the config of the model that a state dict belongs to.
-
-    Args:
-        state_dict (dict[str, Tensor]): From `to_mm`.
-        arch (str | dict): See `SDUNet`.
-        task (str): A key of ``TASKS``.
-
-    Returns:
-        dict: The ``model`` of a config, see `layout.model_config`.
-
-    Raises:
-        ValueError: If the task does not fit the head.
-    """
-    return config_of(state_dict, arch, TASKS[task])
+    """Return a VAE with a decoder whose weights are stored apart."""
+    return {**split_off(vae, VAE_DECODER)[1],
+            **{f'decoder.{key}': value for key, value in decoder.items()},
+            **{f'post_quant_conv.{key}': value
+               for key, value in post_quant_conv.items()}}
 
 
 def _refuse_noise_input(unet):
     conv_in = unet.get('conv_in.weight')
     if conv_in is not None and conv_in.dim() == 4 and conv_in.shape[1] == 8:
         raise ValueError(
-            'This U-Net takes 8 input channels, image and noise latents: it '
-            'is a Marigold model (steps from noise), not GenPercept. '
-            'tools/model_converters/marigold2mm.py converts folders of such '
-            'models; the GenPercept layout has no place for them.')
+            'This U-Net has 8 input channels, for the latents of image and '
+            'noise: it is a Marigold model, not a GenPercept model. Convert '
+            'folders of such models with tools/model_converters/'
+            'marigold2mm.py; the GenPercept layout has no place for them.')

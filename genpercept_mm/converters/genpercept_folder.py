@@ -5,12 +5,12 @@ side by side, with ``vae`` and ``dpt_head_identity``), a training run
 (``unet``, ``dpt_head_identity``, ``vae_decoder``, ``vae_post_quant_conv``)
 and any diffusers folder.
 """
-import json
 import os
 import os.path as osp
 import shutil
 import tempfile
 
+import mmengine
 import torch
 
 from genpercept_mm.models.utils.arch_detection import detect_arch
@@ -29,36 +29,18 @@ from genpercept_mm.models.utils.prompt_embedding import (
 from genpercept_mm.models.utils.sd_archs import resolve_arch
 
 from .conversion import Conversion
-from .genpercept import TASKS, model_config, replace_vae_decoder, to_mm
+from .genpercept import TASKS, replace_vae_decoder, to_mm
+from .layout import model_config
 
 # What a folder may say that it predicts
 FOLDER_TASKS = (*TASKS, 'disparity-dpt')
-# The official hf_configs/scheduler_beta_1.0_1.0
-SCHEDULER = dict(
-    _class_name='DDIMScheduler',
-    num_train_timesteps=1000,
-    beta_start=1.0,
-    beta_end=1.0,
-    beta_schedule='scaled_linear',
-    trained_betas=None,
-    clip_sample=False,
-    set_alpha_to_one=False,
-    steps_offset=1,
-    prediction_type='v_prediction',
-    thresholding=False,
-    timestep_spacing='leading',
-    rescale_betas_zero_snr=False)
 
 
 def task_of(name):
-    """Read the task off the name of a U-Net folder.
+    """Read the task off the name of a U-Net folder; None if it says none.
 
-    Args:
-        name (str): For example ``'unet_disparity_dpt_head_v2'``.
-
-    Returns:
-        str | None: For example ``'disparity-dpt'``; None if the name says
-        no task.
+    ``'unet_disparity_dpt_head_v2'``, for example, stands for
+    ``'disparity-dpt'``.
     """
     words = name.split('_')
     if words[0] != 'unet' or len(words) < 2 or words[1] not in TASKS:
@@ -81,13 +63,12 @@ class GenPerceptFolder:
 
     Attributes:
         task (str): A key of ``TASKS``.
-        parts (dict[str, str]): Folder of each part that is used: ``unet``,
-            ``vae``, and ``dpt_head``, or ``decoder`` and
-            ``post_quant_conv``, where there are such.
+        parts (dict[str, str]): Folders of ``unet`` and ``vae``, and of
+            ``dpt_head``, or ``decoder`` and ``post_quant_conv``, if found.
 
     Raises:
         FileNotFoundError: If a part is missing.
-        ValueError: If the folder is ambiguous, or of another method.
+        ValueError: If the folder is ambiguous, or holds a Marigold model.
     """
 
     def __init__(self, src, task=None, unet=None, base=None):
@@ -103,7 +84,13 @@ class GenPerceptFolder:
             if not unet or osp.samefile(around, src):
                 self.home = around
         for folder in (src, self.home):
-            _refuse_marigold(folder)
+            index = read_json(folder, 'model_index.json') or {}
+            name = index.get('_class_name', '')
+            if name.startswith('Marigold'):
+                raise ValueError(
+                    f'{folder} holds a {name}, which starts from noise and '
+                    'takes the latents of image and noise (8 channels). '
+                    'Convert it with tools/model_converters/marigold2mm.py.')
         unet_folder = found or osp.join(base or self.home, 'unet')
         named = task_of(osp.basename(osp.abspath(unet_folder)))
         task = task or named
@@ -112,10 +99,14 @@ class GenPerceptFolder:
                 'The folder does not say what the model predicts; give '
                 f'--task, one of {FOLDER_TASKS}.')
         wanted = '-dpt' in f'{task} {named}'
-        head = None
-        if wanted or named is None:
-            head = self._find_dpt_head(unet_folder, wanted)
-        self.parts = dict(unet=unet_folder, vae=self._find_vae())
+        head = (self._find_dpt_head(unet_folder, wanted)
+                if wanted or named is None else None)
+        vae = self._first_with('vae', find_weights)
+        if vae is None:
+            raise FileNotFoundError(
+                f'{self.home} has no vae; give a Stable Diffusion folder with '
+                '--base.')
+        self.parts = dict(unet=unet_folder, vae=osp.join(vae, 'vae'))
         if found is None and not base:
             raise FileNotFoundError(
                 f'{src} has no U-Net in unet/, unet_*/ or itself; if it was '
@@ -128,6 +119,11 @@ class GenPerceptFolder:
             self.parts.update(decoder)
         self.task = task.removesuffix('-dpt')
 
+    def _first_with(self, part, test):
+        """Find which of home and base has a part; None if neither has it."""
+        return next((folder for folder in (self.home, self.base)
+                     if folder and test(osp.join(folder, part))), None)
+
     def _find_dpt_head(self, unet_folder, wanted):
         """Find the DPT head that belongs to the U-Net, if one does."""
         for folder in (self.home, unet_folder):
@@ -135,7 +131,7 @@ class GenPerceptFolder:
                 return osp.join(folder, 'dpt_head_identity')
             if find_weights(osp.join(folder, 'dpt_head')):
                 raise ValueError(
-                    f'{folder}/dpt_head is the first release\'s head, whose '
+                    f"{folder}/dpt_head is the first release's head, whose "
                     'last layer is followed by a ReLU, which DPTDecodeHead '
                     'does not have. Only dpt_head_identity is supported.')
         if wanted:
@@ -143,14 +139,6 @@ class GenPerceptFolder:
                 f'{unet_folder} needs dpt_head_identity/model.safetensors in '
                 f'{self.home}.')
         return None
-
-    def _find_vae(self):
-        for folder in filter(None, (self.home, self.base)):
-            if find_weights(osp.join(folder, 'vae')):
-                return osp.join(folder, 'vae')
-        raise FileNotFoundError(
-            f'{self.home} has no vae; give a Stable Diffusion folder with '
-            '--base.')
 
     def read_prompt(self, prompt='', text_encoder=None, embeds=None,
                     tokens=None):
@@ -164,25 +152,23 @@ class GenPerceptFolder:
             embeds (str, optional): File with an embedded prompt instead.
                 Defaults to None.
             tokens (int, optional): Number of its rows to keep. Defaults to
-                None (all).
+                None, which keeps all of them.
 
         Returns:
             Tensor: (1, L, D) fp32.
 
         Raises:
             FileNotFoundError: If there is neither text encoder nor file.
-            ValueError: If ``tokens`` is not a number of rows.
+            ValueError: If there are fewer rows than ``tokens``.
         """
         stored = osp.join(self.home, 'prompt_embeds.safetensors')
-        if embeds is None and not text_encoder and not prompt:
-            embeds = stored if osp.isfile(stored) else None
+        if not (embeds or text_encoder or prompt) and osp.isfile(stored):
+            embeds = stored
         if embeds is not None:
             result = read_prompt_embeds(embeds, 'genpercept2mm')
         else:
-            if text_encoder is None:
-                text_encoder = next(
-                    (folder for folder in (self.home, self.base) if folder
-                     and osp.isdir(osp.join(folder, 'text_encoder'))), None)
+            text_encoder = text_encoder or self._first_with(
+                'text_encoder', osp.isdir)
             if text_encoder is None:
                 raise FileNotFoundError(
                     'The U-Net needs the embedded prompt: give '
@@ -199,18 +185,10 @@ class GenPerceptFolder:
         return result[:, :tokens]
 
     def convert(self, prompt_embeds, keep_lora=False):
-        """Read the parts and make a model of them.
+        """Read the parts and make a `Conversion` of them.
 
-        Args:
-            prompt_embeds (Tensor): (1, L, D).
-            keep_lora (bool): Do not merge LoRA matrices. Defaults to False.
-
-        Returns:
-            Conversion: The model.
-
-        Raises:
-            OSError: If a file cannot be read.
-            ValueError: If weights do not fit together.
+        Raises an OSError if a file cannot be read, and a ValueError if the
+        weights do not fit together, see `to_mm` for this and ``keep_lora``.
         """
         weights = {part: read_part(folder)
                    for part, folder in self.parts.items()}
@@ -227,22 +205,14 @@ class GenPerceptFolder:
                              weights.get('dpt_head'), keep_lora)
         used = [f'{part}: {folder}' for part, folder in self.parts.items()]
         return Conversion(
-            state, arch, self.task, model_config(state, arch, self.task),
-            used + notes)
+            state, arch, self.task,
+            model_config(state, arch, TASKS[self.task]), used + notes)
 
 
 def write_folder(out_dir, parts, arch):
-    """Write a folder that diffusers and the official code read.
+    """Write the parts from `from_mm` as a folder, whole or not at all.
 
-    It appears whole or not at all.
-
-    Args:
-        out_dir (str): New or empty folder.
-        parts (dict): From `from_mm`.
-        arch (str | dict): See `SDUNet`.
-
-    Raises:
-        ValueError: If the folder is not empty.
+    diffusers and the official code read it. It must be new or empty.
     """
     check_empty(out_dir)
     parent = osp.dirname(osp.abspath(out_dir))
@@ -256,14 +226,7 @@ def write_folder(out_dir, parts, arch):
 
 
 def check_empty(out_dir):
-    """Refuse a folder that holds something.
-
-    Args:
-        out_dir (str): Folder to write, which may be missing.
-
-    Raises:
-        ValueError: If it is not empty, or not a folder.
-    """
+    """Raise a ValueError unless a folder to write is empty or missing."""
     if osp.exists(out_dir) and (
             not osp.isdir(out_dir) or os.listdir(out_dir)):
         raise ValueError(f'{out_dir} exists and is not empty; choose '
@@ -272,14 +235,13 @@ def check_empty(out_dir):
 
 def _write_parts(folder, parts, arch):
     import diffusers
-    unet_config, vae_config = resolve_arch(arch, 'mm2genpercept')
     index = dict(
         _class_name='GenPerceptPipeline',
         _diffusers_version=diffusers.__version__,
         scheduler=['diffusers', 'DDIMScheduler'])
-    for part, name, config in (
-            ('unet', 'UNet2DConditionModel', unet_config),
-            ('vae', 'AutoencoderKL', vae_config)):
+    for part, name, config in zip(
+            ('unet', 'vae'), ('UNet2DConditionModel', 'AutoencoderKL'),
+            resolve_arch(arch, 'mm2genpercept')):
         with torch.device('meta'):
             model = getattr(diffusers, name)(**config)
         model.save_config(osp.join(folder, part))
@@ -291,8 +253,13 @@ def _write_parts(folder, parts, arch):
               'model.safetensors')
     _save(dict(prompt_embeds=parts['prompt_embeds']), folder,
           'prompt_embeds.safetensors')
-    _write_json(SCHEDULER, folder, 'scheduler', 'scheduler_config.json')
-    _write_json(index, folder, 'model_index.json')
+    # the official hf_configs/scheduler_beta_1.0_1.0
+    diffusers.DDIMScheduler(
+        beta_start=1.0, beta_end=1.0, beta_schedule='scaled_linear',
+        clip_sample=False, set_alpha_to_one=False, steps_offset=1,
+        prediction_type='v_prediction').save_config(
+            osp.join(folder, 'scheduler'))
+    mmengine.dump(index, osp.join(folder, 'model_index.json'), indent=2)
 
 
 def _save(state, *path):
@@ -303,14 +270,6 @@ def _save(state, *path):
     save_file({key: value.detach().contiguous()
                for key, value in state.items()}, path,
               metadata=dict(format='pt'))
-
-
-def _write_json(content, *path):
-    path = osp.join(*path)
-    os.makedirs(osp.dirname(path), exist_ok=True)
-    with open(path, 'w', encoding='utf-8') as file:
-        json.dump(content, file, indent=2)
-        file.write('\n')
 
 
 def _find_unet(src, task, unet):
@@ -332,13 +291,3 @@ def _find_unet(src, task, unet):
             f'{src} has the U-Nets {list(several)}; choose one with '
             '--unet NAME' + ('' if task else ' or --task') + '.')
     return None
-
-
-def _refuse_marigold(folder):
-    index = read_json(folder, 'model_index.json') or {}
-    name = index.get('_class_name', '')
-    if name.startswith('Marigold'):
-        raise ValueError(
-            f'{folder} holds a {name}: Marigold starts from noise and '
-            'takes image and noise latents (8 channels). Convert it with '
-            'tools/model_converters/marigold2mm.py.')

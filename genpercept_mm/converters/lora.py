@@ -9,20 +9,13 @@ from genpercept_mm.utils.trained_weights import KEY, restore_frozen
 
 
 def lora_ranks(state):
-    """List the ranks of the LoRA matrices.
-
-    Args:
-        state (dict[str, Tensor]): Weights with peft's names.
-
-    Returns:
-        list[int]: Sorted, each rank once; empty without LoRA.
-    """
+    """List the ranks of LoRA matrices, sorted, each rank once."""
     return sorted({len(value) for key, value in state.items()
                    if key.endswith('.lora_A.default.weight')})
 
 
 def merge_lora(state):
-    """Add LoRA products to their base weights.
+    """Add LoRA products to their base weights: ``base + B @ A``.
 
     The scale is 1: alpha equals the rank, in the official code and in
     `SDUNet`.
@@ -32,7 +25,7 @@ def merge_lora(state):
             ``lora_A.default`` (r, in) and ``lora_B.default`` (out, r).
 
     Returns:
-        dict[str, Tensor]: Weights with plain names, ``base + B @ A``.
+        dict[str, Tensor]: Weights with plain names.
 
     Raises:
         ValueError: If a pair or its base weight is incomplete.
@@ -56,12 +49,12 @@ def merge_lora(state):
 def merge_checkpoint(checkpoint, cfg=None):
     """Make a plain, whole checkpoint of one with LoRA or of a small one.
 
-    What `TrainedWeightsHook` stripped is read again from ``pretrained`` of
+    What `TrainedWeightsHook` left out is read again from ``pretrained`` of
     the config.
 
     Args:
-        checkpoint (dict): With ``state_dict`` and ``meta``; a small one is
-            filled up in place.
+        checkpoint (dict): With ``state_dict`` and ``meta``; missing weights
+            are added to it in place.
         cfg (Config, optional): Config of the model, which a small checkpoint
             needs; ``lora_rank`` becomes 0. Defaults to None.
 
@@ -70,10 +63,9 @@ def merge_checkpoint(checkpoint, cfg=None):
         and a sentence for each thing that was done.
 
     Raises:
-        ValueError: If there is nothing to do, or no config where one is
-            needed.
-        RuntimeError: If the weights that ``pretrained`` brings are not those
-            of the training.
+        ValueError: If there is nothing to do, or a config is missing.
+        RuntimeError: If ``pretrained`` does not bring the weights of the
+            training, see `restore_frozen`.
     """
     ranks = lora_ranks(checkpoint['state_dict'])
     small = KEY in checkpoint['meta']

@@ -10,7 +10,7 @@ from .conversion import Conversion
 from .genpercept import TASKS
 from .layout import check_parts, join_parts, model_config
 
-# What the pipelines of diffusers, and of the original code, may predict
+# What the pipelines of diffusers and of the original code may predict
 PIPELINES = dict(
     MarigoldDepthPipeline=('depth', 'disparity'),
     MarigoldNormalsPipeline=('normal', ),
@@ -25,8 +25,8 @@ def find_task(index, task=None):
 
     Depth has 0 near and 1 far, disparity 1 near, both without scale and
     shift; normals have x right, y up, z towards the viewer (the directions
-    that diffusers documents for ``visualize_normals``). All of this is as
-    `AffineDepthCodec` and `NormalCodec` have it, so nothing is converted.
+    that diffusers documents for ``visualize_normals``). `AffineDepthCodec`
+    and `NormalCodec` have the same conventions, so nothing is converted.
 
     Args:
         index (dict): The folder's ``model_index.json``.
@@ -38,8 +38,8 @@ def find_task(index, task=None):
 
     Raises:
         ValueError: If the folder holds something else, neither it nor
-            ``task`` says what is predicted, both do and differ, or options
-            change what predictions mean.
+            ``task`` says what is predicted, they contradict each other, or
+            options change what predictions mean.
     """
     name = index.get('_class_name')
     if name not in PIPELINES:
@@ -59,31 +59,16 @@ def find_task(index, task=None):
     if task not in tasks:
         raise ValueError(f'The folder holds a {name} for {tasks}, not for '
                          f'{task}.')
-    fields = (('use_full_z_range', ) if task == 'normal' else
-              ('scale_invariant', 'shift_invariant'))
-    for field in fields:
+    for field in ('use_full_z_range', 'scale_invariant', 'shift_invariant'):
         if index.get(field) is False:
             raise ValueError(
-                f'model_index.json has {field}=false: predictions mean '
-                f'something else than in the codec of {task}, and there is '
-                'no codec for them.')
+                f'model_index.json has {field}=false; no codec decodes such '
+                f'predictions of {task}.')
     return task
 
 
 def find_num_steps(index, num_steps=None):
-    """Find out how many steps to take.
-
-    Args:
-        index (dict): The folder's ``model_index.json``.
-        num_steps (int, optional): Number of steps, where it is not the
-            folder's. Defaults to None.
-
-    Returns:
-        int: Number of steps.
-
-    Raises:
-        ValueError: If neither says it.
-    """
+    """Return the number of steps, by default what model_index.json says."""
     if num_steps is None:
         num_steps = index.get('default_denoising_steps')
     if num_steps is None:
@@ -99,22 +84,13 @@ def marigold_to_mm(unet,
                    vae_config=None):
     """Make the state dict of a `DenseEstimator` from Marigold's weights.
 
-    Args:
-        unet (dict[str, Tensor]): Weights of ``UNet2DConditionModel`` with 8
-            input channels.
-        vae (dict[str, Tensor]): Weights of ``AutoencoderKL``.
-        prompt_embeds (Tensor): (1, L, D), the embedded empty prompt.
-        unet_config (dict, optional): The ``config.json`` beside the weights.
-            Defaults to None.
-        vae_config (dict, optional): The same of the VAE. Defaults to None.
+    The U-Net has 8 input channels; ``prompt_embeds``, (1, L, D), is the
+    embedded empty prompt. For the other arguments and errors, see
+    `detect_arch` and `check_parts`.
 
     Returns:
         tuple[dict[str, Tensor], str | dict]: The state dict in fp32, and the
         architecture, see `SDUNet` (with 4 channels).
-
-    Raises:
-        ValueError: If tensors are missing, unknown or of another shape, all
-            of which are named, or if nothing tells the architecture.
     """
     arch = detect_arch(unet, vae, unet_config, vae_config)
     parts = dict(unet=unet, vae=vae, prompt_embeds=prompt_embeds,
@@ -130,19 +106,17 @@ def marigold_config(state_dict, arch, task, scheduler, num_steps):
         state_dict (dict[str, Tensor]): From `marigold_to_mm`.
         arch (str | dict): From `marigold_to_mm`.
         task (str): From `find_task`.
-        scheduler (dict): The ``scheduler_config.json``; all of its schedule
-            is written out.
+        scheduler (dict): The folder's ``scheduler_config.json``.
         num_steps (int): From `find_num_steps`.
 
     Returns:
-        dict: The ``model`` of a config: a `LatentDiffusionEstimator` that
-        decodes the sample after the last step, as Marigold's pipelines do,
-        and sees whole images unpadded.
+        dict: The ``model`` of a config: a `LatentDiffusionEstimator` with
+        the whole schedule written out, which decodes the sample after the
+        last step, as Marigold's pipelines do, and sees whole images unpadded.
 
     Raises:
-        ValueError: If the scheduler is not DDIM (but that of a latent
-            consistency model, for example), does not predict velocities, or
-            cannot take that many steps.
+        ValueError: See `NoiseSchedule.from_diffusers`, and if the schedule
+            does not have that many steps.
     """
     schedule = NoiseSchedule.from_diffusers(scheduler)
     schedule.timesteps(num_steps)
@@ -163,23 +137,24 @@ def convert_folder(src, task=None, num_steps=None):
             ``unet``, ``vae``, ``text_encoder``, ``tokenizer`` and
             ``scheduler``.
         task (str, optional): See `find_task`. Defaults to None.
-        num_steps (int, optional): See `find_num_steps`. Defaults to None.
+        num_steps (int, optional): Number of steps. Defaults to None, which
+            takes what ``model_index.json`` says.
 
     Returns:
         Conversion: The model.
 
     Raises:
         OSError: If a file is missing or cannot be read.
-        ValueError: If the folder holds something else, see `find_task`,
-            `marigold_to_mm` and `marigold_config`.
+        ValueError: See `find_task`, `marigold_to_mm` and `marigold_config`.
     """
     if not osp.isdir(src):
         raise FileNotFoundError(
             f'{src} is not a folder; download the weights first.')
-    index = _require_json(src, 'model_index.json')
+    index = read_json(src, 'model_index.json', required=True)
     task = find_task(index, task)
     num_steps = find_num_steps(index, num_steps)
-    scheduler = _require_json(src, 'scheduler', 'scheduler_config.json')
+    scheduler = read_json(
+        src, 'scheduler', 'scheduler_config.json', required=True)
     state, arch = marigold_to_mm(
         *(read_part(osp.join(src, part)) for part in ('unet', 'vae')),
         embed_prompt(src, '', 'marigold2mm'),
@@ -193,12 +168,3 @@ def convert_folder(src, task=None, num_steps=None):
     return Conversion(
         state, arch, task,
         marigold_config(state, arch, task, scheduler, num_steps), notes)
-
-
-def _require_json(*path):
-    content = read_json(*path)
-    if content is None:
-        raise FileNotFoundError(
-            f'{osp.join(*path)} does not exist; expected a folder that '
-            'diffusers saved, or a complete download.')
-    return content

@@ -3,16 +3,9 @@ import inspect
 
 
 def check_choice(owner, name, value, choices):
-    """Refuse a value outside a closed set.
+    """Raise a ValueError if an argument is not one of the choices.
 
-    Args:
-        owner (str): Class or function whose argument it is.
-        name (str): Name of the argument.
-        value (object): What was given.
-        choices (Iterable): What is allowed.
-
-    Raises:
-        ValueError: If ``value`` is not among ``choices``.
+    The message names the owner (a class or function) and the argument.
     """
     if value not in choices:
         raise ValueError(f'{owner}: {name} must be one of {tuple(choices)}, '
@@ -25,9 +18,9 @@ def check_keywords(owner, given, functions, takes):
     Args:
         owner (str): Class whose arguments they are.
         given (Iterable[str]): Names of the keyword arguments.
-        functions (Iterable[callable]): Functions whose parameters are known
-            names.
-        takes (str): End of the message: what ``owner`` takes.
+        functions (Iterable[Callable]): Functions whose parameters ``owner``
+            takes.
+        takes (str): What ``owner`` takes, for the message.
 
     Raises:
         TypeError: If a name is unknown.

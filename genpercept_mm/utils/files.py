@@ -2,15 +2,17 @@
 import os
 import os.path as osp
 import tempfile
+from pathlib import Path
 
 
 def write_whole(path, write):
     """Write a file aside, then rename it into place.
 
     Args:
-        path (str | Path): Target; its folder is made when missing. An older
-            file of that name stays until the new one is complete.
-        write (Callable): Called with the path to write to; may raise.
+        path (str | Path): File to write; its folder is made if it is
+            missing. An older file of that name stays until the new one is
+            complete.
+        write (Callable): Takes the path to write to.
     """
     folder = osp.dirname(osp.abspath(path))
     os.makedirs(folder, exist_ok=True)
@@ -29,15 +31,5 @@ def write_whole(path, write):
 
 
 def write_bytes(path, content):
-    """Write a file's whole content, or nothing.
-
-    Args:
-        path (str | Path): Target, as of `write_whole`.
-        content (bytes): What it shall hold.
-    """
-
-    def write(temporary):
-        with open(temporary, 'wb') as file:
-            file.write(content)
-
-    write_whole(path, write)
+    """Write bytes to a file, see `write_whole`."""
+    write_whole(path, lambda part: Path(part).write_bytes(content))

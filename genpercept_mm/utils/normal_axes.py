@@ -19,14 +19,14 @@ AXES = {
 
 
 def axis_signs(axes):
-    """Look up what turns normals of a frame into ours.
+    """Look up the three signs that turn normals of a frame into ours.
 
     Args:
-        axes (str | Sequence[int]): A key of ``AXES``, or the three signs
-            themselves, for example ``(1, 1, -1)``.
+        axes (str | Sequence[int]): A key of ``AXES``, or the signs of x, y
+            and z themselves, for example ``(1, 1, -1)``.
 
     Returns:
-        tuple[int]: Three of -1 or 1, for x, y and z.
+        tuple[int]: The signs, -1 or 1.
 
     Raises:
         ValueError: If it is neither.
@@ -43,14 +43,10 @@ def axis_signs(axes):
 
 
 def axes_name(signs):
-    """Name a frame for a message.
+    """Name a frame as it can be written into a config.
 
-    Args:
-        signs (Sequence[int]): Three of -1 or 1.
-
-    Returns:
-        str: Its key in ``AXES``, quoted, or the signs spelt out; either can
-        be written into a config.
+    ``'genpercept'``, for example, with quotes; a frame without a name is
+    spelt out by its three signs.
     """
     for name, known in AXES.items():
         if known == tuple(signs):
@@ -64,9 +60,9 @@ def convert_axes(normals, source, target, axis=-1):
     Args:
         normals (np.ndarray | Tensor): Any shape with 3 components along
             ``axis``.
-        source (str | Sequence[int]): Frame of ``normals``: a key of
-            ``AXES``, or three signs that lead to our frame.
-        target (str | Sequence[int]): Frame wanted.
+        source (str | Sequence[int]): Frame of ``normals``, see
+            `axis_signs`.
+        target (str | Sequence[int]): The other frame.
         axis (int): Where the components are, for example 1 for
             (N, 3, H, W). Defaults to -1.
 
@@ -74,7 +70,8 @@ def convert_axes(normals, source, target, axis=-1):
         np.ndarray | Tensor: A new array of the same kind, shape and dtype.
 
     Raises:
-        ValueError: If a frame is unknown, or ``axis`` has not 3 entries.
+        ValueError: If a frame is unknown, or ``axis`` does not have 3
+            entries.
     """
     if normals.shape[axis] != 3:
         raise ValueError(

@@ -74,15 +74,13 @@ def normals_disagree_with_depth(depth, normals, mask=None, intrinsics=None):
     """Find the axis signs under which normals fit the depth best.
 
     Args:
-        depth (np.ndarray): (H, W), metres along the view axis; 0 or not
-            finite where unknown.
+        depth (np.ndarray): See `normals_from_depth`.
         normals (np.ndarray): (H, W, 3), supposedly x right, y up, z towards
             the viewer; zero where unknown.
         mask (np.ndarray, optional): (H, W) bool, the pixels to use. Defaults
-            to None, all known pixels.
-        intrinsics (Sequence[float], optional): (fx, fy, cx, cy) in pixels.
-            Defaults to None, see `normals_from_depth`; a rough guess is
-            enough to find the signs.
+            to None, which uses all known pixels.
+        intrinsics (Sequence[float], optional): See `normals_from_depth`; a
+            rough guess is enough to find the signs. Defaults to None.
 
     Returns:
         AxesFit | None: The best of the 8 combinations of signs; None if

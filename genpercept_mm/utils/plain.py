@@ -1,19 +1,23 @@
-"""Config values as plain containers."""
+"""Values that load anywhere."""
 
 
 def to_plain(value):
-    """Turn nested mappings and sequences into dicts and lists.
+    """Turn nested containers into dicts and lists, and arrays into lists.
 
     Checkpoints with only these load with ``torch.load(weights_only=True)``.
 
     Args:
-        value (object): For example a ``ConfigDict``.
+        value (object): For example a ``ConfigDict``, or the metadata of a
+            data set.
 
     Returns:
-        object: dicts, lists, and other values as they are.
+        object: dicts, lists and Python numbers in place of mappings,
+        sequences, arrays, tensors and their scalars; other values as they
+        are.
     """
     if isinstance(value, dict):
-        return {key: to_plain(item) for key, item in value.items()}
+        return {key.tolist() if hasattr(key, 'tolist') else key:
+                to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [to_plain(item) for item in value]
-    return value
+    return value.tolist() if hasattr(value, 'tolist') else value

@@ -10,19 +10,15 @@ from mmengine.runner.checkpoint import CheckpointLoader
 
 
 def save_safetensors(checkpoint, path):
-    """Write weights and meta, and nothing else of a checkpoint.
+    """Write ``state_dict`` and, if there is one, ``meta`` of a checkpoint.
 
-    Tensors keep their names. ``meta`` is JSON in the file's metadata, in the
-    one field ``meta``: safetensors writes several in random order, and the
-    same checkpoint shall give the same bytes.
-
-    Args:
-        checkpoint (dict): With ``state_dict``; its ``meta``, if any, holds
-            text, numbers, lists and dicts.
-        path (str): File to write; the suffix is up to the caller.
+    ``meta`` becomes JSON in one field of the file's metadata: safetensors
+    writes several fields in random order, and the same checkpoint shall give
+    the same bytes.
 
     Raises:
-        ValueError: If ``meta`` holds anything else.
+        ValueError: If ``meta`` holds more than text, numbers, lists and
+            dicts.
     """
     from safetensors.torch import save_file
     try:
@@ -44,16 +40,10 @@ def save_safetensors(checkpoint, path):
 # 'http://...' and the like have loaders of their own, which come first
 @CheckpointLoader.register_scheme(prefixes=r'(?i).*\.safetensors$')
 def load_from_safetensors(filename, map_location=None):
-    """Load a file of `save_safetensors`, or tensors alone.
+    """Load a file of `save_safetensors`, or of tensors alone.
 
-    Args:
-        filename (str): Local path.
-        map_location (str | torch.device, optional): Not used: tensors come
-            on the CPU, and go to the model's device when loaded into it.
-            Defaults to None.
-
-    Returns:
-        dict: ``state_dict`` and ``meta``; tuples in ``meta`` are lists now.
+    ``map_location`` is not used: tensors come on the CPU. Tuples in ``meta``
+    are lists now.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -70,7 +60,7 @@ def load_from_safetensors(filename, map_location=None):
         meta = json.loads(fields.get('meta', '{}'), object_hook=_decode)
     except (SafetensorError, TypeError, ValueError) as error:
         raise RuntimeError(
-            f'{filename} cannot be read ({error}); it is truncated or no '
+            f'{filename} cannot be read ({error}); it is truncated or not a '
             '.safetensors checkpoint. Copy it again.') from error
     return dict(state_dict=state, meta=meta)
 

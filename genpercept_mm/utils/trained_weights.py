@@ -7,28 +7,18 @@ KEY = 'left_out'
 
 
 def checksum(tensor):
-    """Fingerprint a tensor's values, in fp32 and in their order.
+    """Return the CRC-32 of a tensor's values in fp32.
 
-    Args:
-        tensor (Tensor): Real numbers, any shape.
-
-    Returns:
-        int: CRC-32 of the bytes, which does not depend on the device, or on a
-        precision that holds the same values.
+    It depends neither on the device nor on a precision that holds the same
+    values.
     """
-    values = tensor.detach().float().contiguous().cpu().numpy()
-    return zlib.crc32(values)
+    return zlib.crc32(tensor.detach().float().contiguous().cpu().numpy())
 
 
 def weight_sources(model):
-    """List the modules that read weights from elsewhere by themselves.
+    """Find the modules that read weights from elsewhere, by their names.
 
-    Args:
-        model (nn.Module): Any model.
-
-    Returns:
-        dict[str, nn.Module]: By name, the modules with ``pretrained`` set or
-        an ``init_cfg`` of the type ``'Pretrained'``.
+    These have ``pretrained`` set or an ``init_cfg`` of type ``'Pretrained'``.
     """
 
     def reads(module):
@@ -42,14 +32,9 @@ def weight_sources(model):
 
 
 def source_of(key, sources):
-    """Find the module that brings a tensor.
+    """Return the name of the innermost of the sources around a tensor.
 
-    Args:
-        key (str): Name in the model's state dict.
-        sources (dict[str, nn.Module]): From `weight_sources`.
-
-    Returns:
-        str | None: Name of the innermost such module around the tensor.
+    ``sources`` are those of `weight_sources`; None if there is none around.
     """
     around = [name for name in sources
               if not name or key.startswith(name + '.')]
@@ -57,13 +42,9 @@ def source_of(key, sources):
 
 
 def frozen_checksums(model):
-    """Fingerprint the frozen parameters that come from elsewhere.
+    """Compute the checksums of frozen parameters that come from elsewhere.
 
-    Args:
-        model (nn.Module): Any model.
-
-    Returns:
-        dict[str, int]: Checksum by name in the state dict.
+    Returns a dict from names in the state dict to checksums.
     """
     sources = weight_sources(model)
     return {name: checksum(parameter) for name, parameter
@@ -73,12 +54,9 @@ def frozen_checksums(model):
 
 
 def strip_frozen(checkpoint, checksums):
-    """Take frozen weights out of a checkpoint, and note which.
+    """Take frozen weights out of a checkpoint, in place, and note which.
 
-    Args:
-        checkpoint (dict): With ``state_dict`` and ``meta``; changed.
-        checksums (dict[str, int]): From `frozen_checksums`, for the tensors
-            to take out.
+    ``checksums`` are those of `frozen_checksums`.
     """
     checkpoint['state_dict'] = type(checkpoint['state_dict'])(
         (key, value) for key, value in checkpoint['state_dict'].items()
@@ -89,21 +67,20 @@ def strip_frozen(checkpoint, checksums):
 def restore_frozen(checkpoint, model):
     """Put the weights that `strip_frozen` took out back into a checkpoint.
 
-    They are those of ``model``. Where its own differ from those of the
+    They come from ``model``. Where its weights differ from those of the
     training, its modules read ``pretrained`` again with ``init_weights``.
 
     Args:
-        checkpoint (dict): Its ``state_dict`` is filled up in place with the
-            model's own tensors, not with copies.
-        model (nn.Module): Model of the config that the checkpoint was
-            trained with.
+        checkpoint (dict): Its ``state_dict`` gets the model's own tensors,
+            not copies, in place.
+        model (nn.Module): Model of the config of the training.
 
     Returns:
         bool: Whether anything had been taken out.
 
     Raises:
-        RuntimeError: If a module brings other weights than in training or
-            none, or the model lacks it.
+        RuntimeError: If a tensor is not in the model, or is not what it was
+            in training.
     """
     left_out = checkpoint.get('meta', {}).get(KEY)
     if not left_out:
@@ -143,7 +120,6 @@ def restore_frozen(checkpoint, model):
 
 
 def _describe(key, name, sources):
-    """Say where a part's weights come from."""
     if name is None:
         return f'{key.split(".")[0]} has no pretrained weights'
     module = sources[name]

@@ -5,10 +5,10 @@ from weights import ODD, build_parts, random_head
 from genpercept_mm.converters.genpercept import (
     TASKS,
     from_mm,
-    model_config,
     replace_vae_decoder,
     to_mm,
 )
+from genpercept_mm.converters.layout import model_config
 from genpercept_mm.converters.marigold import marigold_to_mm
 from genpercept_mm.registry import MODELS
 
@@ -39,14 +39,14 @@ def test_both_directions_are_inverse():
     unet, vae, prompt = build_parts('mini')
     states = unet.state_dict(), vae.state_dict()
     state, _ = to_mm(*states, prompt, 'mini')
-    assert set(state) == set(
-        MODELS.build(model_config(state, 'mini', 'normal')).state_dict())
+    model = MODELS.build(model_config(state, 'mini', TASKS['normal']))
+    assert set(state) == set(model.state_dict())
     parts = from_mm(state, 'mini')
     assert parts['dpt_head'] is None
     head = random_head()
     state, _ = to_mm(*states, prompt, 'mini', dpt_head=head)
-    assert set(state) == set(
-        MODELS.build(model_config(state, 'mini', 'depth')).state_dict())
+    model = MODELS.build(model_config(state, 'mini', TASKS['depth']))
+    assert set(state) == set(model.state_dict())
     with_head = from_mm(state, 'mini', base_vae=states[1])
     for given, expected in ((parts['unet'], states[0]),
                             (parts['vae'], states[1]),
@@ -63,7 +63,7 @@ def test_both_directions_are_inverse():
 def test_a_nameless_arch_converts():
     unet, vae, prompt = build_parts(ODD)
     state, notes = to_mm(unet.state_dict(), vae.state_dict(), prompt, ODD)
-    model = MODELS.build(model_config(state, ODD, 'depth'))
+    model = MODELS.build(model_config(state, ODD, TASKS['depth']))
     model.load_state_dict(state)
     assert notes == []
 
@@ -132,8 +132,8 @@ def test_configs_of_all_tasks_build():
     unet, vae, prompt = build_parts('mini', 'meta')
     state, _ = to_mm(unet.state_dict(), vae.state_dict(), prompt, 'mini')
     channels = {}
-    for task in TASKS:
-        head = MODELS.build(model_config(state, 'mini', task)['decode_head'])
+    for task, codec in TASKS.items():
+        head = MODELS.build(model_config(state, 'mini', codec)['decode_head'])
         channels[task] = head.out_channels
     assert channels == dict(
         depth=1, disparity=1, normal=3, dis=1, matting=1, seg=3)

@@ -3,14 +3,17 @@ import torch
 from weights import build_parts, random_head
 
 from genpercept_mm.converters.layout import (
+    LATENT_LAYERS,
+    VAE_DECODER,
     check_parts,
     dpt_options,
+    find_misfits,
     join_parts,
-    latent_layers,
     model_config,
+    split_off,
     split_parts,
-    vae_decoder,
 )
+from genpercept_mm.models.utils.sd_archs import resolve_arch
 
 NORMAL = dict(type='genpercept_mm.NormalCodec')
 
@@ -23,7 +26,7 @@ def parts_of(dpt=False, **unet):
 
 def test_a_vae_in_two_parts():
     vae = parts_of()['vae']
-    decoder, encoder = vae_decoder(vae)
+    decoder, encoder = split_off(vae, VAE_DECODER)
     assert {**decoder, **encoder}.keys() == vae.keys()
     assert {key.split('.')[0] for key in decoder} == {
         'decoder', 'post_quant_conv'}
@@ -32,7 +35,7 @@ def test_a_vae_in_two_parts():
 
 def test_a_unet_without_its_output():
     unet = parts_of()['unet']
-    last, others = latent_layers(unet)
+    last, others = split_off(unet, LATENT_LAYERS)
     assert set(last) == {'conv_norm_out.weight', 'conv_norm_out.bias',
                          'conv_out.weight', 'conv_out.bias'}
     assert {**last, **others}.keys() == unet.keys()
@@ -59,19 +62,40 @@ def test_what_fits_passes():
     check_parts(parts_of(in_channels=8), 'mini', in_channels=8)
     # with a DPT head, the decoder may be there and the last layers may not
     parts = parts_of(dpt=True)
-    _, parts['unet'] = latent_layers(parts['unet'])
+    _, parts['unet'] = split_off(parts['unet'], LATENT_LAYERS)
     check_parts(parts, 'mini')
-    _, parts['vae'] = vae_decoder(parts['vae'])
+    _, parts['vae'] = split_off(parts['vae'], VAE_DECODER)
     check_parts(parts, 'mini')
     with pytest.raises(ValueError, match='dpt_head: head.head.0.bias is mis'):
         del parts['dpt_head']['head.head.0.bias']
         check_parts(parts, 'mini')
 
 
+def test_all_problems_are_named_at_once():
+    assert find_misfits('unet', dict(a=torch.zeros(2), b=torch.zeros(1)),
+                        dict(a=(2, ), c=(3, ))) == [
+        'unet: c is missing', 'unet: b has no place']
+    assert find_misfits('vae', dict(a=torch.zeros(2)), dict(a=(2, 1))) == [
+        'vae: a is (2,), must be (2, 1)']
+    assert find_misfits('unet', dict(a=torch.zeros(2)), dict(a=(2, ))) == []
+    parts = parts_of()
+    del parts['unet']['conv_out.bias']
+    parts['unet']['b'] = torch.zeros(1)
+    parts['vae']['quant_conv.bias'] = torch.zeros(3)
+    arch = dict(zip(('unet', 'vae'), resolve_arch('mini')))
+    for given, name in (('mini', 'mini'), (arch, 'of config.json')):
+        with pytest.raises(ValueError) as info:
+            check_parts(parts, given)
+        assert str(info.value).splitlines() == [
+            f'3 tensors do not fit the architecture {name}:',
+            '  unet: conv_out.bias is missing', '  unet: b has no place',
+            '  vae: quant_conv.bias is (3,), must be (8,)']
+
+
 def test_what_does_not_fit_is_named():
     parts = parts_of()
     parts['prompt_embeds'] = None
-    _, parts['vae'] = vae_decoder(parts['vae'])
+    _, parts['vae'] = split_off(parts['vae'], VAE_DECODER)
     with pytest.raises(ValueError) as info:
         check_parts(parts, 'mini', unknown=['neck.weight'])
     for words in ('vae: decoder.conv_in.weight is missing',

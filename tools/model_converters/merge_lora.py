@@ -16,7 +16,7 @@ from genpercept_mm.converters.lora import merge_checkpoint
 
 def parse_args():
     parser = make_parser(__doc__)
-    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument('checkpoint', help='.pth or .safetensors file')
     parser.add_argument('out', help='new .pth file')
     parser.add_argument(
         '--config',

@@ -17,14 +17,14 @@ from genpercept_mm.converters.genpercept_folder import (
     check_empty,
     write_folder,
 )
-from genpercept_mm.converters.layout import vae_decoder
+from genpercept_mm.converters.layout import VAE_DECODER, split_off
 from genpercept_mm.converters.lora import lora_ranks
 from genpercept_mm.models.utils.diffusers_folder import read_part
 
 
 def parse_args():
     parser = make_parser(__doc__)
-    parser.add_argument('checkpoint', help='.pth file')
+    parser.add_argument('checkpoint', help='.pth or .safetensors file')
     parser.add_argument('out_dir', help='new folder')
     parser.add_argument(
         '--config',
@@ -51,7 +51,7 @@ def convert(args):
         base_vae = {key: value.float() for key, value
                     in read_part(osp.join(args.base, 'vae')).items()}
     parts = from_mm(state, arch, base_vae, args.keep_lora)
-    if not vae_decoder(parts['vae'])[0]:
+    if not split_off(parts['vae'], VAE_DECODER)[0]:
         raise ValueError(
             f'{args.checkpoint} has a DPT head and no VAE decoder; give the '
             'Stable Diffusion folder that brings one with --base.')

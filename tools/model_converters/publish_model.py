@@ -14,19 +14,11 @@ import os.path as osp
 import pickle
 import sys
 
+from metafiles import add_entry, model_entry, read_results, write_entry
 from mmengine.config import Config
-from publishing import (
-    publish,
-    read_checkpoint,
-    strip_checkpoint,
-)
+from publishing import publish, strip_checkpoint
 
-from genpercept_mm.cli.metafiles import (
-    add_entry,
-    model_entry,
-    read_results,
-    write_entry,
-)
+from genpercept_mm.converters.conversion import read_checkpoint
 from genpercept_mm.utils.files import write_bytes
 from genpercept_mm.utils.trained_weights import KEY
 

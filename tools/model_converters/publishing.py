@@ -6,9 +6,9 @@ import os.path as osp
 import tempfile
 
 import torch
-from mmengine.runner.checkpoint import CheckpointLoader
 
 from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.plain import to_plain
 from genpercept_mm.utils.safetensors_checkpoint import save_safetensors
 from genpercept_mm.utils.trained_weights import KEY
 
@@ -16,35 +16,6 @@ from genpercept_mm.utils.trained_weights import KEY
 # describe the run: its time, its name, messages of hooks.
 META = ('cfg', 'dataset_meta', 'CLASSES', 'PALETTE', 'arch', 'task',
         'quantity', 'codec', 'epoch', 'iter', 'seed', KEY)
-
-
-def read_checkpoint(path):
-    """Load a checkpoint without running code from it.
-
-    Args:
-        path (str): File or address that mmengine loads, .pth or
-            .safetensors.
-
-    Returns:
-        dict: With ``state_dict`` (name to tensor, on the CPU) and ``meta``.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        pickle.UnpicklingError: If it holds more than data, or is not a
-            checkpoint.
-        RuntimeError: If it is damaged.
-        ValueError: If it is not an OpenMMLab checkpoint.
-    """
-    checkpoint = CheckpointLoader.load_checkpoint(
-        path, map_location='cpu', logger='silent')
-    state = checkpoint.get('state_dict') if isinstance(
-        checkpoint, dict) else None
-    if not (isinstance(state, dict) and state and all(
-            torch.is_tensor(value) for value in state.values())):
-        raise ValueError(f'{path} has no state_dict of tensors; expected an '
-                         'OpenMMLab checkpoint.')
-    checkpoint['meta'] = checkpoint.get('meta') or {}
-    return checkpoint
 
 
 def strip_checkpoint(checkpoint):
@@ -57,7 +28,7 @@ def strip_checkpoint(checkpoint):
     averaged weights.
 
     Args:
-        checkpoint (dict): From `read_checkpoint`; not changed.
+        checkpoint (dict): With ``state_dict`` and ``meta``; not changed.
 
     Returns:
         tuple: The new checkpoint (dict), and the names (list[str]) of what
@@ -65,7 +36,7 @@ def strip_checkpoint(checkpoint):
         ``torch.load(path, weights_only=True)`` reads it anywhere.
     """
     meta = checkpoint['meta']
-    kept = {key: _plain(value) for key, value in meta.items()
+    kept = {key: to_plain(value) for key, value in meta.items()
             if key in META or key.endswith('version')}
     dropped = [key for key in checkpoint if key not in ('state_dict', 'meta')]
     dropped += [f'meta.{key}' for key in meta if key not in kept]
@@ -137,15 +108,6 @@ def _whole(tensor):
     size = tensor.numel() * tensor.element_size()
     return tensor if tensor.untyped_storage().nbytes() == size else (
         tensor.clone())
-
-
-def _plain(value):
-    """Turn arrays and tensors into lists, and their scalars into numbers."""
-    if isinstance(value, dict):
-        return {_plain(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    return value.tolist() if hasattr(value, 'tolist') else value
 
 
 def _sha256(path):

@@ -21,52 +21,13 @@ Note:
     kernel taps. ``columns``, ``ones`` and ``im2col_step`` are work space that
     is not needed here.
 """
-from typing import Callable, Dict
+import inspect
 
-from .boxes import bbox_overlaps, nms, nms_match, softnms
-from .deform import (
-    deform_conv_backward_input,
-    deform_conv_backward_parameters,
-    deform_conv_forward,
-    modulated_deform_conv_backward,
-    modulated_deform_conv_forward,
-    ms_deform_attn_backward,
-    ms_deform_attn_forward,
-)
-from .focal import (
-    sigmoid_focal_loss_backward,
-    sigmoid_focal_loss_forward,
-    softmax_focal_loss_backward,
-    softmax_focal_loss_forward,
-)
-from .rois import (
-    roi_align_backward,
-    roi_align_forward,
-    roi_pool_backward,
-    roi_pool_forward,
-)
+from . import boxes, deform, focal, rois
 
-OPS: Dict[str, Callable] = {
-    function.__name__: function
-    for function in (
-        bbox_overlaps,
-        deform_conv_backward_input,
-        deform_conv_backward_parameters,
-        deform_conv_forward,
-        modulated_deform_conv_backward,
-        modulated_deform_conv_forward,
-        ms_deform_attn_backward,
-        ms_deform_attn_forward,
-        nms,
-        nms_match,
-        roi_align_backward,
-        roi_align_forward,
-        roi_pool_backward,
-        roi_pool_forward,
-        sigmoid_focal_loss_backward,
-        sigmoid_focal_loss_forward,
-        softmax_focal_loss_backward,
-        softmax_focal_loss_forward,
-        softnms,
-    )
-}
+OPS = {
+    name: function
+    for module in (boxes, deform, focal, rois)
+    for name, function in vars(module).items()
+    if inspect.isfunction(function) and name[0] != '_'
+    and function.__module__ == module.__name__}

@@ -1,8 +1,5 @@
 """Overlaps of boxes and their suppression."""
-from typing import Dict, List
-
 import torch
-from torch import Tensor
 
 from .common import compute_dtype, torchvision_ops
 
@@ -11,10 +8,7 @@ from .common import compute_dtype, torchvision_ops
 NMS_BLOCK = 512
 
 
-def _overlaps(boxes1: Tensor,
-              boxes2: Tensor,
-              offset: int,
-              over_first: bool = False) -> Tensor:
+def _overlaps(boxes1, boxes2, offset, over_first=False):
     """Intersect broadcastable boxes (..., 4); NaN where both are empty."""
     left1, top1, right1, bottom1 = boxes1.unbind(-1)
     left2, top2, right2, bottom2 = boxes2.unbind(-1)
@@ -30,8 +24,7 @@ def _overlaps(boxes1: Tensor,
     return shared / (area1 + area2 - shared)
 
 
-def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int,
-                  aligned: bool, offset: int) -> None:
+def bbox_overlaps(bboxes1, bboxes2, ious, mode, aligned, offset):
     """Compute overlaps (M1, M2), or (M1,) if ``aligned``, in place.
 
     ``mode`` is 0 for intersection over union and 1 for intersection over the
@@ -44,19 +37,12 @@ def bbox_overlaps(bboxes1: Tensor, bboxes2: Tensor, ious: Tensor, mode: int,
     ious.copy_(_overlaps(bboxes1, bboxes2, offset, over_first=mode == 1))
 
 
-def _suppressors(boxes: Tensor, threshold: float, offset: int,
-                 inclusive: bool) -> Tensor:
-    """Say which box removes each box in greedy suppression.
+def _suppressors(boxes, threshold, offset, inclusive):
+    """Say which box removes each of (M, 4) boxes, in order of falling score.
 
-    Args:
-        boxes (Tensor): (M, 4) in order of falling score.
-        threshold (float): Overlap above which the later box is removed.
-        offset (int): 1 if a box includes its last pixel, otherwise 0.
-        inclusive (bool): Remove at an overlap equal to the threshold too.
-
-    Returns:
-        Tensor: (M,) long; position of the first kept box that removes the
-        box, its own position for a kept box.
+    Returns (M,) positions: that of the first kept box whose overlap with the
+    box is above the threshold (or equal to it, if ``inclusive``), and its own
+    position for a kept box.
     """
     exceeds = torch.ge if inclusive else torch.gt
     owner = torch.arange(len(boxes), device=boxes.device)
@@ -82,8 +68,7 @@ def _suppressors(boxes: Tensor, threshold: float, offset: int,
     return owner
 
 
-def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
-        offset: int) -> Tensor:
+def nms(boxes, scores, iou_threshold, offset):
     """Return the indices of the boxes that are kept, by falling score."""
     if boxes.numel() == 0:
         return torch.zeros(0, dtype=torch.long, device=boxes.device)
@@ -101,7 +86,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float,
     return order[owner == torch.arange(len(owner), device=owner.device)]
 
 
-def nms_match(dets: Tensor, iou_threshold: float) -> List[List[int]]:
+def nms_match(dets, iou_threshold):
     """Group (M, 5) boxes and scores by the box that suppresses them.
 
     Returns one list per kept box, by falling score: its own index and those
@@ -110,15 +95,14 @@ def nms_match(dets: Tensor, iou_threshold: float) -> List[List[int]]:
     order = dets[:, 4].sort(dim=0, descending=True)[1]
     boxes = dets[order, :4].to(compute_dtype(dets))
     owner = _suppressors(boxes, iou_threshold, offset=0, inclusive=True)
-    groups: Dict[int, List[int]] = {}
+    groups = {}
     for index, kept in zip(order.tolist(), order[owner].tolist()):
         groups.setdefault(kept, []).append(index)
     return list(groups.values())
 
 
-def softnms(boxes: Tensor, scores: Tensor, dets: Tensor, iou_threshold: float,
-            sigma: float, min_score: float, method: int,
-            offset: int) -> Tensor:
+def softnms(boxes, scores, dets, iou_threshold, sigma, min_score, method,
+            offset):
     """Lower the scores of overlapping boxes.
 
     Method 0 removes boxes, 1 multiplies scores by 1 - overlap, 2 by

@@ -1,15 +1,11 @@
 """Deformable attention and deformable convolution."""
-from typing import Optional, Tuple
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from .common import add_gradients, as_rows, compute_dtype, weighted_rows
 
 
-def _attend(value: Tensor, shapes: Tensor, starts: Tensor, locations: Tensor,
-            weights: Tensor) -> Tensor:
+def _attend(value, shapes, starts, locations, weights):
     images, queries, heads = weights.shape[:3]
     total = value.new_zeros(images * heads, value.shape[3], queries)
     for level, (start, (height, width)) in enumerate(
@@ -25,11 +21,9 @@ def _attend(value: Tensor, shapes: Tensor, starts: Tensor, locations: Tensor,
     return total.view(images, -1, queries).transpose(1, 2).contiguous()
 
 
-def ms_deform_attn_forward(value: Tensor, value_spatial_shapes: Tensor,
-                           value_level_start_index: Tensor,
-                           sampling_locations: Tensor,
-                           attention_weights: Tensor,
-                           im2col_step: int) -> Tensor:
+def ms_deform_attn_forward(value, value_spatial_shapes,
+                           value_level_start_index, sampling_locations,
+                           attention_weights, im2col_step):
     """Attend to a few bilinear samples per query, head and level.
 
     Shapes: ``value`` (N, cells of all levels, heads, D),
@@ -44,13 +38,10 @@ def ms_deform_attn_forward(value: Tensor, value_spatial_shapes: Tensor,
         sampling_locations.to(dtype), attention_weights.to(dtype)).to(value)
 
 
-def ms_deform_attn_backward(value: Tensor, value_spatial_shapes: Tensor,
-                            value_level_start_index: Tensor,
-                            sampling_locations: Tensor,
-                            attention_weights: Tensor, grad_output: Tensor,
-                            grad_value: Tensor, grad_sampling_loc: Tensor,
-                            grad_attn_weight: Tensor,
-                            im2col_step: int) -> None:
+def ms_deform_attn_backward(value, value_spatial_shapes,
+                            value_level_start_index, sampling_locations,
+                            attention_weights, grad_output, grad_value,
+                            grad_sampling_loc, grad_attn_weight, im2col_step):
     """Add the gradients of `ms_deform_attn_forward`."""
     add_gradients(
         lambda value, where, share: _attend(
@@ -59,7 +50,7 @@ def ms_deform_attn_backward(value: Tensor, value_spatial_shapes: Tensor,
         [grad_value, grad_sampling_loc, grad_attn_weight])
 
 
-def _padded_taps(coord: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+def _padded_taps(coord, size):
     """Find the two cells around a coordinate and their bilinear weights.
 
     Returns both as (..., 2); cells outside have weight 0.
@@ -73,10 +64,8 @@ def _padded_taps(coord: Tensor, size: int) -> Tuple[Tensor, Tensor]:
     return (cells.long().clamp(0, size - 1), weight.masked_fill(~valid, 0))
 
 
-def _deform_image(image: Tensor, offset: Tensor, mask: Optional[Tensor],
-                  weight: Tensor, stride: Tuple[int, int],
-                  padding: Tuple[int, int], dilation: Tuple[int, int],
-                  groups: int, deform_groups: int) -> Tensor:
+def _deform_image(image, offset, mask, weight, stride, padding, dilation,
+                  groups, deform_groups):
     """Convolve one image at displaced positions.
 
     Shapes: ``image`` (C, H, W), ``offset`` (deform_groups * K * 2, P, Q),
@@ -123,55 +112,60 @@ def _deform_image(image: Tensor, offset: Tensor, mask: Optional[Tensor],
                 @ columns).view(-1, *size)
 
 
-def modulated_deform_conv_forward(input: Tensor, weight: Tensor, bias: Tensor,
-                                  ones: Tensor, offset: Tensor, mask: Tensor,
-                                  output: Tensor, columns: Tensor,
-                                  kernel_h: int, kernel_w: int, stride_h: int,
-                                  stride_w: int, pad_h: int, pad_w: int,
-                                  dilation_h: int, dilation_w: int,
-                                  group: int, deformable_group: int,
-                                  with_bias: bool) -> None:
-    """Convolve at displaced positions, weighted by a mask (version 2)."""
+def _per_image(*batches):
+    """Iterate over images; None stays None."""
+    return zip(*([None] * len(batches[0]) if batch is None else batch
+                 for batch in batches))
+
+
+def _deform(input, offset, mask, weight, bias, output, *geometry):
     dtype = compute_dtype(input)
-    geometry = ((stride_h, stride_w), (pad_h, pad_w),
-                (dilation_h, dilation_w), group, deformable_group)
-    for image in range(len(input)):
-        result = _deform_image(input[image].to(dtype), offset[image].to(dtype),
-                               mask[image].to(dtype), weight.to(dtype),
-                               *geometry)
-        if with_bias:
+    for image, tensors in enumerate(_per_image(input, offset, mask)):
+        tensors = [x if x is None else x.to(dtype)
+                   for x in (*tensors, weight)]
+        result = _deform_image(*tensors, *geometry)
+        if bias is not None:
             result += bias.to(dtype)[:, None, None]
         output[image] = result
 
 
-def modulated_deform_conv_backward(
-        input: Tensor, weight: Tensor, bias: Tensor, ones: Tensor,
-        offset: Tensor, mask: Tensor, columns: Tensor, grad_input: Tensor,
-        grad_weight: Tensor, grad_bias: Tensor, grad_offset: Tensor,
-        grad_mask: Tensor, grad_output: Tensor, kernel_h: int, kernel_w: int,
-        stride_h: int, stride_w: int, pad_h: int, pad_w: int, dilation_h: int,
-        dilation_w: int, group: int, deformable_group: int,
-        with_bias: bool) -> None:
-    """Add the gradients of `modulated_deform_conv_forward`."""
-    geometry = ((stride_h, stride_w), (pad_h, pad_w),
-                (dilation_h, dilation_w), group, deformable_group)
-    for image in range(len(input)):
+def _add_deform_gradients(inputs, weight, grad_output, grads, grad_weight,
+                          *geometry):
+    """Add the gradients of input, offset, mask and weight, except to None."""
+    for *tensors, grad, x, y, z in _per_image(*inputs, grad_output, *grads):
         add_gradients(
-            lambda *tensors: _deform_image(*tensors, *geometry),
-            [input[image], offset[image], mask[image], weight],
-            grad_output[image], [
-                grad_input[image], grad_offset[image], grad_mask[image],
-                grad_weight
-            ])
+            lambda *leaves: _deform_image(*leaves, *geometry),
+            [*tensors, weight], grad, [x, y, z, grad_weight])
+
+
+def modulated_deform_conv_forward(
+        input, weight, bias, ones, offset, mask, output, columns, kernel_h,
+        kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w,
+        group, deformable_group, with_bias):
+    """Convolve at displaced positions, weighted by a mask (version 2)."""
+    _deform(input, offset, mask, weight, bias if with_bias else None, output,
+            (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w),
+            group, deformable_group)
+
+
+def modulated_deform_conv_backward(
+        input, weight, bias, ones, offset, mask, columns, grad_input,
+        grad_weight, grad_bias, grad_offset, grad_mask, grad_output, kernel_h,
+        kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w,
+        group, deformable_group, with_bias):
+    """Add the gradients of `modulated_deform_conv_forward`."""
+    _add_deform_gradients(
+        [input, offset, mask], weight, grad_output,
+        [grad_input, grad_offset, grad_mask], grad_weight,
+        (stride_h, stride_w), (pad_h, pad_w), (dilation_h, dilation_w), group,
+        deformable_group)
     if with_bias:
         grad_bias += grad_output.sum((0, 2, 3))
 
 
-def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
-                        output: Tensor, columns: Tensor, ones: Tensor, kW: int,
-                        kH: int, dW: int, dH: int, padW: int, padH: int,
-                        dilationW: int, dilationH: int, group: int,
-                        deformable_group: int, im2col_step: int) -> None:
+def deform_conv_forward(input, weight, offset, output, columns, ones, kW, kH,
+                        dW, dH, padW, padH, dilationW, dilationH, group,
+                        deformable_group, im2col_step):
     """Convolve at displaced positions (version 1).
 
     Raises:
@@ -184,47 +178,29 @@ def deform_conv_forward(input: Tensor, weight: Tensor, offset: Tensor,
             f'{", ".join(map(str, expected))}), got {tuple(offset.shape)}; '
             'compute it with the stride, padding, dilation and kernel size '
             'of the convolution.')
-    dtype = compute_dtype(input)
-    for image in range(len(input)):
-        output[image] = _deform_image(
-            input[image].to(dtype), offset[image].to(dtype), None,
-            weight.to(dtype), (dH, dW), (padH, padW), (dilationH, dilationW),
-            group, deformable_group)
+    _deform(input, offset, None, weight, None, output, (dH, dW), (padH, padW),
+            (dilationH, dilationW), group, deformable_group)
 
 
-def deform_conv_backward_input(input: Tensor, offset: Tensor,
-                               grad_output: Tensor, grad_input: Tensor,
-                               grad_offset: Tensor, weight: Tensor,
-                               columns: Tensor, kW: int, kH: int, dW: int,
-                               dH: int, padW: int, padH: int, dilationW: int,
-                               dilationH: int, group: int,
-                               deformable_group: int,
-                               im2col_step: int) -> None:
+def deform_conv_backward_input(input, offset, grad_output, grad_input,
+                               grad_offset, weight, columns, kW, kH, dW, dH,
+                               padW, padH, dilationW, dilationH, group,
+                               deformable_group, im2col_step):
     """Add the gradients of `deform_conv_forward`: input and offset."""
-    weight = weight.to(compute_dtype(input))
-    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW), group,
-                deformable_group)
-    for image in range(len(input)):
-        add_gradients(
-            lambda x, where: _deform_image(x, where, None, weight, *geometry),
-            [input[image], offset[image]], grad_output[image],
-            [grad_input[image], grad_offset[image]])
+    _add_deform_gradients(
+        [input, offset, None], weight, grad_output,
+        [grad_input, grad_offset, None], None, (dH, dW), (padH, padW),
+        (dilationH, dilationW), group, deformable_group)
 
 
-def deform_conv_backward_parameters(
-        input: Tensor, offset: Tensor, grad_output: Tensor,
-        grad_weight: Tensor, columns: Tensor, ones: Tensor, kW: int, kH: int,
-        dW: int, dH: int, padW: int, padH: int, dilationW: int, dilationH: int,
-        group: int, deformable_group: int, scale: float,
-        im2col_step: int) -> None:
+def deform_conv_backward_parameters(input, offset, grad_output, grad_weight,
+                                    columns, ones, kW, kH, dW, dH, padW, padH,
+                                    dilationW, dilationH, group,
+                                    deformable_group, scale, im2col_step):
     """Add the gradient of `deform_conv_forward` with respect to its weight."""
-    dtype = compute_dtype(input)
-    geometry = ((dH, dW), (padH, padW), (dilationH, dilationW), group,
-                deformable_group)
     # The convolution is linear in its weight: any value has this gradient.
     weight = torch.zeros_like(grad_weight)
-    for image in range(len(input)):
-        x, where = input[image].to(dtype), offset[image].to(dtype)
-        add_gradients(
-            lambda weight: _deform_image(x, where, None, weight, *geometry),
-            [weight], scale * grad_output[image], [grad_weight])
+    _add_deform_gradients(
+        [input, offset, None], weight, scale * grad_output,
+        [None, None, None], grad_weight, (dH, dW), (padH, padW),
+        (dilationH, dilationW), group, deformable_group)

@@ -1,12 +1,11 @@
 """Focal losses and their derivatives."""
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from .common import compute_dtype
 
 
-def _class_weights(target: Tensor, weight: Tensor, classes: int) -> Tensor:
+def _class_weights(target, weight, classes):
     """Look up (M,) weights; 1 for no weights and for the background label."""
     if weight.numel() == 0:
         weight = weight.new_ones(classes)
@@ -15,14 +14,12 @@ def _class_weights(target: Tensor, weight: Tensor, classes: int) -> Tensor:
     return weight[torch.where(known, target, classes)]
 
 
-def _positives(input: Tensor, target: Tensor) -> Tensor:
+def _positives(input, target):
     classes = torch.arange(input.shape[1], device=input.device)
     return target[:, None] == classes
 
 
-def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
-                               output: Tensor, gamma: float,
-                               alpha: float) -> None:
+def sigmoid_focal_loss_forward(input, target, weight, output, gamma, alpha):
     """Compute the focal loss (M, classes) of each logit.
 
     With p the sigmoid of a logit it is -alpha (1 - p)^gamma log(p) for the
@@ -40,9 +37,8 @@ def sigmoid_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
     output.copy_(loss * factor[:, None])
 
 
-def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor,
-                                grad_input: Tensor, gamma: float,
-                                alpha: float) -> None:
+def sigmoid_focal_loss_backward(input, target, weight, grad_input, gamma,
+                                alpha):
     """Write the derivative of each loss with respect to its own logit."""
     logits = input.to(compute_dtype(input))
     p = logits.sigmoid()
@@ -55,16 +51,14 @@ def sigmoid_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor,
     grad_input.copy_(grad * factor[:, None])
 
 
-def _label_probability(softmax: Tensor, target: Tensor) -> Tensor:
+def _label_probability(softmax, target):
     """Pick (M,) probabilities of the labels; 1, so no loss, outside."""
     label = target.clamp(0, softmax.shape[1] - 1)[:, None]
     p = softmax.to(compute_dtype(softmax)).gather(1, label)[:, 0]
     return torch.where((target >= 0) & (target < softmax.shape[1]), p, 1.)
 
 
-def softmax_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
-                               output: Tensor, gamma: float,
-                               alpha: float) -> None:
+def softmax_focal_loss_forward(input, target, weight, output, gamma, alpha):
     """Compute the focal loss (M,) of each row of probabilities.
 
     With p the probability of the label it is -alpha (1 - p)^gamma log(p), and
@@ -76,9 +70,8 @@ def softmax_focal_loss_forward(input: Tensor, target: Tensor, weight: Tensor,
     output.copy_(-alpha * (1 - p)**gamma * log_p * factor)
 
 
-def softmax_focal_loss_backward(input: Tensor, target: Tensor, weight: Tensor,
-                                buff: Tensor, grad_input: Tensor,
-                                gamma: float, alpha: float) -> None:
+def softmax_focal_loss_backward(input, target, weight, buff, grad_input, gamma,
+                                alpha):
     """Write the derivative of each loss with respect to its row of logits.
 
     ``buff`` (M,) receives the derivative by the label's logit over 1 - p.

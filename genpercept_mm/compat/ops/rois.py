@@ -1,9 +1,6 @@
 """Pooling of regions of interest."""
-from typing import Iterator, Tuple
-
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from .common import as_rows, compute_dtype, torchvision_ops, weighted_rows
 
@@ -15,16 +12,11 @@ VALUE_BUDGET = 2**24
 MAX_START = -10000.
 
 
-def _clamped_taps(coord: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+def _clamped_taps(coord, size):
     """Find the two cells around a coordinate and their bilinear weights.
 
-    Args:
-        coord (Tensor): (...), in cells. Up to one cell outside counts as the
-            border, further out as nothing.
-        size (int): Number of cells.
-
-    Returns:
-        tuple[Tensor]: Cells, long, and weights, both (..., 2).
+    A coordinate up to one cell outside counts as the border, further out as
+    nothing. Returns cells (long) and weights, both (..., 2).
     """
     inside = (coord >= -1) & (coord <= size)
     coord = coord.clamp(0, size - 1)
@@ -37,20 +29,12 @@ def _clamped_taps(coord: Tensor, size: int) -> Tuple[Tensor, Tensor]:
             weight.masked_fill(~inside[..., None], 0))
 
 
-def _roi_samples(
-    rois: Tensor, shape: Tuple[int, int], bins: Tuple[int, int],
-    spatial_scale: float, sampling_ratio: int, aligned: bool, budget: int
-) -> Iterator[Tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]:
+def _roi_samples(rois, shape, bins, spatial_scale, sampling_ratio, aligned,
+                 budget):
     """Lay out the bilinear samples of RoIs, grouped by samples per bin.
 
-    Args:
-        rois (Tensor): (M, 5).
-        shape (tuple[int]): H and W of the feature map.
-        bins (tuple[int]): P and Q.
-        spatial_scale (float): Cells per image pixel.
-        sampling_ratio (int): Samples per bin and axis; 0 for one per cell.
-        aligned (bool): Whether cell centres lie at half coordinates.
-        budget (int): Samples per yielded group, unless one RoI has more.
+    ``shape`` is H and W of the feature map, ``bins`` P and Q; a group has
+    ``budget`` samples at most, unless one RoI has more.
 
     Yields:
         tuple[Tensor]: RoI numbers (m,); sample coordinates y (m, P, g) and
@@ -92,11 +76,9 @@ def _roi_samples(
                    weights[1][:, None, :, None, :, None])
 
 
-def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor,
-                      argmax_y: Tensor, argmax_x: Tensor, aligned_height: int,
-                      aligned_width: int, spatial_scale: float,
-                      sampling_ratio: int, pool_mode: int,
-                      aligned: bool) -> None:
+def roi_align_forward(input, rois, output, argmax_y, argmax_x, aligned_height,
+                      aligned_width, spatial_scale, sampling_ratio, pool_mode,
+                      aligned):
     """Pool RoIs from bilinear samples.
 
     ``pool_mode`` is 0 for the maximum and 1 for the mean of the samples. For
@@ -148,11 +130,9 @@ def roi_align_forward(input: Tensor, rois: Tensor, output: Tensor,
         argmax_x[ids] = torch.where(found, columns, -1.).to(argmax_x)
 
 
-def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
-                       argmax_x: Tensor, grad_input: Tensor,
-                       aligned_height: int, aligned_width: int,
-                       spatial_scale: float, sampling_ratio: int,
-                       pool_mode: int, aligned: bool) -> None:
+def roi_align_backward(grad_output, rois, argmax_y, argmax_x, grad_input,
+                       aligned_height, aligned_width, spatial_scale,
+                       sampling_ratio, pool_mode, aligned):
     """Add the gradient of `roi_align_forward` with respect to its input."""
     dtype = compute_dtype(grad_output)
     bins = (aligned_height, aligned_width)
@@ -189,8 +169,7 @@ def roi_align_backward(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
                              channels).permute(0, 3, 1, 2)
 
 
-def _max_gradient(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
-                  argmax_x: Tensor, shape: Tuple[int, ...]) -> Tensor:
+def _max_gradient(grad_output, rois, argmax_y, argmax_x, shape):
     """Spread gradients (M, C, P, Q) to the taps of each largest sample."""
     _, channels, height, width = shape
     grad = grad_output.new_zeros(torch.Size(shape).numel())
@@ -210,9 +189,8 @@ def _max_gradient(grad_output: Tensor, rois: Tensor, argmax_y: Tensor,
     return grad.view(shape)
 
 
-def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
-                     argmax: Tensor, pooled_height: int, pooled_width: int,
-                     spatial_scale: float) -> None:
+def roi_pool_forward(input, rois, output, argmax, pooled_height, pooled_width,
+                     spatial_scale):
     """Pool RoIs, last pixel included, by the maximum of whole cells.
 
     ``argmax`` receives the cell y * W + x of the maximum. An empty bin gives
@@ -247,9 +225,8 @@ def roi_pool_forward(input: Tensor, rois: Tensor, output: Tensor,
                                         left + at % (right - left))
 
 
-def roi_pool_backward(grad_output: Tensor, rois: Tensor, argmax: Tensor,
-                      grad_input: Tensor, pooled_height: int,
-                      pooled_width: int, spatial_scale: float) -> None:
+def roi_pool_backward(grad_output, rois, argmax, grad_input, pooled_height,
+                      pooled_width, spatial_scale):
     """Add the gradient of `roi_pool_forward` with respect to its input."""
     _, channels, height, width = grad_input.shape
     plane = torch.arange(channels, device=rois.device).view(-1, 1, 1)

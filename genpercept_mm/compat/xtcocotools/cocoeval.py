@@ -21,18 +21,18 @@ CROWD_LEVELS = (-np.inf, 0.2, 0.8, np.inf)
 class COCOeval(cocoeval.COCOeval):
     """`pycocotools.cocoeval.COCOeval` with xtcocotools' keypoint rules.
 
-    Before pycocotools compares them, annotations and results are copied and
-    completed, for each kind of keypoint evaluation:
+    Annotations and results are copied and completed before pycocotools
+    compares them:
 
     - Persons without a labelled keypoint (v > 0) are ignored, whatever their
       ``num_keypoints`` says. Only ``'keypoints_crowd'`` takes that field, as
       CrowdPose counts visible keypoints alone.
-    - Without an area, 0.53 times that of the box counts, in the similarity
-      and in the ranges of area.
+    - Where an area is missing, 0.53 times that of the box takes its place,
+      in the similarity and in the ranges of area.
     - Results without a keypoint score above 0 are dropped.
     - Results of parts are ordered by, for example, ``foot_score`` if they
       have it, otherwise by ``score``.
-    - An annotation with id 0 counts as any other.
+    - An annotation with id 0 counts like any other.
 
     Args:
         cocoGt (COCO, optional): Annotations. Defaults to None.
@@ -94,10 +94,8 @@ class COCOeval(cocoeval.COCOeval):
 
     def _label(self, annotation):
         keypoints = self._keypoints(annotation)
-        if self.kind == 'keypoints_crowd':
-            labelled = annotation['num_keypoints']
-        else:
-            labelled = np.count_nonzero(keypoints[2::3] > 0)
+        labelled = (annotation['num_keypoints'] if self.kind ==
+                    'keypoints_crowd' else (keypoints[2::3] > 0).sum())
         crowd = annotation.get('iscrowd', 0)
         area = annotation.get('area') if self.use_area else None
         if area is None:
@@ -119,22 +117,18 @@ class COCOeval(cocoeval.COCOeval):
             annotation, keypoints=self._keypoints(annotation), score=score)
 
     def summarize(self):
-        """Print the average precision and recall and set ``stats``.
+        """See `pycocotools.cocoeval.COCOeval.summarize`.
 
-        For keypoints these are 10: AP, AP at a similarity of 0.5 and of 0.75,
-        AP of medium and of large persons, and the same of AR. For
-        ``'keypoints_crowd'`` they are 9: AP, AP at 0.5 and at 0.75, the same
-        of AR, and AP of images that are easy, medium and hard.
+        For ``'keypoints_crowd'`` there are 9 values: AP, AP at 0.5 and at
+        0.75, the same of AR, and AP of images that are easy, medium and hard.
         """
         super().summarize()
         if self.kind != 'keypoints_crowd':
             return
-        levels = []
-        for name, low, high in zip(('easy', 'medium', 'hard'), CROWD_LEVELS,
-                                   CROWD_LEVELS[1:]):
-            levels.append(self._crowd_precision(low, high))
-            print(f' Average Precision  (AP) of {name} images = '
-                  f'{levels[-1]:0.3f}')
+        levels = [self._crowd_precision(low, high) for low, high
+                  in zip(CROWD_LEVELS, CROWD_LEVELS[1:])]
+        for name, level in zip(('easy', 'medium', 'hard'), levels):
+            print(f' Average Precision  (AP) of {name} images = {level:0.3f}')
         self.stats = np.array([*self.stats[[0, 1, 2, 5, 6, 7]], *levels])
 
     def _crowd_precision(self, low, high):

@@ -24,7 +24,7 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
     """Find the architecture of weights.
 
     Whether the U-Net takes one latent or two (image and noise) is not part
-    of an architecture, see ``in_channels`` of `SDUNet`.
+    of it, see ``in_channels`` of `SDUNet`.
 
     Args:
         unet (dict[str, Tensor]): U-Net; only names and shapes are read.
@@ -32,15 +32,14 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
         unet_config (dict, optional): The ``config.json`` beside the weights.
             Defaults to None.
         vae_config (dict, optional): The same of the VAE. Defaults to None.
-            With either missing, the shapes must be those of a name in
-            ``ARCHS``.
+            Without both, the shapes must be those of a name in ``ARCHS``.
 
     Returns:
-        str | dict: A name in ``ARCHS`` if one fits, otherwise what
-        `resolve_arch` takes.
+        str | dict: A name in ``ARCHS`` if one fits, otherwise a dict for
+        `resolve_arch`.
 
     Raises:
-        ValueError: If neither configs nor shapes tell.
+        ValueError: If neither configs nor shapes tell the architecture.
     """
     from diffusers import AutoencoderKL, UNet2DConditionModel
     classes = dict(unet=UNet2DConditionModel, vae=AutoencoderKL)
@@ -61,7 +60,6 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
     given = dict(unet=without_lora(unet), vae=vae)
     given['unet'].pop(_INPUT_LAYER, None)
     for name in ARCHS:
-        # what is missing or has no place is judged elsewhere
         if all(_agree(given[part], _named_shapes(name, part, cls))
                for part, cls in classes.items()):
             return name
@@ -72,45 +70,29 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
         'this package.')
 
 
-def part_shapes(cls, config):
-    """List the shapes of a network's tensors, without allocating them.
+def part_shapes(build, config):
+    """Return the shape of each tensor of ``build(**config)`` by name.
 
-    Args:
-        cls (type): diffusers class.
-        config (dict): Its ``config.json``.
-
-    Returns:
-        dict[str, tuple[int]]: Shape by name.
+    Nothing is allocated.
     """
     with torch.device('meta'):
-        state = cls(**config).state_dict()
+        state = build(**config).state_dict()
     return {key: tuple(value.shape) for key, value in state.items()}
 
 
 def check_config(model, config, part, pretrained, owner='SDUNet'):
-    """Refuse weights of another architecture.
+    """Raise a ValueError if weights have another architecture than a model.
 
-    A U-Net may take twice the channels of the weights.
-
-    Args:
-        model (ModelMixin): The diffusers model that was built.
-        config (dict): The ``config.json`` beside the weights.
-        part (str): ``'unet'`` or ``'vae'``.
-        pretrained (str): What the config of the component says.
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Raises:
-        ValueError: If a field that shapes the network differs.
+    ``config`` is the ``config.json`` beside the weights of ``part``, which
+    ``pretrained`` of the class ``owner`` names. A U-Net may take twice the
+    channels of the weights.
     """
-
-    def comparable(value):
-        return list(value) if isinstance(value, (list, tuple)) else value
-
     different = []
     for field in _SHAPING_FIELDS:
-        if field in config and hasattr(model.config, field):
-            ours = comparable(getattr(model.config, field))
-            theirs = comparable(config[field])
+        if field in config and field in model.config:
+            ours, theirs = (
+                list(value) if isinstance(value, tuple) else value
+                for value in (model.config[field], config[field]))
             widened = field == 'in_channels' and ours == 2 * theirs
             if ours != theirs and not widened:
                 different.append(f'{field} is {theirs} there, {ours} here')
@@ -127,6 +109,7 @@ def _named_shapes(name, part, cls):
 
 
 def _agree(state, shapes):
+    # what is missing or has no place is judged elsewhere
     return bool(state) and all(
         tuple(value.shape) == shapes[key] for key, value in state.items()
         if key in shapes)

@@ -34,20 +34,10 @@ def _weight_names(stem):
             yield f'{stem}{variant}.{kind}'
 
 
-
 def resolve_source(source, owner='SDUNet'):
-    """Replace the name of weights that ship with this package by a folder.
+    """Replace ``'mini'`` by the folder of the weights in this package.
 
-    Args:
-        source (str): ``'mini'``, or a folder or hub id (a folder of that
-            name is ``'./mini'``).
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Returns:
-        str: The folder, or ``source`` itself.
-
-    Raises:
-        FileNotFoundError: If this installation lacks the weights.
+    Any other source is returned as it is, see `local_folder`.
     """
     folder = BUNDLED.get(source)
     if folder is None:
@@ -65,7 +55,8 @@ def local_folder(source, parts, owner='SDUNet'):
     """Find a folder on this machine, and download a hub id's parts.
 
     Args:
-        source (str): ``'mini'``, a folder or a hub id ``'owner/name'``.
+        source (str): ``'mini'`` (a folder of that name is ``'./mini'``), a
+            folder or a hub id ``'owner/name'``.
         parts (Sequence[str]): Sub-folders that are needed, such as
             ``'unet'``, ``'vae'``, ``'text_encoder'`` and ``'tokenizer'``.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
@@ -91,9 +82,8 @@ def local_folder(source, parts, owner='SDUNet'):
                 f'{owner}: cannot download {", ".join(parts)} of pretrained='
                 f'{source!r}: {error}. {MIRROR}.') from error
     for part in parts:
-        if part in TEXT_PARTS:
-            continue
-        if not osp.isfile(osp.join(folder, part, 'config.json')):
+        if part not in TEXT_PARTS and not osp.isfile(
+                osp.join(folder, part, 'config.json')):
             raise FileNotFoundError(
                 f'{owner}: pretrained={source!r} has no {part}/config.json, '
                 f'only {sorted(os.listdir(folder))}; {LAYOUT}.')
@@ -111,70 +101,59 @@ def _download(repo, parts):
         repo,
         allow_patterns=[f'{part}/*.{suffix}' for part in parts
                         for suffix in ('json', 'txt', 'model')])
-    # a snapshot's folder is named after its commit
-    revision = osp.basename(folder)
     for part in parts:
         if part != 'tokenizer':
-            _download_weights(repo, part, folder, revision)
+            _download_weights(repo, part, folder)
     return folder
 
 
-def _download_weights(repo, part, folder, revision):
+def _download_weights(repo, part, folder):
     from huggingface_hub import hf_hub_download
     from huggingface_hub.utils import EntryNotFoundError
+
+    def download(name):
+        # a snapshot's folder is named after its commit
+        hf_hub_download(
+            repo, f'{part}/{name}', revision=osp.basename(folder))
+
     errors = []
     for stem in TEXT_STEMS if part in TEXT_PARTS else STEMS[:1]:
         for name in _weight_names(stem):
-            path = osp.join(folder, part, name)
             if name.endswith('.json'):  # would be here already
+                path = osp.join(folder, part, name)
                 if osp.isfile(path):
                     for shard in sorted(set(_read_index(path).values())):
-                        hf_hub_download(
-                            repo, f'{part}/{shard}', revision=revision)
+                        download(shard)
                     return
                 continue
             try:
-                hf_hub_download(repo, f'{part}/{name}', revision=revision)
-                return
+                return download(name)
             except EntryNotFoundError as error:
                 errors.append(error)
     raise errors[0]
 
 
 def find_weights(folder, stems=STEMS):
-    """Find the weight file of a part.
+    """Find the file with the weights of a part, or the index of several.
 
     diffusers' order of preference applies: a sharded file before a whole
-    one, .safetensors before .bin, the full precision before fp16.
-
-    Args:
-        folder (str): For example ``'.../unet'``.
-        stems (Sequence[str]): Beginnings of file names to accept. Defaults
-            to those of diffusers, and of transformers.
-
-    Returns:
-        str | None: Path of the weights, or of the index of several files;
-        None if the folder has none.
+    one, .safetensors before .bin, the full precision before fp16. ``stems``
+    are the beginnings of file names to accept. Returns None if the folder
+    has no weights.
     """
-    if not osp.isdir(folder):
-        return None
-    names = set(os.listdir(folder))
-    for stem in stems:
-        for name in _weight_names(stem):
-            if name in names:
-                return osp.join(folder, name)
-    return None
+    names = set(os.listdir(folder)) if osp.isdir(folder) else ()
+    return next((osp.join(folder, name) for stem in stems
+                 for name in _weight_names(stem) if name in names), None)
 
 
 def read_part(folder):
     """Read the tensors of a part, memory-mapped where the format allows it.
 
-    Takes .safetensors and .bin, one file or several with an index, and fp16
-    files where there are no others. Attention layers of old VAEs get their
-    current names, see `modernize_vae`.
+    Attention layers of old VAEs get their current names, see
+    `modernize_vae`.
 
     Args:
-        folder (str): For example ``'.../unet'``.
+        folder (str): For example ``'.../unet'``, see `find_weights`.
 
     Returns:
         dict[str, Tensor]: The stored tensors, in their stored precision.
@@ -227,7 +206,6 @@ def _read_index(path):
 
 
 def _read_file(path):
-    """Read one file of tensors."""
     if path.endswith('.safetensors'):
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -256,21 +234,19 @@ def _read_file(path):
     return state
 
 
-def read_json(*path):
-    """Read a JSON file.
+def read_json(*path, required=False):
+    """Read a JSON file whose path is given in pieces.
 
-    Args:
-        *path (str): Parts of its path.
-
-    Returns:
-        dict | None: Its content; None if there is no such file.
-
-    Raises:
-        ValueError: If it is not JSON.
+    Returns None if there is no such file and it is not required; otherwise
+    raises a FileNotFoundError, or a ValueError if it is not JSON.
     """
     path = osp.join(*path)
     if not osp.isfile(path):
-        return None
+        if not required:
+            return None
+        raise FileNotFoundError(
+            f'{path} does not exist; expected a folder that diffusers saved, '
+            'or a complete download.')
     with open(path, encoding='utf-8') as file:
         try:
             return json.load(file)

@@ -21,54 +21,40 @@ def load_parts(module, folder, parts):
     Raises:
         OSError: If a file cannot be found or read.
         RuntimeError: If tensors are missing or have another shape.
-        ValueError: If the weights are of another architecture.
+        ValueError: See `check_config`.
     """
     owner = type(module).__name__
     for part in parts:
-        _load_part(module, folder, part, owner)
+        model = getattr(module, part)
+        source = f'{part} of pretrained={module.pretrained!r}'
+        try:
+            config = read_json(folder, part, 'config.json', required=True)
+            check_config(model, config, part, module.pretrained, owner)
+            state = read_part(osp.join(folder, part))
+        except OSError as error:
+            raise OSError(
+                f'{owner}: cannot read {source}: {error} {MIRROR}.') from error
+        own = model.state_dict()
+        widen_input(state, own)
+        to_lora_names(state, own)
+        missing, wrong = compare_shapes(state, own)
+        if missing:
+            raise RuntimeError(f'{owner}: {source} lacks {len(missing)} '
+                               f'tensors: {abridge(missing)}.')
+        if wrong:
+            raise RuntimeError(
+                f'{owner}: {source} has {len(wrong)} tensors of another '
+                f'shape than its config.json says: {abridge(wrong)}.')
+        model.load_state_dict(
+            {key: state[key] for key in own if key in state}, strict=False)
     module._has_weights = True
     print_log(
         f'{owner}: loaded {" and ".join(parts)} of {module.pretrained}',
         logger='current')
 
 
-def _load_part(module, folder, part, owner):
-    model, pretrained = getattr(module, part), module.pretrained
-    try:
-        config = read_json(folder, part, 'config.json')
-        if config is None:
-            raise FileNotFoundError(f'{folder} has no {part}/config.json.')
-        check_config(model, config, part, pretrained, owner)
-        state = read_part(osp.join(folder, part))
-    except OSError as error:
-        raise OSError(f'{owner}: cannot read {part} of pretrained='
-                      f'{pretrained!r}: {error} {MIRROR}.') from error
-    own = model.state_dict()
-    widen_input(state, own)
-    to_lora_names(state, own)
-    missing, wrong = compare_shapes(state, own)
-    if missing:
-        raise RuntimeError(
-            f'{owner}: {part} of pretrained={pretrained!r} lacks '
-            f'{len(missing)} tensors: {abridge(missing)}.')
-    if wrong:
-        raise RuntimeError(
-            f'{owner}: {part} of pretrained={pretrained!r} has '
-            f'{len(wrong)} tensors of another shape than its config.json '
-            f'says: {abridge(wrong)}.')
-    model.load_state_dict(
-        {key: state[key] for key in own if key in state}, strict=False)
-
-
 def require_weights(module):
-    """Refuse to run a module on random weights that was to have others.
-
-    Args:
-        module (BaseModule): See `load_parts`.
-
-    Raises:
-        RuntimeError: If ``pretrained`` is set and nothing was loaded.
-    """
+    """Raise a RuntimeError if ``pretrained`` is set but not loaded."""
     if not module._has_weights:
         raise RuntimeError(
             f'{type(module).__name__}: pretrained={module.pretrained!r} is '
@@ -77,11 +63,10 @@ def require_weights(module):
 
 def check_checkpoint(module, state_dict, prefix, part='', optional=(),
                      resized=(), fields=('arch', )):
-    """Check a checkpoint before it is loaded.
+    """Check a checkpoint in a ``load_state_dict`` pre-hook.
 
-    For ``load_state_dict`` pre-hooks: mmengine only logs what does not fit,
-    and would go on with random weights. The names of plain weights become
-    peft's where the module has LoRA.
+    mmengine only logs what does not fit, and would go on with random weights.
+    The names of plain weights become peft's where the module has LoRA.
 
     Args:
         module (BaseModule): See `load_parts`; its ``_has_weights`` becomes
@@ -89,11 +74,9 @@ def check_checkpoint(module, state_dict, prefix, part='', optional=(),
         state_dict (dict[str, Tensor]): The checkpoint of the whole model.
         prefix (str): Prefix of the module's tensors.
         part (str): Attribute of the module that is checked. Defaults to '',
-            all of it.
-        optional (Sequence[str]): Tensors with one of these words in their
-            names may be missing. Defaults to ().
-        resized (Sequence[str]): Names of tensors that may have another
-            shape. Defaults to ().
+            which checks all of it.
+        optional (Sequence[str]): See `compare_shapes`. Defaults to ().
+        resized (Sequence[str]): See `compare_shapes`. Defaults to ().
         fields (Sequence[str]): Config fields to name in errors. Defaults to
             ('arch', ).
 
@@ -101,7 +84,7 @@ def check_checkpoint(module, state_dict, prefix, part='', optional=(),
         bool: Whether the checkpoint holds the part.
 
     Raises:
-        RuntimeError: If it holds a part under this name, but another one.
+        RuntimeError: If the part in the checkpoint does not fit the module.
     """
     start = prefix + part + ('.' if part else '')
     if not any(key.startswith(start) for key in state_dict):
@@ -123,19 +106,11 @@ def check_checkpoint(module, state_dict, prefix, part='', optional=(),
 
 
 def compare_shapes(state, own, optional=('.lora_', ), resized=()):
-    """Compare weights with those of a model.
+    """Compare weights with those of a model (``own``).
 
-    Args:
-        state (dict[str, Tensor]): Weights to load.
-        own (dict[str, Tensor]): State dict of the model.
-        optional (Sequence[str]): Tensors with one of these words in their
-            names may be missing. Defaults to ('.lora_', ).
-        resized (Sequence[str]): Names that may have another shape. Defaults
-            to ().
-
-    Returns:
-        tuple[list[str], list[str]]: Names that are missing, and a phrase for
-        each that has another shape.
+    Tensors with one of the words in ``optional`` in their names may be
+    missing, those in ``resized`` may have another shape. Returns the names
+    that are missing, and a phrase for each tensor of another shape.
     """
     missing = [key for key in own if key not in state
                and not any(word in key for word in optional)]
@@ -149,14 +124,9 @@ def compare_shapes(state, own, optional=('.lora_', ), resized=()):
 def widen_input(state, own):
     """Let a U-Net take two latents where its weights take one, in place.
 
-    The first layer's weight is repeated along its input channels and halved
-    (Marigold, arXiv:2312.02145, section 3.2), so that two equal latents give
-    what one gave.
-
-    Args:
-        state (dict[str, Tensor]): Weights; ``conv_in.weight`` becomes
-            (C, 8, 3, 3), fp32, where it is (C, 4, 3, 3).
-        own (dict[str, Tensor]): State dict of the model.
+    The first layer's weight, (C, 4, 3, 3), is repeated along its input
+    channels and halved (Marigold, arXiv:2312.02145, section 3.2), so that two
+    equal latents give what one gave. It becomes fp32.
     """
     key = 'conv_in.weight'
     if key in state and key in own and (
@@ -166,14 +136,6 @@ def widen_input(state, own):
 
 
 def abridge(keys, limit=8):
-    """Join the first of many names for a message.
-
-    Args:
-        keys (Sequence[str]): Names.
-        limit (int): How many to write out. Defaults to 8.
-
-    Returns:
-        str: For example ``'a, b and 3 more'``.
-    """
+    """Join the first of many names, for example ``'a, b and 3 more'``."""
     more = len(keys) - limit
     return ', '.join(keys[:limit]) + (f' and {more} more' if more > 0 else '')

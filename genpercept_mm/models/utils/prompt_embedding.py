@@ -10,18 +10,16 @@ from .diffusers_folder import TEXT_PARTS, TEXT_STEMS, find_weights
 def embed_prompt(folder, prompt, owner='SDUNet'):
     """Embed a prompt with the text encoder beside the weights.
 
-    A text is not padded: the empty one has two tokens, start and end. A
-    class name is embedded as ``'a photo of a <name>'``, of which the end
-    token is used.
+    Texts are not padded: the empty one has two tokens, start and end. A class
+    name becomes the end token of ``'a photo of a <name>'``.
 
     Args:
         folder (str): Folder with ``tokenizer`` and ``text_encoder``.
-        prompt (str | Sequence[str]): The text, or K class names.
+        prompt (str | Sequence[str]): The text, or L class names.
         owner (str): Class to name in errors. Defaults to 'SDUNet'.
 
     Returns:
-        Tensor: (1, L, D) fp32, last hidden state after the final norm; L is
-        K for class names.
+        Tensor: (1, L, D) fp32, last hidden state after the final norm.
 
     Raises:
         ValueError: If there are no class names.
@@ -32,7 +30,7 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
         if not osp.isdir(osp.join(folder, part)):
             raise FileNotFoundError(
                 f'{owner}: pretrained={folder!r} has no {part}/, which the '
-                'prompt needs; take it from the Stable Diffusion folder that '
+                'prompt needs; copy it from the Stable Diffusion folder that '
                 'the weights came from, or give prompt_embeds, a file with '
                 'the embedded prompt.')
     weights = find_weights(osp.join(folder, 'text_encoder'), TEXT_STEMS) or ''
@@ -75,7 +73,7 @@ def read_prompt_embeds(path, owner='SDUNet'):
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it has another suffix or shape.
+        ValueError: If the file has another suffix or shape.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(

@@ -8,17 +8,9 @@ _OLD_ATTENTION = dict(
 def modernize_vae(state):
     """Give a VAE's attention layers their current names and shapes.
 
-    diffusers renamed ``query``, ``key``, ``value`` and ``proj_attn`` to
-    ``to_q``, ``to_k``, ``to_v`` and ``to_out.0``. The original Stable
-    Diffusion files store 1 x 1 convolutions there.
-
-    Args:
-        state (dict[str, Tensor]): Weights of an ``AutoencoderKL`` or of one
-            of its parts. Those of a U-Net do not change.
-
-    Returns:
-        dict[str, Tensor]: The same tensors under current names, with linear
-        weights of shape (C, C).
+    diffusers renamed these layers (see ``_OLD_ATTENTION``), and the original
+    Stable Diffusion files store 1 x 1 convolutions there, which become linear
+    weights (C, C). Weights of a U-Net do not change.
     """
     new = {}
     for key, value in state.items():
@@ -26,19 +18,17 @@ def modernize_vae(state):
             r'(.*\battentions\.\d+\.)(\w+)\.(weight|bias)', key)
         if match and match[2] in _OLD_ATTENTION:
             key = f'{match[1]}{_OLD_ATTENTION[match[2]]}.{match[3]}'
-        if re.search(r'\battentions\.\d+\.to_\w+(\.0)?\.weight', key):
-            if value.dim() == 4:
-                value = value.flatten(1)
+        if value.dim() == 4 and re.search(
+                r'\battentions\.\d+\.to_\w+(\.0)?\.weight', key):
+            value = value.flatten(1)
         new[key] = value
     return new
 
 
 def to_lora_names(state, own):
-    """Rename plain weights to those that peft wraps, in place.
+    """Rename plain weights to peft's names where those are in the model.
 
-    Args:
-        state (dict[str, Tensor]): Weights with plain names or peft's.
-        own (Iterable[str]): Names in the model; with LoRA, they are peft's.
+    ``state`` is changed in place; ``own`` lists the names in the model.
     """
     for key in own:
         plain = key.replace('.base_layer.', '.')
@@ -47,13 +37,6 @@ def to_lora_names(state, own):
 
 
 def without_lora(state):
-    """Drop LoRA matrices and give their base weights plain names.
-
-    Args:
-        state (dict[str, Tensor]): Weights with plain names or peft's.
-
-    Returns:
-        dict[str, Tensor]: The base weights.
-    """
+    """Drop LoRA matrices and give their base weights plain names."""
     return {key.replace('.base_layer.', '.'): value
             for key, value in state.items() if '.lora_' not in key}

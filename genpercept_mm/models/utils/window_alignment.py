@@ -9,7 +9,7 @@ FLAT = 1e-6
 def align_windows(windows, boxes):
     """Find a scale and a shift for each window, so that overlaps agree.
 
-    First the scales, by least squares on the logarithms of the ratios of
+    The scales come first, by least squares on the logarithms of the ratios of
     standard deviations in the overlaps, then the shifts, by least squares on
     the differences of means. A joint fit of both would favour small scales
     wherever windows disagree, more with each further window. The window with
@@ -48,15 +48,10 @@ def align_windows(windows, boxes):
 
 
 def _solve_differences(count, anchor, pairs):
-    """Find x with x_i - x_j near given values, and 0 at the anchor.
+    """Solve for x, (count, ), by least squares on differences of its entries.
 
-    Args:
-        count (int): Number of unknowns.
-        anchor (int): Index of the one that is 0.
-        pairs (Sequence[tuple]): (i, j, weight, difference).
-
-    Returns:
-        np.ndarray: (count, ); 0 for those in no pair.
+    A pair (i, j, weight, difference) asks for x_i - x_j = difference. x is 0
+    at the anchor and at every index that is in no pair.
     """
     normal, right = np.zeros((count, count)), np.zeros(count)
     for i, j, weight, difference in pairs:
@@ -72,13 +67,14 @@ def _solve_differences(count, anchor, pairs):
 
 
 def blend_weights(size):
-    """Weights of a window: one in its middle, small at its border.
+    """Weigh the pixels of a window.
 
     Args:
         size (tuple[int]): (h, w).
 
     Returns:
-        np.ndarray: (h, w) float32, positive.
+        np.ndarray: (h, w) float32, positive: about 1 in the middle, small at
+        the border.
     """
     rows, columns = (
         1 - np.abs(np.linspace(-1, 1, length + 2)[1:-1]) for length in size)

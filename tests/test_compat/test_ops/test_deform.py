@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from mmcv_cases import attention_inputs, stand_in_ops
 
-from genpercept_mm.compat.ops import ms_deform_attn_forward
+from genpercept_mm.compat.ops.deform import ms_deform_attn_forward
 
 ops = pytest.fixture(stand_in_ops)
 

@@ -8,13 +8,10 @@ import torch
 from conftest import run_python
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from publishing import (
-    publish,
-    read_checkpoint,
-    strip_checkpoint,
-)
+from publishing import publish, strip_checkpoint
 from torch.utils.data import DataLoader
 
+from genpercept_mm.converters.conversion import read_checkpoint
 from genpercept_mm.utils.trained_weights import (
     frozen_checksums,
     restore_frozen,
@@ -98,6 +95,7 @@ def test_the_name_is_the_same_from_another_process_and_folder(
     checkpoint, _ = strip_checkpoint(read_checkpoint(averaged))
     done = run_python('-c', f'''
 from publishing import *
+from genpercept_mm.converters.conversion import read_checkpoint
 checkpoint, _ = strip_checkpoint(read_checkpoint({averaged!r}))
 for suffix in ('pth', 'safetensors'):
     publish(checkpoint, {str(tmp_path / "there/y")!r}, suffix)''',

@@ -3,14 +3,13 @@ import math
 
 import pytest
 import yaml
-from mmengine.config import Config
-
-from genpercept_mm.cli.metafiles import (
+from metafiles import (
     add_entry,
     model_entry,
     read_results,
     write_entry,
 )
+from mmengine.config import Config
 
 METAFILE = 'configs/metafile.yml'
 CONFIG = 'configs/genpercept_vae_hypersim-normal.py'
