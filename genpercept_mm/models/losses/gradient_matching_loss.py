@@ -48,10 +48,12 @@ class GradientMatchingLoss(DenseLoss):
         error = pred - target
         total = 0
         for scale in range(self.scales):
-            every = (..., *[slice(None, None, 2**scale)] * 2)
-            steps = sum(_differences(error[every], valid[every], axis)
-                        for axis in self.axes)
-            total = total + steps / valid[every].sum().clamp(min=1)
+            step = 2**scale
+            part, known = (
+                maps[..., ::step, ::step] for maps in (error, valid))
+            steps = sum(
+                _differences(part, known, axis) for axis in self.axes)
+            total = total + steps / known.sum().clamp(min=1)
         return total
 
 
