@@ -49,11 +49,8 @@ class AffineDepthCodec(BaseDenseCodec):
     error_limit = .25
     error_caption = 'relative error 0-25%'
 
-    def __init__(self,
-                 space='depth',
-                 quantiles=(0.02, 0.98),
-                 normalizer='quantile',
-                 cmap='Spectral'):
+    def __init__(self, space='depth', quantiles=(0.02, 0.98),
+                 normalizer='quantile', cmap='Spectral'):
         name = 'AffineDepthCodec'
         check_choice(name, 'space', space, ('depth', 'disparity'))
         check_choice(name, 'normalizer', normalizer, ('quantile', 'minmax'))

@@ -45,17 +45,9 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         self.codec = CODECS.build(codec) if isinstance(codec, dict) else codec
 
     @master_only
-    def add_datasample(self,
-                       name,
-                       image,
-                       data_sample=None,
-                       draw_gt=True,
-                       draw_pred=True,
-                       show=False,
-                       wait_time=0,
-                       out_file=None,
-                       step=0,
-                       with_labels=True):
+    def add_datasample(self, name, image, data_sample=None, draw_gt=True,
+                       draw_pred=True, show=False, wait_time=0,
+                       out_file=None, step=0, with_labels=True):
         """Draw a data sample and pass the picture to the back ends.
 
         Args:
@@ -85,10 +77,10 @@ class DenseLocalVisualizer(SegLocalVisualizer):
                                    draw_pred, show, wait_time, out_file, step,
                                    with_labels)
             return
-        panels = self.draw_panels(image, data_sample, draw_gt, draw_pred)
-        drawn = np.concatenate(
-            [_captioned(self._shrunk(panel), caption, scale)
-             for panel, caption, scale in panels], axis=1)
+        drawn = np.concatenate([
+            _captioned(self._shrunk(panel), caption, scale)
+            for panel, caption, scale in self.draw_panels(
+                image, data_sample, draw_gt, draw_pred)], axis=1)
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)

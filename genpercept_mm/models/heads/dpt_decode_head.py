@@ -115,14 +115,9 @@ class DPTDecodeHead(BaseDenseHead):
             ``in_channels`` does not have four entries.
     """
 
-    def __init__(self,
-                 codec,
-                 in_channels=(320, 640, 1280, 1280),
-                 channels=256,
-                 head_channels=32,
-                 out_range=None,
-                 loss_decode=None,
-                 init_cfg=None):
+    def __init__(self, codec, in_channels=(320, 640, 1280, 1280),
+                 channels=256, head_channels=32, out_range=None,
+                 loss_decode=None, init_cfg=None):
         super().__init__(
             codec, loss_decode, init_cfg
             or dict(type='Normal', layer='Conv2d', std=0.02, bias=0))

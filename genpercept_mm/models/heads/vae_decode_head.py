@@ -51,16 +51,9 @@ class VAEDecodeHead(BaseDenseHead):
             learns has ``loss_latent`` only.
     """
 
-    def __init__(self,
-                 codec,
-                 arch='sd21',
-                 pretrained=None,
-                 decoder='frozen',
-                 in_index=-1,
-                 loss_decode=None,
-                 loss_latent=None,
-                 with_cp=False,
-                 init_cfg=None):
+    def __init__(self, codec, arch='sd21', pretrained=None, decoder='frozen',
+                 in_index=-1, loss_decode=None, loss_latent=None,
+                 with_cp=False, init_cfg=None):
         super().__init__(codec, loss_decode, init_cfg)
         check_choice('VAEDecodeHead', 'decoder', decoder,
                      ('frozen', 'finetune', 'scratch'))
