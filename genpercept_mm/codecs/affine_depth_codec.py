@@ -2,13 +2,12 @@
 import numpy as np
 
 from genpercept_mm.registry import CODECS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_codec import BaseDenseCodec
 from .errors import relative_depth_error, relative_disparity_error
 
-SPACES = ('depth', 'disparity')
-NORMALIZERS = ('quantile', 'minmax')
-# metres; the inverse of less would overflow
+# metres; the inverse of smaller depths would overflow
 SMALLEST = 1e-6
 
 
@@ -23,19 +22,21 @@ class AffineDepthCodec(BaseDenseCodec):
     - disparity: the same with 1 / d, between 1 / q_hi and 1 / q_lo, near is
       +1; invalid pixels are -1
 
-    The decoded quantity is ``(y + 1) / 2`` in [0, 1]. An image without a
-    valid pixel, or whose two ends coincide, as with one constant depth, has
-    nothing to learn: its mask is empty.
+    The decoded quantity is ``(y + 1) / 2`` in [0, 1]. An image without valid
+    pixels, or whose two ends coincide because its depth is constant, teaches
+    nothing: its mask is empty.
 
     Args:
         space (str): ``'depth'`` or ``'disparity'``. Defaults to 'depth'.
-        quantiles (tuple[float]): Defaults to (0.02, 0.98).
-        normalizer (str): For disparity, ``'quantile'``, or ``'minmax'`` as
-            in the official code, where a second normalization cancels the
-            quantiles: the nearest valid pixel becomes +1, the farthest
-            finite one, valid or not, -1. Defaults to 'quantile'.
+        quantiles (tuple[float]): q_lo and q_hi as shares in [0, 1],
+            increasing. Defaults to (0.02, 0.98).
+        normalizer (str): ``'quantile'``, or, for disparity only,
+            ``'minmax'`` as in the official code, where a second
+            normalization cancels the quantiles: the nearest valid pixel
+            becomes +1, and the farthest finite one, valid or not, becomes
+            -1. Defaults to 'quantile'.
         cmap (str): matplotlib colour map of pictures. Defaults to
-            'Spectral', as officially.
+            'Spectral', as in the official code.
 
     Raises:
         ValueError: If an argument is outside its set.
@@ -48,20 +49,14 @@ class AffineDepthCodec(BaseDenseCodec):
     error_limit = .25
     error_caption = 'relative error 0-25%'
 
-    def __init__(self,
-                 space='depth',
-                 quantiles=(0.02, 0.98),
-                 normalizer='quantile',
-                 cmap='Spectral'):
-        if space not in SPACES:
-            raise ValueError(f'AffineDepthCodec: space must be one of '
-                             f'{SPACES}, got {space!r}.')
-        if normalizer not in NORMALIZERS or (
-                space == 'depth' and normalizer == 'minmax'):
-            raise ValueError(
-                f'AffineDepthCodec: normalizer must be one of {NORMALIZERS}, '
-                "'minmax' with space='disparity' only, got "
-                f'{normalizer!r} with {space!r}.')
+    def __init__(self, space='depth', quantiles=(0.02, 0.98),
+                 normalizer='quantile', cmap='Spectral'):
+        name = 'AffineDepthCodec'
+        check_choice(name, 'space', space, ('depth', 'disparity'))
+        check_choice(name, 'normalizer', normalizer, ('quantile', 'minmax'))
+        if normalizer == 'minmax' and space == 'depth':
+            raise ValueError("AffineDepthCodec: normalizer='minmax' is for "
+                             "space='disparity' only.")
         if not 0 <= quantiles[0] < quantiles[1] <= 1:
             raise ValueError('AffineDepthCodec: quantiles must be two '
                              f'increasing shares, got {quantiles}.')
@@ -71,16 +66,10 @@ class AffineDepthCodec(BaseDenseCodec):
         self.cmap = cmap
 
     def encode(self, label, mask=None):
-        """Normalize a depth map.
+        """See `BaseDenseCodec.encode`.
 
-        Args:
-            label (np.ndarray): (H, W) planar depth in metres.
-            mask (np.ndarray, optional): (H, W) bool. Defaults to None;
-                depths that are not finite and positive are invalid anyway.
-
-        Returns:
-            tuple[np.ndarray, np.ndarray]: (H, W, 1) float32 in [-1, 1] and
-            (H, W) bool.
+        The label is (H, W) planar depth in metres; depths that are not finite
+        and positive are invalid in any case.
 
         Raises:
             ValueError: If ``label`` has another number of axes.
@@ -110,51 +99,24 @@ class AffineDepthCodec(BaseDenseCodec):
         return target[..., None].astype(np.float32), valid
 
     def decode(self, output):
-        """Map an output to [0, 1].
-
-        Args:
-            output (Tensor): (N, 1, H, W).
-
-        Returns:
-            Tensor: (N, 1, H, W) in [0, 1]; depth has 0 near, disparity 1.
-        """
+        """See `BaseDenseCodec.decode`; values are in [0, 1], and the nearest
+        is 0 for depth and 1 for disparity."""
         return (output.clamp(-1, 1) + 1) / 2
 
     def colorize(self, quantity):
-        """Draw in the colour map, with fixed limits 0 and 1.
-
-        Args:
-            quantity (np.ndarray): (H, W) in [0, 1].
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8 RGB.
-        """
+        """See `BaseDenseCodec.colorize`; the colour map spans 0 to 1."""
         from matplotlib import colormaps
         return colormaps[self.cmap](
             np.clip(quantity, 0, 1), bytes=True)[..., :3]
 
     def error_map(self, quantity, label, mask):
-        """Compare with the label after a least-squares fit.
-
-        Args:
-            quantity (np.ndarray): (H, W), up to scale and shift.
-            label (np.ndarray): (H, W) depth in metres.
-            mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-        Returns:
-            np.ndarray: (H, W), relative to the label; NaN where invalid.
-        """
+        """See `BaseDenseCodec.error_map`; the error is relative to the label,
+        after a least-squares fit of scale and shift."""
         compare = (relative_depth_error if self.space == 'depth'
                    else relative_disparity_error)
         return compare(quantity, label, mask)
 
     def best_constants(self, labels):
-        """Name any constant: the alignment makes all of them equal.
-
-        Args:
-            labels (Sequence[np.ndarray]): Not used.
-
-        Returns:
-            list[np.ndarray]: One value, (1, ).
-        """
+        """See `BaseDenseCodec.best_constants`; after alignment all constants
+        are equal, so any one will do."""
         return [np.array([.5])]

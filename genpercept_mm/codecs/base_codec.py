@@ -10,10 +10,10 @@ class BaseDenseCodec(metaclass=ABCMeta):
     """Raw label -> network target -> quantity -> picture.
 
     One entry in a config, given to `EncodeTarget`, the head and the
-    visualizer, makes a task. Nothing else knows task names: how a quantity is
-    mirrored, compared with its label, averaged and drawn is said here. A new
-    task is a subclass, registered in ``genpercept_mm.registry.CODECS``, that
-    sets the attributes and implements the three abstract methods.
+    visualizer, defines a task. Only the codec knows how a quantity is
+    mirrored, compared with its label, averaged and drawn. A new task is a
+    subclass, registered in ``genpercept_mm.registry.CODECS``, that sets the
+    attributes and implements the three abstract methods.
 
     Note:
         - N: images in a batch; H, W: height and width of a map
@@ -26,7 +26,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
             invalid, ``results['gt_depth_mask']``.
         quantity (str): Name of the decoded quantity; predictions are
             ``data_sample.pred_<quantity>_map``.
-        channels (int): C. With 1, heads average three decoded channels.
+        channels (int): C. If it is 1, heads average three decoded channels.
         interpolation (str): How targets are resized for training,
             ``'nearest'`` or ``'bilinear'``.
         over_image (bool): Pictures show the image, weighted by the quantity,
@@ -34,14 +34,15 @@ class BaseDenseCodec(metaclass=ABCMeta):
         affine_invariant (bool): The quantity has no scale and shift of its
             own, so windows of a large image are aligned with each other.
         directional (bool): Values are vectors whose first component points
-            to the right, so it changes its sign when a map is mirrored.
+            to the right, so its sign changes when a map is mirrored.
         ensembling (str, optional): How several predictions of one image are
             merged, see `genpercept_mm.diffusion.ensembling`: ``'mean'``;
-            ``'affine'``, aligned in scale and shift first; ``'direction'``,
-            for unit vectors; None, not at all.
-        error_limit (float): In pictures, the error that gets the last colour
-            of the scale, as larger ones do.
-        error_caption (str): Names the error and the ends of that scale.
+            ``'affine'``, which aligns scale and shift first;
+            ``'direction'``, for unit vectors; or None, not at all.
+        error_limit (float): In pictures, errors of this size or more get the
+            last colour of the scale.
+        error_caption (str): Caption that names the error and the ends of
+            this scale.
     """
 
     label = None
@@ -92,8 +93,8 @@ class BaseDenseCodec(metaclass=ABCMeta):
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Target (H, W, C) float32 in
-            [-1, 1], finite everywhere, and mask (H, W) bool of the pixels
-            to learn from.
+            [-1, 1], finite everywhere, and mask (H, W) bool, True for the
+            pixels to learn from.
         """
 
     @abstractmethod
@@ -101,7 +102,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
         """Turn a network output into the quantity.
 
         Args:
-            output (Tensor): (N, C, H, W); clipped to [-1, 1] here.
+            output (Tensor): (N, C, H, W); it is clipped to [-1, 1] here.
 
         Returns:
             Tensor: (N, K, H, W).
@@ -119,7 +120,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
         """
 
     def mirror(self, values, channel_axis):
-        """Correct values after their map was flipped left to right.
+        """Correct the values of a map that was flipped left to right.
 
         Args:
             values (np.ndarray | Tensor): A flipped target, output, raw label
@@ -127,8 +128,8 @@ class BaseDenseCodec(metaclass=ABCMeta):
             channel_axis (int): The axis of the channels.
 
         Returns:
-            np.ndarray | Tensor: The values; those of a ``directional``
-            quantity with the sign of their first component changed.
+            np.ndarray | Tensor: The values; if the quantity is
+            ``directional``, the sign of the first component is changed.
         """
         return (mirror_directions(values, channel_axis)
                 if self.directional else values)
@@ -140,11 +141,11 @@ class BaseDenseCodec(metaclass=ABCMeta):
             type(self).mirror is not BaseDenseCodec.mirror)
 
     def show_label(self, label, mask=None):
-        """Express a raw label as the quantity, to be drawn beside it.
+        """Express a raw label as the quantity, to draw both side by side.
 
         Args:
-            label (np.ndarray): (H, W) or (H, W, K).
-            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
+            label (np.ndarray): As in `encode`.
+            mask (np.ndarray, optional): As in `encode`. Defaults to None.
 
         Returns:
             np.ndarray: (H, W) or (H, W, K).
@@ -165,13 +166,13 @@ class BaseDenseCodec(metaclass=ABCMeta):
             mask (np.ndarray): (H, W) bool, True where the label is valid.
 
         Returns:
-            np.ndarray | None: (H, W), not negative, NaN where ``mask`` is
-            False; None if the codec defines no error, as here.
+            np.ndarray | None: (H, W), non-negative, NaN where ``mask`` is
+            False. None, as here, if the codec defines no error.
         """
         return None
 
     def best_constants(self, labels):
-        """Name the constant maps that may score best on some labels.
+        """List constant predictions that may score best on some labels.
 
         They are the baseline that a trained model has to beat.
 
@@ -180,13 +181,12 @@ class BaseDenseCodec(metaclass=ABCMeta):
                 each.
 
         Returns:
-            list[np.ndarray]: Candidates, the quantity of one pixel, (K, )
-            each. Here the mean and the median over all pixels.
+            list[np.ndarray]: Candidates, each the quantity of one pixel,
+            (K, ); here the mean and the median over all pixels.
         """
         maps = [np.asarray(self.show_label(label)) for label in labels]
         values = np.concatenate([
-            values.reshape(values.shape[0] * values.shape[1], -1)
-            for values in maps])
+            values.reshape(np.prod(values.shape[:2]), -1) for values in maps])
         return [values.mean(axis=0), np.median(values, axis=0)]
 
 
@@ -212,7 +212,7 @@ def directional_label_keys():
     """Find the labels whose values are directions.
 
     Returns:
-        set[str]: Keys in a pipeline's results, of all registered codecs.
+        set[str]: Keys in a pipeline's results, for all registered codecs.
     """
     return {f'gt_{codec.label}_map' for codec in CODECS.module_dict.values()
             if getattr(codec, 'directional', False)}

@@ -2,6 +2,7 @@
 import numpy as np
 
 from genpercept_mm.registry import CODECS
+from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.nyu40 import NYU40
 
 from .base_codec import BaseDenseCodec
@@ -13,23 +14,25 @@ PALETTES = dict(nyu40=[color for _, color in NYU40])
 class ColormapCodec(BaseDenseCodec):
     """Semantic classes, each drawn in its colour (paper, section 4).
 
-    A colour c in 0..255 becomes ``y = c / 127.5 - 1``; decoding takes the
-    class of the nearest colour, which the paper does not specify. Labels and
-    predictions are mmseg's ``gt_sem_seg`` and ``pred_sem_seg``, so that its
-    metrics apply.
+    A colour c in 0..255 becomes ``y = c / 127.5 - 1``. Decoding takes the
+    class of the nearest colour; the paper does not say how it decodes.
+    Labels and predictions are mmseg's ``gt_sem_seg`` and ``pred_sem_seg``,
+    so its metrics apply.
 
     Args:
         palette (str | Sequence[Sequence[int]]): ``'nyu40'``, or one RGB
-            triple for each class. Defaults to 'nyu40'.
+            triple in 0..255 for each class. Defaults to 'nyu40'.
         ignore_index (int): Label of unlabelled pixels. Defaults to 255.
         stretch (bool): Encode as the official code does: unlabelled pixels
-            are black and count, and the colours of an image are stretched
-            from their smallest to their largest value, over all channels.
-            The stretch depends on the image, so decoding cannot undo it:
-            images without black and white lose classes. Defaults to False.
+            are black and count as valid, and the colours of an image are
+            stretched from their smallest and largest value, over all
+            channels, to the whole range. As the stretch depends on the
+            image, decoding cannot undo it, and classes are lost in images
+            without black and white. Defaults to False.
 
     Raises:
-        ValueError: If the palette is unknown or not (K, 3) in 0..255.
+        ValueError: If the palette is unknown, is not (K, 3) in 0..255, or
+            gives two classes the same colour.
     """
 
     label = 'seg'
@@ -40,17 +43,14 @@ class ColormapCodec(BaseDenseCodec):
 
     def __init__(self, palette='nyu40', ignore_index=255, stretch=False):
         if isinstance(palette, str):
-            if palette not in PALETTES:
-                raise ValueError(f'ColormapCodec: palette must be one of '
-                                 f'{sorted(PALETTES)} or a list of colours, '
-                                 f'got {palette!r}.')
+            check_choice('ColormapCodec', 'palette', palette, PALETTES)
             palette = PALETTES[palette]
         colors = np.array(palette)
         if colors.ndim != 2 or colors.shape[1] != 3 or (
                 not np.issubdtype(colors.dtype, np.integer)
                 or colors.min() < 0 or colors.max() > 255):
-            raise ValueError('ColormapCodec: a palette is one RGB triple in '
-                             f'0..255 for each class, got {palette!r}.')
+            raise ValueError('ColormapCodec: palette must be one RGB triple '
+                             f'in 0..255 for each class, got {palette!r}.')
         if len(np.unique(colors, axis=0)) < len(colors):
             raise ValueError('ColormapCodec: two classes have the same '
                              'colour; predictions could not be decoded.')
@@ -60,33 +60,23 @@ class ColormapCodec(BaseDenseCodec):
 
     @property
     def gt_field(self):
-        """str: mmseg's field."""
+        """str: mmseg's field of labels."""
         return 'gt_sem_seg'
 
     @property
     def pred_field(self):
-        """str: mmseg's field."""
+        """str: mmseg's field of predictions."""
         return 'pred_sem_seg'
 
-    def _paint(self, ids):
-        table = np.concatenate([self.palette, np.zeros((1, 3), np.uint8)])
-        known = (ids >= 0) & (ids < len(self.palette)) & (
-            ids != self.ignore_index)
-        return table[np.where(known, ids, -1)]
-
     def encode(self, label, mask=None):
-        """Paint a label.
+        """See `BaseDenseCodec.encode`.
 
-        Args:
-            label (np.ndarray): (H, W) class ids.
-            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
-
-        Returns:
-            tuple[np.ndarray, np.ndarray]: (H, W, 3) float32 and (H, W) bool;
-            unlabelled pixels are black and do not count, unless ``stretch``.
+        The label is (H, W) class ids. Unlabelled pixels are black, and
+        invalid unless ``stretch`` is set.
 
         Raises:
-            ValueError: If an id has no colour.
+            ValueError: If ``label`` has another shape or type, or an id
+                without a colour.
         """
         ids = np.asarray(label)
         labelled = ids != self.ignore_index
@@ -98,9 +88,9 @@ class ColormapCodec(BaseDenseCodec):
             raise ValueError(
                 f'ColormapCodec: class ids must be 0..{len(self.palette) - 1}'
                 f' or {self.ignore_index}, got {ids[labelled].min()} to '
-                f'{ids[labelled].max()}; set palette to the one of the data '
+                f'{ids[labelled].max()}; set palette to that of the data '
                 'set.')
-        colors = self._paint(ids).astype(np.float32)
+        colors = self.colorize(ids).astype(np.float32)
         valid = labelled if mask is None else labelled & mask.astype(bool)
         low, high = 0., 255.
         if self.stretch:
@@ -110,21 +100,14 @@ class ColormapCodec(BaseDenseCodec):
         return ((colors - low) / span * 2 - 1).astype(np.float32), valid
 
     def decode(self, output):
-        """Take the class of the nearest colour.
-
-        Args:
-            output (Tensor): (N, 3, H, W).
-
-        Returns:
-            Tensor: (N, 1, H, W) int64 class ids.
-        """
+        """See `BaseDenseCodec.decode`; the quantity is int64 class ids."""
         import torch
         colors = torch.as_tensor(
             self.palette, dtype=torch.float32,
             device=output.device) / 127.5 - 1
         norms = colors.square().sum(1).view(1, -1, 1, 1)
         ids = []
-        # in strips, as there is one score for each class and pixel
+        # in strips, as every pixel has a score for each class
         for strip in output.float().clamp(-1, 1).split(128, dim=2):
             # |y - c|^2 without |y|^2, which all classes share
             score = torch.einsum('nchw,kc->nkhw', strip, colors * -2) + norms
@@ -132,37 +115,20 @@ class ColormapCodec(BaseDenseCodec):
         return torch.cat(ids, dim=2)
 
     def colorize(self, quantity):
-        """Draw classes in their colours, and unlabelled pixels in black.
-
-        Args:
-            quantity (np.ndarray): (H, W) class ids.
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8 RGB.
-        """
-        return self._paint(np.asarray(quantity))
+        """See `BaseDenseCodec.colorize`; pixels without a class are black."""
+        ids = np.asarray(quantity)
+        table = np.concatenate([self.palette, np.zeros((1, 3), np.uint8)])
+        known = (ids >= 0) & (ids < len(self.palette)) & (
+            ids != self.ignore_index)
+        return table[np.where(known, ids, -1)]
 
     def show_label(self, label, mask=None):
-        """Return the label, which is the quantity already.
-
-        Args:
-            label (np.ndarray): (H, W) class ids.
-            mask (np.ndarray, optional): Not used. Defaults to None.
-
-        Returns:
-            np.ndarray: The label.
-        """
+        """See `BaseDenseCodec.show_label`; a label is a quantity already."""
         return label
 
     def best_constants(self, labels):
-        """Name the most frequent class.
-
-        Args:
-            labels (Sequence[np.ndarray]): (H, W) class ids each.
-
-        Returns:
-            list[np.ndarray]: One class id, (1, ).
-        """
+        """See `BaseDenseCodec.best_constants`; the candidate is the most
+        frequent class."""
         ids = np.concatenate([np.ravel(label) for label in labels])
         ids = ids[(ids != self.ignore_index) & (ids >= 0)]
         return [np.bincount(ids, minlength=1).argmax(keepdims=True)]

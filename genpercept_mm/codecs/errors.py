@@ -1,7 +1,8 @@
-"""Where, and by how much, a quantity differs from its label.
+"""How much a quantity differs from its label, pixel by pixel.
 
-All functions take and return NumPy arrays. H and W are height and width;
-pixels without a valid label are NaN in the result.
+The error functions take a quantity and its label, both (H, W) or (H, W, 3),
+and a mask, (H, W) bool, that is True where the label is valid. They return
+(H, W) float64, NaN where the mask is False.
 """
 import numpy as np
 
@@ -18,8 +19,8 @@ def align(values, reference, mask):
 
     Returns:
         np.ndarray: (H, W) float64, the aligned values of all pixels. Constant
-        values become the mean of the reference; all pixels are NaN if
-        ``mask`` is empty.
+        values become the mean of the reference. If ``mask`` is empty, all
+        pixels are NaN.
     """
     values = np.asarray(values, float)
     if not mask.any():
@@ -30,45 +31,24 @@ def align(values, reference, mask):
 
 
 def relative_depth_error(depth, label, mask):
-    """Compare an affine-invariant depth with a metric one.
+    """Compare a depth up to scale and shift with one in metres.
 
-    Args:
-        depth (np.ndarray): (H, W), up to scale and shift.
-        label (np.ndarray): (H, W) depth in metres.
-        mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-    Returns:
-        np.ndarray: (H, W) ``|aligned - label| / label``.
+    The result is ``|aligned - label| / label``.
     """
     return _relative_error(depth, _where(mask, label), mask)
 
 
 def relative_disparity_error(disparity, label, mask):
-    """Compare an affine-invariant disparity with a metric depth.
+    """Compare a disparity up to scale and shift with a depth in metres.
 
-    Args:
-        disparity (np.ndarray): (H, W), up to scale and shift.
-        label (np.ndarray): (H, W) depth in metres.
-        mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-    Returns:
-        np.ndarray: (H, W) ``|aligned - 1 / label| * label``; the alignment is
-        in disparity.
+    The result is ``|aligned - 1 / label| * label``, where the alignment is
+    with the disparity ``1 / label``.
     """
     return _relative_error(disparity, 1 / _where(mask, label), mask)
 
 
 def angular_error(normals, label, mask):
-    """Measure the angle between normals of any length.
-
-    Args:
-        normals (np.ndarray): (H, W, 3).
-        label (np.ndarray): (H, W, 3), in the same frame.
-        mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-    Returns:
-        np.ndarray: (H, W) degrees in [0, 180].
-    """
+    """Measure the angle in degrees between normals of any length."""
     normals, label = np.asarray(normals, float), np.asarray(label, float)
     # unlike the arc cosine, exact for small angles
     angles = np.arctan2(
@@ -78,16 +58,7 @@ def angular_error(normals, label, mask):
 
 
 def absolute_error(values, label, mask):
-    """Take the absolute difference.
-
-    Args:
-        values (np.ndarray): (H, W).
-        label (np.ndarray): (H, W), in the same unit.
-        mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-    Returns:
-        np.ndarray: (H, W) ``|values - label|``.
-    """
+    """Take the absolute difference of values in the same unit."""
     return np.abs(np.asarray(values, float) - _where(mask, label))
 
 

@@ -9,14 +9,14 @@ from .errors import absolute_error
 
 @CODECS.register_module()
 class MatteCodec(BaseDenseCodec):
-    """Opacity in [0, 1]: mattes, and masks for dichotomous segmentation.
+    """Opacity in [0, 1]: mattes, and masks of dichotomous segmentation.
 
-    ``y = 2 * alpha - 1``, background is -1.
+    An opacity alpha becomes ``y = 2 * alpha - 1``; background is -1.
 
     Args:
-        stretch (bool): First stretch each label from its minimum to its
-            maximum, as the official code does; a constant label then becomes
-            background whatever its value. Defaults to False.
+        stretch (bool): Stretch each label from its minimum and maximum to
+            [0, 1] first, as the official code does; a constant label then
+            becomes background, whatever its value. Defaults to False.
     """
 
     label = 'alpha'
@@ -29,14 +29,7 @@ class MatteCodec(BaseDenseCodec):
         self.stretch = stretch
 
     def encode(self, label, mask=None):
-        """Map opacities to [-1, 1].
-
-        Args:
-            label (np.ndarray): (H, W) in [0, 1].
-            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
-
-        Returns:
-            tuple[np.ndarray, np.ndarray]: (H, W, 1) float32 and (H, W) bool.
+        """See `BaseDenseCodec.encode`; the label is (H, W).
 
         Raises:
             ValueError: If ``label`` has another shape, or values outside
@@ -61,50 +54,22 @@ class MatteCodec(BaseDenseCodec):
         return (alpha * 2 - 1)[..., None].astype(np.float32), valid
 
     def decode(self, output):
-        """Map an output to [0, 1].
-
-        Args:
-            output (Tensor): (N, 1, H, W).
-
-        Returns:
-            Tensor: (N, 1, H, W).
-        """
+        """See `BaseDenseCodec.decode`; opacities are in [0, 1]."""
         return (output.clamp(-1, 1) + 1) / 2
 
     def colorize(self, quantity):
-        """Draw in grey, the object in white.
-
-        Args:
-            quantity (np.ndarray): (H, W) in [0, 1].
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8 RGB.
-        """
+        """See `BaseDenseCodec.colorize`; the object is white."""
         grey = np.round(np.clip(quantity, 0, 1) * 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
 
     def error_map(self, quantity, label, mask):
-        """Take the absolute difference.
-
-        Args:
-            quantity (np.ndarray): (H, W) in [0, 1].
-            label (np.ndarray): (H, W) in [0, 1].
-            mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-        Returns:
-            np.ndarray: (H, W) in [0, 1]; NaN where invalid.
-        """
+        """See `BaseDenseCodec.error_map`; the error is the absolute
+        difference."""
         return absolute_error(quantity, label, mask)
 
     def best_constants(self, labels):
-        """Name the empty and the full matte, the mean and the median.
-
-        Args:
-            labels (Sequence[np.ndarray]): (H, W) in [0, 1] each.
-
-        Returns:
-            list[np.ndarray]: Four opacities, (1, ) each.
-        """
+        """See `BaseDenseCodec.best_constants`; candidates are 0, 1, the mean
+        and the median."""
         values = np.concatenate([np.ravel(label) for label in labels])
         return [np.array([value]) for value in (
             0., 1., values.mean(), np.median(values))]

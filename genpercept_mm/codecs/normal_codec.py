@@ -11,9 +11,9 @@ from .errors import angular_error
 class NormalCodec(BaseDenseCodec):
     """Unit normals in one frame: x right, y up, z towards the viewer.
 
-    This is the camera frame of Hypersim and of the released weights; normals
-    point to the camera's side. A facing wall is (0, 0, 1), a floor (0, 1, 0).
-    Loaders convert other data to this frame, and
+    This is the camera frame of Hypersim and of the released weights. Normals
+    point towards the camera: a wall that faces it has (0, 0, 1), a floor has
+    (0, 1, 0). Loaders convert other data to this frame, and
     ``genpercept_mm.utils.normal_axes`` converts results to OpenCV's and
     DSINE's axes.
 
@@ -38,15 +38,10 @@ class NormalCodec(BaseDenseCodec):
         self.normalize = normalize
 
     def encode(self, label, mask=None):
-        """Scale every normal to unit length.
+        """See `BaseDenseCodec.encode`.
 
-        Args:
-            label (np.ndarray): (H, W, 3); zero vectors are invalid.
-            mask (np.ndarray, optional): (H, W) bool. Defaults to None.
-
-        Returns:
-            tuple[np.ndarray, np.ndarray]: (H, W, 3) float32, zero where
-            invalid, and (H, W) bool.
+        The label is (H, W, 3), where vectors of length zero are invalid;
+        others are scaled to unit length. The target is zero where invalid.
 
         Raises:
             ValueError: If ``label`` has another shape.
@@ -64,54 +59,25 @@ class NormalCodec(BaseDenseCodec):
                         0).astype(np.float32), valid
 
     def decode(self, output):
-        """Clip an output, and scale it to unit length.
-
-        Args:
-            output (Tensor): (N, 3, H, W).
-
-        Returns:
-            Tensor: (N, 3, H, W).
-        """
+        """See `BaseDenseCodec.decode`."""
         output = output.float().clamp(-1, 1)
         if not self.normalize:
             return output
         return output / output.norm(dim=1, keepdim=True).clamp(min=1e-8)
 
     def colorize(self, quantity):
-        """Draw ``(n + 1) / 2``: a facing wall is light blue, a floor green,
-        a left wall red.
-
-        Args:
-            quantity (np.ndarray): (H, W, 3).
-
-        Returns:
-            np.ndarray: (H, W, 3) uint8 RGB.
-        """
+        """See `BaseDenseCodec.colorize`; the colour is ``(n + 1) / 2``, so a
+        facing wall is light blue, a floor green and a left wall red."""
         return (np.clip((quantity + 1) / 2, 0, 1) * 255).astype(np.uint8)
 
     def error_map(self, quantity, label, mask):
-        """Measure angles.
-
-        Args:
-            quantity (np.ndarray): (H, W, 3).
-            label (np.ndarray): (H, W, 3).
-            mask (np.ndarray): (H, W) bool, True where the label is valid.
-
-        Returns:
-            np.ndarray: (H, W) degrees in [0, 180]; NaN where invalid.
-        """
+        """See `BaseDenseCodec.error_map`; the error is the angle in
+        degrees."""
         return angular_error(quantity, label, mask)
 
     def best_constants(self, labels):
-        """Name the mean direction.
-
-        Args:
-            labels (Sequence[np.ndarray]): (H, W, 3) each; zero vectors are
-                invalid.
-
-        Returns:
-            list[np.ndarray]: One unit vector, (3, ).
-        """
+        """See `BaseDenseCodec.best_constants`; the candidate is the mean
+        direction of all vectors."""
         total = sum(np.sum(label, axis=(0, 1), dtype=float)
                     for label in labels)
         return [total / max(np.linalg.norm(total), 1e-8)]

@@ -1,4 +1,4 @@
-"""Noise to start from and to train with."""
+"""Noise for training and for the start of sampling."""
 import zlib
 
 import torch
@@ -10,9 +10,9 @@ LEVELS = 10
 def image_generator(seed, name=None):
     """Make the random generator of an image's noise.
 
-    It depends on the arguments alone, so that predictions do not depend on
-    the rest of the batch or on earlier images; and images get different
-    noise, so that no single draw decides the score of a data set.
+    It depends on the arguments alone, so predictions do not depend on the
+    rest of the batch or on earlier images. Images get different noise, so no
+    single draw decides the score of a data set.
 
     Args:
         seed (int): Seed of the whole test.
@@ -23,7 +23,7 @@ def image_generator(seed, name=None):
         torch.Generator: On the CPU.
     """
     if name is not None:
-        # torch's generator on the CPU takes no more than 32 bits
+        # torch's CPU generator uses no more than 32 bits
         seed = zlib.crc32(f'{seed} {name}'.encode())
     return torch.Generator().manual_seed(seed)
 
@@ -31,44 +31,41 @@ def image_generator(seed, name=None):
 def gaussian_noise(shape, generator=None, device=None, dtype=None):
     """Draw standard normal values.
 
-    They are drawn on the CPU in fp32 and then moved, so that a seed means
-    the same on every device and in every precision.
+    They are drawn on the CPU in fp32 and then moved, so a seed means the
+    same on every device and in every precision.
 
     Args:
         shape (Sequence[int]): Shape of the result.
         generator (torch.Generator, optional): On the CPU. Defaults to None
-            (torch's global one).
+            (torch's global generator).
         device (torch.device, optional): Defaults to None (CPU).
         dtype (torch.dtype, optional): Defaults to None (fp32).
 
     Returns:
-        Tensor: Standard normal values of that shape.
+        Tensor: The values.
     """
-    values = torch.randn(tuple(shape), generator=generator,
-                         dtype=torch.float32)
+    values = torch.randn(
+        tuple(shape), generator=generator, dtype=torch.float32)
     return values.to(device=device, dtype=dtype)
 
 
-def multi_resolution_noise(shape,
-                           strength,
-                           generator=None,
-                           device=None,
-                           dtype=None):
-    """Draw noise with low frequencies, as Marigold trains with.
+def multi_resolution_noise(
+        shape, strength, generator=None, device=None, dtype=None):
+    """Draw the noise with low frequencies that Marigold trains with.
 
-    To a Gaussian, up to ten more are added (arXiv:2312.02145; the variant of
-    its code that is called "original"). Level i = 0, 1, ... draws r in
-    [2, 4), divides the height and width of the level before by ``r**i``,
-    down to 1, and counts ``strength**i``; a level with a height or width of
-    1 is the last. The sum is divided by its standard deviation over the
-    whole batch. As level 0 has full size, strength 0 gives the sum of two
-    Gaussians, normalized.
+    Up to ten levels of Gaussian noise are added to a first one
+    (arXiv:2312.02145; the variant called "original" in its code). Level
+    i = 0, 1, ... draws r in [2, 4), divides the previous level's height and
+    width by ``r**i``, down to 1, and has the weight ``strength**i``; a level
+    whose height or width is 1 is the last. The sum is divided by its
+    standard deviation over the whole batch. As level 0 has full size,
+    strength 0 gives the normalized sum of two Gaussians.
 
     Args:
         shape (Sequence[int]): (N, C, h, w).
         strength (float | Tensor): In [0, 1], for all samples or (N, ).
-        generator (torch.Generator, optional): On the CPU. Defaults to None
-            (torch's global one).
+        generator (torch.Generator, optional): As in `gaussian_noise`.
+            Defaults to None.
         device (torch.device, optional): Defaults to None (CPU).
         dtype (torch.dtype, optional): Defaults to None (fp32).
 
@@ -95,10 +92,10 @@ def annealed_strength(timesteps, strength, num_train_timesteps=1000):
 
     Args:
         timesteps (int | Tensor): One, or (N, ).
-        strength (float): At the last timestep and beyond.
+        strength (float): Strength at timestep ``num_train_timesteps``.
         num_train_timesteps (int): Defaults to 1000.
 
     Returns:
-        float | Tensor: ``strength * timesteps / num_train_timesteps``.
+        float | Tensor: The strength at each timestep.
     """
     return strength * (timesteps / num_train_timesteps)

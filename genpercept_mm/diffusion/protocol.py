@@ -3,12 +3,12 @@ import inspect
 
 import torch
 
+from genpercept_mm.utils.arguments import check_choice
+
 from .ddim import add_noise, ddim_step, velocity_target
 from .noise import annealed_strength, gaussian_noise, multi_resolution_noise
 from .schedule import NoiseSchedule
 
-NOISES = ('gaussian', 'image')
-DECODES = ('clean', 'sample')
 LATENT_CHANNELS = 4
 
 PROTOCOLS = dict(
@@ -25,73 +25,66 @@ PROTOCOLS = dict(
 class DiffusionProtocol:
     """How a latent diffusion model is trained and run for a dense task.
 
-    The paper's argument (section 3.1) in code: one-step perception is
-    multi-step diffusion at a corner of its parameter space. The label's
-    latent is mixed with noise, which is Gaussian or the image's latent, and
-    the network predicts the velocity.
+    This is the paper's argument (section 3.1) in code: one-step perception
+    is multi-step diffusion at a corner of its parameter space. The label's
+    latent is mixed with noise, which is either Gaussian or the image's
+    latent, and the network predicts the velocity.
 
-    ============  ===========  ==============  ========  =====
-    name          noise        betas           input     steps
-    ============  ===========  ==============  ========  =====
-    ``marigold``  Gaussian     0.00085, 0.012  8, image  10
-                                               first
-    ``dmp``       the image's  0.00085, 0.012  4         10
-    ``one_step``  the image's  1, 1            4         1
-    ============  ===========  ==============  ========  =====
+    ============  ===========  ==============  ==============  =====
+    name          noise        betas           input channels  steps
+    ============  ===========  ==============  ==============  =====
+    ``marigold``  Gaussian     0.00085, 0.012  8, image first  10
+    ``dmp``       image        0.00085, 0.012  4               10
+    ``one_step``  image        1, 1            4               1
+    ============  ===========  ==============  ==============  =====
 
-    With both betas at 1 alpha-bar is 0: the noisy sample is the noise, the
-    velocity is minus the label, and a DDIM step leads from the noise to the
-    noise. If that is the image, every step sees the same input, and the last
-    one alone determines the result: any number of steps is one.
+    With both betas at 1, alpha-bar is 0: the noisy sample is the noise, the
+    velocity is minus the label, and a DDIM step returns to the noise. If the
+    noise is the image, every step has the same input, and the last one alone
+    determines the result: any number of steps is equivalent to one.
 
     Args:
         noise (str): ``'gaussian'``: the network sees the image's latent and
             the noisy sample, concatenated; ``'image'``: it sees the noisy
             sample only. Defaults to 'gaussian'.
-        multi_res (float): Strength of low frequencies in the Gaussian noise
-            of training, see `multi_resolution_noise`; 0 is plain noise.
-            Sampling always starts from plain noise. Defaults to 0.
-        annealed (bool): Reduce that strength with the timestep. Defaults to
-            True.
-        num_steps (int): Steps of sampling. Defaults to 10.
+        multi_res (float): Strength, in [0, 1], of low frequencies in the
+            Gaussian noise of training, see `multi_resolution_noise`; 0 is
+            plain noise. Sampling always starts from plain noise. Defaults
+            to 0.
+        annealed (bool): Reduce this strength at small timesteps, see
+            `annealed_strength`. Defaults to True.
+        num_steps (int): Number of sampling steps. Defaults to 10.
         decode (str): Which latent is the result: ``'clean'``, the clean
             sample that the last step predicts, as in GenPercept's ablations,
-            or ``'sample'``, where that step leads to, as in Marigold's and
-            diffusers' pipelines. Defaults to 'clean'.
+            or ``'sample'``, the sample at which it ends, as in Marigold's
+            and diffusers' pipelines. Defaults to 'clean'.
         schedule (dict, optional): Arguments of `NoiseSchedule`. Defaults to
             None (Stable Diffusion's).
 
     Attributes:
-        schedule (NoiseSchedule): Built from that argument.
+        schedule (NoiseSchedule): Built from the argument.
         stochastic (bool): Results depend on a random draw.
         concat (bool): The network's input is the image's latent and the
             noisy sample, in this order.
         in_channels (int): Channels of the network's input, 8 or 4.
-        is_one_step (bool): Any number of steps has the result of one step.
+        is_one_step (bool): Any number of steps is equivalent to one.
 
     Raises:
-        ValueError: If an argument is outside its set, or the result would be
-            the noise that sampling starts from.
+        ValueError: If an argument is outside its set or contradicts another,
+            or the result would be the noise that sampling starts from.
     """
 
-    def __init__(self,
-                 noise='gaussian',
-                 multi_res=0.,
-                 annealed=True,
-                 num_steps=10,
-                 decode='clean',
-                 schedule=None):
-        for field, value, members in (('noise', noise, NOISES),
-                                      ('decode', decode, DECODES)):
-            if value not in members:
-                raise ValueError(f'DiffusionProtocol: {field} must be one of '
-                                 f'{members}, got {value!r}.')
+    def __init__(self, noise='gaussian', multi_res=0., annealed=True,
+                 num_steps=10, decode='clean', schedule=None):
+        name = 'DiffusionProtocol'
+        check_choice(name, 'noise', noise, ('gaussian', 'image'))
+        check_choice(name, 'decode', decode, ('clean', 'sample'))
         if not 0 <= multi_res <= 1:
             raise ValueError('DiffusionProtocol: multi_res must be in '
                              f'[0, 1], got {multi_res}.')
         if multi_res and noise == 'image':
-            raise ValueError('DiffusionProtocol: multi_res is about Gaussian '
-                             "noise; with noise='image' set it to 0.")
+            raise ValueError('DiffusionProtocol: multi_res shapes Gaussian '
+                             "noise; set it to 0 with noise='image'.")
         self.noise = noise
         self.multi_res = multi_res
         self.annealed = annealed
@@ -101,8 +94,8 @@ class DiffusionProtocol:
         self.schedule.timesteps(num_steps)
         if decode == 'sample' and self.schedule.final_alpha == 0:
             raise ValueError(
-                "DiffusionProtocol: decode='sample' with betas of 1 would "
-                "decode the noise itself; set decode='clean'.")
+                "DiffusionProtocol: decode='sample' would decode the noise "
+                "itself if betas are 1; set decode='clean'.")
 
         fields = self.schedule.fields
         self.stochastic = self.concat = noise == 'gaussian'
@@ -113,19 +106,19 @@ class DiffusionProtocol:
                 fields['timestep_spacing'] != 'leading'
                 or fields['steps_offset'] != 1):
             raise ValueError(
-                'DiffusionProtocol: in one step the timestep is the '
-                "backbone's; leave timestep_spacing='leading' and "
-                'steps_offset=1, and set backbone.timestep.')
+                'DiffusionProtocol: a protocol of one step runs at '
+                "backbone.timestep; set that, and leave timestep_spacing="
+                "'leading' and steps_offset=1.")
 
     def training_pair(self, image, label, timesteps, generator=None):
-        """Make a network's input and target.
+        """Make the network's input and target.
 
         Args:
             image (Tensor): (N, 4, h, w), latents of the images, scaled.
             label (Tensor): (N, 4, h, w), latents of the labels, scaled.
             timesteps (int | Tensor): One for all, or (N, ).
-            generator (torch.Generator, optional): On the CPU, for the noise.
-                Defaults to None (torch's global one).
+            generator (torch.Generator, optional): Draws the noise, see
+                `gaussian_noise`. Defaults to None.
 
         Returns:
             tuple[Tensor, Tensor, Tensor, Tensor]: The network's input
@@ -154,25 +147,21 @@ class DiffusionProtocol:
                 velocity_target(clean, noise, alpha), sample, alpha)
 
     @torch.no_grad()
-    def sample(self,
-               predict,
-               image,
-               generator=None,
-               noise=None,
-               num_steps=None,
-               timesteps=None):
+    def sample(self, predict, image, generator=None, noise=None,
+               num_steps=None, timesteps=None):
         """Run the network step by step.
 
         Args:
             predict (callable): Called with the network's input
-                (N, 8 or 4, h, w) and a timestep (int), returns the velocity
+                (N, 8 or 4, h, w) and a timestep (int); returns the velocity
                 (N, 4, h, w).
             image (Tensor): (N, 4, h, w), latents of the images, scaled.
-            generator (torch.Generator, optional): On the CPU, for the noise
-                of the start. Defaults to None (torch's global one).
-            noise (Tensor, optional): (N, 4, h, w), the start itself.
-                Defaults to None (drawn).
-            num_steps (int, optional): Defaults to None (the protocol's).
+            generator (torch.Generator, optional): Draws the initial noise,
+                see `gaussian_noise`. Defaults to None.
+            noise (Tensor, optional): (N, 4, h, w), the initial noise itself.
+                Defaults to None, which draws it.
+            num_steps (int, optional): Defaults to None, which takes the
+                protocol's.
             timesteps (Sequence[int], optional): Timesteps to visit, in this
                 order, instead of those of the schedule. Defaults to None.
 
@@ -189,7 +178,7 @@ class DiffusionProtocol:
                              'starts from the image; do not pass noise.')
         if num_steps is not None and timesteps is not None:
             raise ValueError('DiffusionProtocol: num_steps and timesteps both'
-                             ' say which steps to take; give only one.')
+                             ' determine the steps; pass only one of them.')
         if timesteps is None:
             num_steps = self.num_steps if num_steps is None else num_steps
             timesteps = self.schedule.timesteps(num_steps)
@@ -198,14 +187,13 @@ class DiffusionProtocol:
         else:
             ends = [self.schedule.alpha(t) for t in timesteps[1:]]
             ends.append(self.schedule.final_alpha)
-        if noise is None:
-            noise = gaussian_noise(
-                image.shape, generator,
-                image.device) if self.stochastic else image
+        if not self.stochastic:
+            noise = image
+        elif noise is None:
+            noise = gaussian_noise(image.shape, generator, image.device)
         sample = _at_least_fp32(noise)
         for timestep, end in zip(timesteps, ends):
-            velocity = predict(
-                self._network_input(image, sample), timestep)
+            velocity = predict(self._network_input(image, sample), timestep)
             sample, clean = ddim_step(
                 sample, velocity.to(sample.dtype),
                 self.schedule.alpha(timestep), end)
@@ -222,15 +210,16 @@ def build_protocol(cfg):
 
     Args:
         cfg (str | dict | DiffusionProtocol): ``'marigold'``, ``'dmp'`` or
-            ``'one_step'``; or a dict with that name as ``type``, and fields
-            of `DiffusionProtocol` to change. Fields of its ``schedule`` may
-            stand beside them too.
+            ``'one_step'``; or a dict with this name as ``type`` and the
+            arguments of `DiffusionProtocol` to change. It may also hold the
+            arguments of `NoiseSchedule`, beside or in ``schedule``. A
+            protocol is returned as it is.
 
     Returns:
         DiffusionProtocol: The protocol.
 
     Raises:
-        ValueError: If the name or a field is unknown.
+        ValueError: If the name or an argument is unknown.
 
     Examples:
         >>> protocol = build_protocol(dict(type='marigold', num_steps=4))
@@ -241,22 +230,19 @@ def build_protocol(cfg):
         return cfg
     changes = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
     name = changes.pop('type', None)
-    if name not in PROTOCOLS:
-        raise ValueError(f'DiffusionProtocol: type must be one of '
-                         f'{sorted(PROTOCOLS)}, got {name!r}.')
+    check_choice('DiffusionProtocol', 'type', name, sorted(PROTOCOLS))
     base = PROTOCOLS[name]
     schedule = dict(base.get('schedule', {}), **changes.pop('schedule', {}))
-    schedule_fields = list(inspect.signature(NoiseSchedule).parameters)
-    schedule.update({field: changes.pop(field) for field in schedule_fields
+    schedule.update({field: changes.pop(field) for field in
+                     inspect.signature(NoiseSchedule).parameters
                      if field in changes})
-    for owner, given, known in (
-            ('DiffusionProtocol', changes,
-             list(inspect.signature(DiffusionProtocol).parameters)),
-            ('NoiseSchedule', schedule, schedule_fields)):
+    for owner, given in ((DiffusionProtocol, changes),
+                         (NoiseSchedule, schedule)):
+        known = list(inspect.signature(owner).parameters)
         unknown = sorted(set(given) - set(known))
         if unknown:
-            raise ValueError(
-                f'{owner}: has no fields {unknown}; it has {known}.')
+            raise ValueError(f'{owner.__name__}: unexpected argument(s) '
+                             f'{unknown}; it takes {known}.')
     return DiffusionProtocol(**{**base, **changes, 'schedule': schedule})
 
 

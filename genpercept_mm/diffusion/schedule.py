@@ -3,28 +3,30 @@ import inspect
 
 import torch
 
-SPACINGS = ('leading', 'trailing')
+from genpercept_mm.utils.arguments import check_choice
 
 
 class NoiseSchedule:
     """A "scaled linear" schedule with the timesteps of DDIM.
 
     ``beta_t`` is the square of a linear ramp from ``sqrt(beta_start)`` to
-    ``sqrt(beta_end)``, alpha-bar the running product of ``1 - beta_t``. With
-    both betas at 1, as in GenPercept, alpha-bar is 0 everywhere.
+    ``sqrt(beta_end)``, and alpha-bar is the running product of
+    ``1 - beta_t``. With both betas at 1, as in GenPercept, alpha-bar is 0
+    everywhere.
 
     Betas and timesteps are those of diffusers' ``DDIMScheduler``. Its
-    ``step`` is not used: it divides 0 by 0 where beta is 1 and returns NaN;
-    `genpercept_mm.diffusion.ddim.ddim_step` does not.
+    ``step`` is not used, see `genpercept_mm.diffusion.ddim.ddim_step`.
 
     Args:
-        beta_start (float): In (0, 1]. Defaults to 0.00085, Stable
-            Diffusion's.
-        beta_end (float): In (0, 1]. Defaults to 0.012, Stable Diffusion's.
+        beta_start (float): In (0, 1]. Defaults to 0.00085, as in Stable
+            Diffusion.
+        beta_end (float): In (0, 1]. Defaults to 0.012, as in Stable
+            Diffusion.
         num_train_timesteps (int): T. Defaults to 1000.
-        timestep_spacing (str): ``'leading'``: ``k * (T // n) +
-            steps_offset``; ``'trailing'``: from T - 1 down in steps of
-            T / n, rounded. Defaults to 'leading'.
+        timestep_spacing (str): Which timesteps n steps visit:
+            ``'leading'``, ``k * (T // n) + steps_offset``; ``'trailing'``,
+            from T - 1 down in steps of T / n, rounded. Defaults to
+            'leading'.
         steps_offset (int): For ``'leading'``. Defaults to 1.
         set_alpha_to_one (bool): The last step ends at alpha-bar 1, instead
             of that of timestep 0. Defaults to False.
@@ -33,12 +35,12 @@ class NoiseSchedule:
 
     Attributes:
         alphas_cumprod (Tensor): (T, ) fp32 on the CPU, alpha-bar.
-        final_alpha (Tensor): Scalar, where the last step ends.
-        fields (dict): The arguments, to be saved or changed.
+        final_alpha (Tensor): Scalar, alpha-bar at the end of the last step.
+        fields (dict): The arguments.
 
     Raises:
         ValueError: If an argument is outside its set, or the schedule cannot
-            be stretched because its alpha-bar is 0 before the end.
+            be stretched because alpha-bar is 0 before its end.
     """
 
     def __init__(self,
@@ -55,9 +57,8 @@ class NoiseSchedule:
                 raise ValueError(f'NoiseSchedule: {name} must be in (0, 1], '
                                  f'got {beta}; Stable Diffusion has 0.00085 '
                                  'to 0.012, GenPercept 1 to 1.')
-        if timestep_spacing not in SPACINGS:
-            raise ValueError('NoiseSchedule: timestep_spacing must be one of '
-                             f'{SPACINGS}, got {timestep_spacing!r}.')
+        check_choice('NoiseSchedule', 'timestep_spacing', timestep_spacing,
+                     ('leading', 'trailing'))
         self.fields = dict(
             beta_start=beta_start,
             beta_end=beta_end,
@@ -79,13 +80,13 @@ class NoiseSchedule:
         self.final_alpha = self._scheduler.final_alpha_cumprod
         if not self.alphas_cumprod.isfinite().all():
             raise ValueError(
-                'NoiseSchedule: rescale_betas_zero_snr needs betas that leave'
-                f' some signal, got {beta_start} to {beta_end}, with which '
-                'alpha-bar is 0 already; set it to False.')
+                'NoiseSchedule: rescale_betas_zero_snr is impossible with '
+                f'betas of {beta_start} to {beta_end}, as alpha-bar is 0 '
+                'already; set it to False.')
 
     @classmethod
     def from_diffusers(cls, config):
-        """Take over a scheduler's settings.
+        """Build the schedule of a diffusers scheduler.
 
         Args:
             config (dict): Content of ``scheduler/scheduler_config.json`` in
@@ -95,15 +96,16 @@ class NoiseSchedule:
             NoiseSchedule: The same schedule.
 
         Raises:
-            ValueError: If it belongs to another sampler, prediction type or
-                schedule, or clips predictions.
+            ValueError: If the scheduler has another class, prediction type
+                or beta schedule, or clips predictions.
         """
         name = config.get('_class_name', 'DDIMScheduler')
         if name != 'DDIMScheduler':
             raise ValueError(
                 f'NoiseSchedule: the scheduler must be a DDIMScheduler, got '
-                f'{name}; if the model was trained for it, write its config '
-                'with diffusers.DDIMScheduler.from_config(...).')
+                f'{name}; convert its config with '
+                'diffusers.DDIMScheduler.from_config(...) if the model was '
+                'trained for DDIM.')
         from diffusers import DDIMScheduler
         defaults = inspect.signature(DDIMScheduler).parameters
         config = {field: config.get(field, parameter.default)
@@ -117,17 +119,15 @@ class NoiseSchedule:
                 raise ValueError(
                     f'NoiseSchedule: {field} of the scheduler must be '
                     f'{value!r}, got {config[field]!r}; models trained with '
-                    'that cannot be run here.')
-        return cls(**{field: config[field] for field in (
-            'beta_start', 'beta_end', 'num_train_timesteps',
-            'timestep_spacing', 'steps_offset', 'set_alpha_to_one',
-            'rescale_betas_zero_snr')})
+                    'that value are not supported.')
+        return cls(**{field: config[field]
+                      for field in inspect.signature(cls).parameters})
 
     def timesteps(self, num_steps):
         """List the timesteps that sampling visits.
 
         Args:
-            num_steps (int): n, 1 to T.
+            num_steps (int): n, from 1 to T.
 
         Returns:
             list[int]: n timesteps, descending.
@@ -141,14 +141,14 @@ class NoiseSchedule:
                              f'1..{self.num_train_timesteps}, got '
                              f'{num_steps!r}.')
         self._scheduler.set_timesteps(num_steps)
-        # trailing: rounding errors can append one more
+        # with 'trailing', rounding errors can append one more
         timesteps = self._scheduler.timesteps.tolist()[:num_steps]
         if timesteps[0] >= self.num_train_timesteps:
             raise ValueError(
                 f'NoiseSchedule: num_steps={num_steps} with steps_offset='
                 f'{self.fields["steps_offset"]} would visit timestep '
                 f'{timesteps[0]}, but the last one is '
-                f'{self.num_train_timesteps - 1}; take fewer steps, or '
+                f'{self.num_train_timesteps - 1}; use fewer steps, or '
                 "timestep_spacing='trailing'.")
         return timesteps
 
@@ -159,7 +159,7 @@ class NoiseSchedule:
             timesteps (int | Tensor): One, or (N, ).
 
         Returns:
-            Tensor: A scalar, or (N, 1, 1, 1) where ``timesteps`` is.
+            Tensor: A scalar, or (N, 1, 1, 1) if ``timesteps`` is (N, ).
         """
         if isinstance(timesteps, torch.Tensor) and timesteps.dim():
             alphas = self.alphas_cumprod.to(timesteps.device)
@@ -169,13 +169,13 @@ class NoiseSchedule:
     def previous_alpha(self, timestep, num_steps):
         """Look up alpha-bar at the end of a step.
 
-        As in diffusers that is ``T // num_steps`` timesteps earlier, for
-        trailing timesteps too, which lie a little farther apart if
+        As in diffusers, the end is ``T // num_steps`` timesteps earlier, even
+        for trailing timesteps, which are slightly farther apart if
         ``num_steps`` does not divide T.
 
         Args:
             timestep (int): One of ``timesteps(num_steps)``.
-            num_steps (int): Steps in all.
+            num_steps (int): Total number of steps.
 
         Returns:
             Tensor: A scalar; ``final_alpha`` before timestep 0.

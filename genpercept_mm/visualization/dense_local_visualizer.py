@@ -10,7 +10,7 @@ from genpercept_mm.utils.arrays import to_numpy
 
 from .error_colors import colorize_error
 
-# what SegLocalVisualizer draws by itself
+# what SegLocalVisualizer draws without a codec
 STOCK_FIELDS = ('gt_sem_seg', 'pred_sem_seg', 'gt_depth_map',
                 'pred_depth_map')
 FONT = cv2.FONT_HERSHEY_SIMPLEX
@@ -20,77 +20,67 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 class DenseLocalVisualizer(SegLocalVisualizer):
     """Draw image, prediction, label and error side by side.
 
-    The codec of the config says which fields of a data sample to draw, how,
-    and what the error is. Every panel has a caption above it; below the
-    caption of the error is its colour scale, with zero at the left. Mattes
-    are drawn over a checkerboard, and pixels without a valid label are
-    black. Codecs without an error, such as that of classes, get no such
-    panel.
+    The codec determines which fields of a data sample are drawn, how they
+    are drawn, and what the error is. Every panel has a caption above it; the
+    error has its colour scale below the caption, with zero at the left.
+    Mattes are drawn over a checkerboard, and pixels without a valid label
+    are black. If the codec defines no error, as that of classes, there is no
+    such panel.
 
     Without a codec, pictures are those of mmseg's ``SegLocalVisualizer``.
 
     Args:
         name (str): Name of the instance. Defaults to 'visualizer'.
         codec (dict | BaseDenseCodec, optional): The task. Defaults to None.
-        max_width (int): Pixels; wider panels are drawn smaller, as those of
-            ETH3D's photographs would fill a disk. Defaults to 1536.
+        max_width (int): Maximum width of a panel in pixels; wider ones are
+            shrunk, as ETH3D's photographs would fill a disk. Defaults to
+            1536.
         **kwargs: Arguments of mmseg's ``SegLocalVisualizer``.
     """
 
-    def __init__(self,
-                 name='visualizer',
-                 codec=None,
-                 max_width=1536,
+    def __init__(self, name='visualizer', codec=None, max_width=1536,
                  **kwargs):
         super().__init__(name, **kwargs)
         self.max_width = max_width
         self.codec = CODECS.build(codec) if isinstance(codec, dict) else codec
 
     @master_only
-    def add_datasample(self,
-                       name,
-                       image,
-                       data_sample=None,
-                       draw_gt=True,
-                       draw_pred=True,
-                       show=False,
-                       wait_time=0,
-                       out_file=None,
-                       step=0,
-                       with_labels=True):
-        """Draw a data sample and hand it to the back ends.
+    def add_datasample(self, name, image, data_sample=None, draw_gt=True,
+                       draw_pred=True, show=False, wait_time=0,
+                       out_file=None, step=0, with_labels=True):
+        """Draw a data sample and pass the picture to the back ends.
 
         Args:
             name (str): Name of the picture.
-            image (np.ndarray): (H, W, 3) uint8 RGB; resized if prediction
-                and label have another size.
-            data_sample (SegDataSample, optional): Prediction, and label if
-                there is one. Defaults to None.
+            image (np.ndarray): (H, W, 3) uint8 RGB; it is resized if
+                prediction and label have another size.
+            data_sample (SegDataSample, optional): Prediction, label or both.
+                Defaults to None.
             draw_gt (bool): Draw the label, and the error. Defaults to True.
             draw_pred (bool): Draw prediction and error. Defaults to True.
             show (bool): Open a window. Defaults to False.
-            wait_time (float): Seconds to show it, 0 is for ever. Defaults
-                to 0.
+            wait_time (float): Seconds for which the window is shown, or 0
+                until a key is pressed. Defaults to 0.
             out_file (str, optional): File to write instead of using the back
                 ends. Defaults to None.
             step (int): Recorded with the picture. Defaults to 0.
-            with_labels (bool): Write class names, without a codec. Defaults
-                to True.
+            with_labels (bool): Write class names if there is no codec.
+                Defaults to True.
 
         Raises:
             ValueError: If there is nothing to draw, the sample lacks the
                 prediction, or prediction and label differ in size.
         """
         if self.codec is None:
-            self._check_stock(data_sample, draw_gt, draw_pred)
+            _check_stock(data_sample, draw_gt, draw_pred)
             super().add_datasample(name, image, data_sample, draw_gt,
                                    draw_pred, show, wait_time, out_file, step,
                                    with_labels)
             return
-        panels = self.draw_panels(image, data_sample, draw_gt, draw_pred)
-        drawn = np.concatenate(
-            [_captioned(self._shrunk(panel), caption, scale)
-             for panel, caption, scale in panels], axis=1)
+        drawn = np.concatenate([
+            _captioned(self._shrunk(panel), caption, scale)
+            for panel, caption, scale in self.draw_panels(
+                image, data_sample, draw_gt, draw_pred)], axis=1)
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
@@ -109,38 +99,36 @@ class DenseLocalVisualizer(SegLocalVisualizer):
     def draw_panels(self, image, data_sample, draw_gt=True, draw_pred=True):
         """Draw the panels, without captions.
 
-        Args:
-            image (np.ndarray): (H, W, 3) uint8 RGB.
-            data_sample (SegDataSample): Prediction, label, or both.
-            draw_gt (bool): Defaults to True.
-            draw_pred (bool): Defaults to True.
+        The arguments and errors are those of `add_datasample`.
 
         Returns:
             list[tuple]: (H, W, 3) uint8 RGB, caption, and whether the panel
             has a colour scale of errors.
-
-        Raises:
-            ValueError: As `add_datasample`.
         """
         codec = self.codec
         pred = label = None
         if draw_pred and data_sample is not None:
-            pred = self._read_prediction(data_sample)
+            if codec.pred_field not in data_sample:
+                raise ValueError(
+                    f'DenseLocalVisualizer: {codec.pred_field!r} is not among '
+                    f"the sample's predictions {_predictions(data_sample)}; "
+                    "set visualizer.codec to the model's codec.")
+            pred = _channels_last(data_sample.get(codec.pred_field))
         if draw_gt and data_sample is not None and (
                 codec.gt_field in data_sample):
             label = _channels_last(data_sample.get(codec.gt_field))
         if pred is None and label is None:
             raise ValueError(
-                f'DenseLocalVisualizer: nothing to draw beside the image; '
-                f'give a data sample with {codec.pred_field!r} or '
+                'DenseLocalVisualizer: there is nothing to draw beside the '
+                f'image; pass a data sample with {codec.pred_field!r} or '
                 f'{codec.gt_field!r}.')
         if pred is not None and label is not None and (
                 pred.shape[:2] != label.shape[:2]):
             raise ValueError(
-                f'DenseLocalVisualizer: {codec.pred_field} has size '
-                f'{pred.shape[:2]}, {codec.gt_field} {label.shape[:2]}; '
-                'load the label after Resize, so that it keeps the original '
-                'size.')
+                f'DenseLocalVisualizer: {codec.pred_field} has the size '
+                f'{pred.shape[:2]}, but {codec.gt_field} has '
+                f'{label.shape[:2]}; load the label after Resize, so that it '
+                'keeps its original size.')
 
         height, width = (label if pred is None else pred).shape[:2]
         if image.shape[:2] != (height, width):
@@ -162,36 +150,27 @@ class DenseLocalVisualizer(SegLocalVisualizer):
                                codec.error_caption, True))
         return panels
 
-    def _read_prediction(self, data_sample):
-        field = self.codec.pred_field
-        if field not in data_sample:
-            present = _predictions(data_sample)
-            raise ValueError(
-                f'DenseLocalVisualizer: the sample has no {field!r} but '
-                f'{present}; wrong codec? visualizer.codec must be the one '
-                'of the model.')
-        return _channels_last(data_sample.get(field))
-
     def _paint(self, image, quantity):
         if self.codec.over_image:
             return _over_checkerboard(image, quantity)
         return self.codec.colorize(quantity)
 
-    @staticmethod
-    def _check_stock(data_sample, draw_gt, draw_pred):
-        drawn = ('gt_', ) * draw_gt + ('pred_', ) * draw_pred
-        if data_sample is None or not any(
-                field in data_sample for field in STOCK_FIELDS
-                if field.startswith(drawn)):
-            raise ValueError(
-                'DenseLocalVisualizer: nothing to draw without a codec; the '
-                f'sample has predictions {_predictions(data_sample)}. Set '
-                "visualizer.codec to the model's, for example "
-                "codec=dict(type='genpercept_mm.NormalCodec').")
+
+def _check_stock(data_sample, draw_gt, draw_pred):
+    """Refuse a sample of which mmseg's visualizer would draw nothing."""
+    drawn = ('gt_', ) * draw_gt + ('pred_', ) * draw_pred
+    if data_sample is None or not any(
+            field in data_sample for field in STOCK_FIELDS
+            if field.startswith(drawn)):
+        raise ValueError(
+            'DenseLocalVisualizer: there is nothing to draw without a codec; '
+            f'the sample has predictions {_predictions(data_sample)}. Set '
+            "visualizer.codec to the model's codec, for example "
+            "codec=dict(type='genpercept_mm.NormalCodec').")
 
 
 def _predictions(data_sample):
-    """Names of the predictions of a sample."""
+    """List the names of a sample's predictions."""
     return [] if data_sample is None else sorted(
         key for key in data_sample.keys() if key.startswith('pred_'))
 
@@ -203,15 +182,7 @@ def _channels_last(field):
 
 
 def _over_checkerboard(image, alpha):
-    """Put an image over grey squares.
-
-    Args:
-        image (np.ndarray): (H, W, 3) uint8.
-        alpha (np.ndarray): (H, W) opacity, clipped to [0, 1].
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8.
-    """
+    """Put an image (H, W, 3), of opacity (H, W), over grey squares."""
     height, width = alpha.shape
     side = max(min(height, width) // 32, 4)
     rows, columns = np.ogrid[:height, :width]
@@ -222,16 +193,8 @@ def _over_checkerboard(image, alpha):
 
 
 def _captioned(panel, caption, scale):
-    """Put a white strip with a caption above a panel.
-
-    Args:
-        panel (np.ndarray): (H, W, 3) uint8.
-        caption (str): ASCII; shrunk to fit the width.
-        scale (bool): Draw the colour scale of errors below the caption.
-
-    Returns:
-        np.ndarray: (strip + H, W, 3) uint8.
-    """
+    """Put a white strip above a panel (H, W, 3), with a caption that is
+    shrunk to fit and, if asked for, the colour scale of errors."""
     height, width = panel.shape[:2]
     strip = max(height // 20, 16)
     canvas = np.full((strip, width, 3), 255, np.uint8)

@@ -7,7 +7,7 @@ def colorize_error(error, limit):
 
     Args:
         error (np.ndarray): (H, W), not negative, or NaN.
-        limit (float): Error that gets the last colour, as larger ones do.
+        limit (float): Errors of this size or more get the last colour.
 
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB in matplotlib's 'viridis'; NaN is

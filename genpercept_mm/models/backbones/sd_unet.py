@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.arguments import check_choice
 
 from ..utils.diffusers_folder import TEXT_PARTS, local_folder
 from ..utils.pretrained_parts import (
@@ -19,25 +20,23 @@ from ..utils.pretrained_parts import (
 from ..utils.prompt_embedding import embed_prompt, read_prompt_embeds
 from ..utils.sd_archs import resolve_arch
 
-FEATURE_TYPES = ('post_upsample', 'pre_upsample', 'pyramid')
 NUM_TIMESTEPS = 1000
 LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
 
 
 @MODELS.register_module()
 class SDUNet(BaseModule):
-    """One deterministic step of Stable Diffusion, seen as a backbone.
+    """One deterministic step of Stable Diffusion as a backbone.
 
-    GenPercept (arXiv:2403.06090, section 3): the VAE encodes the image, and
-    the U-Net runs once on the clean image latent at a fixed timestep with
-    the empty prompt. No text encoder exists here; its output is the buffer
-    ``prompt_embeds``. Protocols of several steps (Marigold, DMP) call
-    `velocity` instead, from `DenseEstimator`.
+    The VAE encodes the image, and the U-Net runs once on the clean image
+    latent, at a fixed timestep and with the empty prompt (GenPercept,
+    arXiv:2403.06090, section 3). There is no text encoder; its output is the
+    buffer ``prompt_embeds``. Protocols of several steps (Marigold, DMP) use
+    `velocity`, see `LatentDiffusionEstimator`.
 
     Note:
         - N: images in a batch; H, W: image height and width
         - h, w: latent cells, floor(H / 8) and floor(W / 8)
-        - L, D: tokens and width of the embedded prompt
 
     ===========  ====================  =============  ============  =========
     out_indices  feature (SD 1.5, 2.1) post_upsample  pre_upsample  pyramid
@@ -50,8 +49,8 @@ class SDUNet(BaseModule):
     ===========  ====================  =============  ============  =========
 
     The predicted latent is minus the U-Net's output: with all betas at 1 and
-    v-prediction the clean sample is ``-v``; it is in the VAE's scaled units
-    (times 0.18215). Parts that no requested output needs are not kept.
+    v-prediction, the clean sample is ``-v``. It is in the VAE's scaled units
+    (times 0.18215). Parts that no requested output needs are removed.
 
     Args:
         arch (str | dict): ``'sd21'``, ``'sd15'``, ``'mini'``, or
@@ -60,24 +59,25 @@ class SDUNet(BaseModule):
         pretrained (str, optional): Folder in diffusers layout, hub id, or
             ``'mini'``, the small prior inside this package; read by
             ``init_weights``. Defaults to None (random weights, unless
-            ``init_cfg`` or a checkpoint brings some).
+            ``init_cfg`` or a checkpoint provides others).
         out_indices (Sequence[int]): Outputs, see the table. Defaults to
             (0, 1, 2, 3).
         feature_type (str): ``'post_upsample'``, each block's output, as in
-            the official DPT variant; ``'pre_upsample'``, before its
-            up-sampler, as in VPD; or ``'pyramid'``, the first with the
-            finest map up-sampled by a learned transposed convolution (as
-            ViTDet does, arXiv:2203.16527), for necks and heads made for
-            strides 4, 8, 16 and 32 (a checkpoint without that convolution
-            loads and leaves it random). Defaults to 'post_upsample'.
+            the official DPT variant; ``'pre_upsample'``, before the block's
+            up-sampler, as in VPD; or ``'pyramid'``, which is
+            ``'post_upsample'`` with the finest map up-sampled by a learned
+            transposed convolution (as in ViTDet, arXiv:2203.16527), for necks
+            and heads made for strides 4, 8, 16 and 32. A checkpoint without
+            this convolution loads and leaves it random. Defaults to
+            'post_upsample'.
         timestep (int): The fixed timestep, 0 to 999. Defaults to 1.
         train_timestep (int | str, optional): The timestep in training mode,
             or ``'random'``: uniform in 0 to 999 for each image. Defaults to
-            None (``timestep``).
-        in_channels (int, optional): Latent channels that the U-Net takes, 4,
-            or 8 for image and noisy latent (Marigold). ``pretrained`` with 4
-            is read into 8 with its first layer repeated and halved. Defaults
-            to None (as ``arch`` says).
+            None, which takes ``timestep``.
+        in_channels (int, optional): Latent channels that the U-Net takes: 4,
+            or 8 for image and noisy latent (Marigold). ``pretrained`` weights
+            for 4 are read into 8 with the first layer repeated and halved.
+            Defaults to None, which takes the value from ``arch``.
         prompt (str | Sequence[str]): Text to embed when ``pretrained`` is
             read, or class names, which become one token each, as in VPD
             (arXiv:2303.02153). Defaults to ''.
@@ -85,28 +85,28 @@ class SDUNet(BaseModule):
             .pt, .safetensors) to use instead. Defaults to None.
         freeze_vae (bool): Keep the VAE encoder fixed. Defaults to True.
         freeze_unet (bool): Keep the U-Net fixed. Defaults to False.
-        scratch_unet (bool): Leave the U-Net random: ``pretrained`` brings the
-            VAE and the prompt only. Defaults to False.
+        scratch_unet (bool): Leave the U-Net random; only the VAE and the
+            prompt are read from ``pretrained``. Defaults to False.
         lora_rank (int): If positive, fix the U-Net and train LoRA matrices
-            of this rank (alpha equal to it) on every attention projection;
-            needs peft. Defaults to 0.
-        with_cp (bool): Gradient checkpointing: less memory, more time.
-            Defaults to False.
+            of this rank, with an equal alpha, on every attention projection;
+            this needs peft. Defaults to 0.
+        with_cp (bool): Gradient checkpointing, which takes less memory and
+            more time. Defaults to False.
         init_cfg (dict, optional): mmengine initialization, for example
             ``dict(type='Pretrained', checkpoint=...)``. Defaults to None.
 
     Attributes:
         out_channels (tuple[int]): Channels of each output.
-        out_strides (tuple[int]): Strides of each output. An input that is
-            not a multiple gives ``ceil(h / (stride / 8))`` cells, and
-            ``ceil(H / stride)`` with ``'pyramid'``, as a ResNet does.
-        size_divisor (int): The VAE's stride; an input that is not a multiple
-            loses the rest at the right and bottom edge, or with ``'pyramid'``
-            is padded there with mid-grey.
+        out_strides (tuple[int]): Strides of each output. Where the input is
+            not a multiple, an output has ``ceil(h / (stride / 8))`` cells, or
+            ``ceil(H / stride)`` with ``'pyramid'``, as in a ResNet.
+        size_divisor (int): The VAE's stride. An input that is not a multiple
+            is cropped at the right and bottom edge, or with ``'pyramid'``
+            padded there with mid-grey.
 
     Raises:
-        ValueError: If an argument is outside its set, or ``arch`` has parts
-            that Stable Diffusion's U-Nets do not have.
+        ValueError: If an argument is outside its set or contradicts another,
+            or ``arch`` has parts that Stable Diffusion's U-Nets do not have.
 
     Examples:
         >>> backbone = SDUNet(arch='mini')
@@ -141,9 +141,8 @@ class SDUNet(BaseModule):
                 f'SDUNet: out_indices must be of 0..{num_blocks - 1} (up '
                 f'blocks, finest first) and {num_blocks} (predicted latent),'
                 f' got {out_indices}.')
-        if feature_type not in FEATURE_TYPES:
-            raise ValueError(f'SDUNet: feature_type must be one of '
-                             f'{FEATURE_TYPES}, got {feature_type!r}.')
+        check_choice('SDUNet', 'feature_type', feature_type,
+                     ('post_upsample', 'pre_upsample', 'pyramid'))
         if timestep not in range(NUM_TIMESTEPS):
             raise ValueError('SDUNet: timestep must be in 0..999, got '
                              f'{timestep}.')
@@ -152,14 +151,14 @@ class SDUNet(BaseModule):
                              f'or in 0..999, got {train_timestep!r}.')
         if lora_rank and freeze_unet:
             raise ValueError('SDUNet: lora_rank trains the U-Net through '
-                             'LoRA and freeze_unet forbids it; set one.')
+                             'LoRA, which freeze_unet forbids; set one.')
         if scratch_unet and (lora_rank or freeze_unet):
             raise ValueError('SDUNet: scratch_unet leaves the U-Net random, '
-                             'and lora_rank and freeze_unet keep it so; set '
-                             'one.')
+                             'and lora_rank and freeze_unet would keep it '
+                             'random; set one.')
         if pretrained is not None and init_cfg is not None:
-            raise ValueError('SDUNet: pretrained and init_cfg both say where'
-                             ' the weights are; set one.')
+            raise ValueError('SDUNet: pretrained and init_cfg both bring '
+                             'weights; set one.')
 
         self.arch = arch
         self.pretrained = pretrained
@@ -176,20 +175,17 @@ class SDUNet(BaseModule):
         self.lora_rank = lora_rank
         self.with_cp = with_cp
 
-        # diffusers takes seconds to import, so only who builds a model pays
+        # diffusers takes seconds to import
         from diffusers import AutoencoderKL, UNet2DConditionModel
         self.unet = UNet2DConditionModel(**unet_cfg)
         self.in_channels = self.unet.config.in_channels
         self.vae = AutoencoderKL(**vae_cfg)
         del self.vae.decoder, self.vae.post_quant_conv
         self.scaling_factor = self.vae.config.scaling_factor
-        # Fixed values, so that models built without weights are comparable.
-        generator = torch.Generator().manual_seed(0)
-        self.register_buffer(
-            'prompt_embeds',
-            torch.randn(
-                1, 2, unet_cfg['cross_attention_dim'], generator=generator,
-                device='cpu'))
+        # fixed values, so that models built without weights are comparable
+        self.register_buffer('prompt_embeds', torch.randn(
+            1, 2, unet_cfg['cross_attention_dim'], device='cpu',
+            generator=torch.Generator().manual_seed(0)))
         self._has_weights = pretrained is None
 
         self._describe_outputs(vae_cfg)
@@ -199,10 +195,13 @@ class SDUNet(BaseModule):
         if with_cp:
             self.unet.enable_gradient_checkpointing()
             self.vae.enable_gradient_checkpointing()
-        self._freeze()
+        self.vae.requires_grad_(not freeze_vae)
+        if freeze_unet:
+            self.unet.requires_grad_(False)
         self.register_load_state_dict_pre_hook(_adapt_state_dict)
 
     def _describe_outputs(self, vae_cfg):
+        """Set channels and strides, and add the pyramid's convolution."""
         channels = tuple(self.unet.config.block_out_channels)
         self.size_divisor = 2**(len(vae_cfg['block_out_channels']) - 1)
         strides = [self.size_divisor * 2**i for i in range(len(channels))]
@@ -219,7 +218,7 @@ class SDUNet(BaseModule):
         self.out_strides = tuple(strides[i] for i in self.out_indices)
 
     def _drop_unused_parts(self):
-        """Remove what no output depends on: a distributed run must not
+        """Remove parts that no output depends on: a distributed run must not
         wait for gradients that never come."""
         num_blocks = len(self.unet.up_blocks)
         self.predicts_latent = num_blocks in self.out_indices
@@ -237,29 +236,13 @@ class SDUNet(BaseModule):
         except ImportError as error:
             raise ImportError('SDUNet: lora_rank needs peft; install it '
                               'with: pip install peft') from error
-        # Official recipe: alpha = rank, A ~ N(0, 1/r), B = 0
-        self.unet.add_adapter(
-            LoraConfig(
-                r=self.lora_rank,
-                lora_alpha=self.lora_rank,
-                init_lora_weights='gaussian',
-                target_modules=LORA_TARGETS))
-
-    def _freeze(self):
-        if self.freeze_vae:
-            self.vae.requires_grad_(False)
-        if self.freeze_unet:
-            self.unet.requires_grad_(False)
+        # official recipe: alpha = rank, A ~ N(0, 1/r), B = 0
+        self.unet.add_adapter(LoraConfig(
+            r=self.lora_rank, lora_alpha=self.lora_rank,
+            init_lora_weights='gaussian', target_modules=LORA_TARGETS))
 
     def train(self, mode=True):
-        """Set the mode; frozen parts stay in eval mode.
-
-        Args:
-            mode (bool): True for training. Defaults to True.
-
-        Returns:
-            SDUNet: Itself.
-        """
+        """Set the mode; frozen parts stay in eval mode."""
         super().train(mode)
         if self.freeze_vae:
             self.vae.eval()
@@ -274,7 +257,7 @@ class SDUNet(BaseModule):
             ValueError: If the weights are of another architecture.
             RuntimeError: If the files lack a tensor.
             OSError: If a file cannot be found or read; FileNotFoundError if
-                ``pretrained`` is not a folder of that layout.
+                ``pretrained`` is not a folder in diffusers layout.
         """
         if self.pretrained is None:
             if self.init_cfg is None:
@@ -289,6 +272,7 @@ class SDUNet(BaseModule):
             self._set_prompt(read_prompt_embeds(self.prompt_embeds_file))
 
     def _load_pretrained(self):
+        """Load U-Net, VAE and, unless a file has it, the embedded prompt."""
         parts = ('vae', ) if self.scratch_unet else ('unet', 'vae')
         embeds = self.prompt_embeds_file is None
         folder = local_folder(
@@ -304,8 +288,8 @@ class SDUNet(BaseModule):
         if prompt_embeds.shape[-1] != width:
             raise ValueError(
                 f'SDUNet: the embedded prompt is {prompt_embeds.shape[-1]} '
-                f'wide, but the U-Net of this arch takes {width}; use the '
-                'text encoder that belongs to it.')
+                f'wide, but the U-Net of this arch takes {width}; use its own '
+                'text encoder.')
         self.prompt_embeds = prompt_embeds.detach().to(
             self.prompt_embeds, copy=True)
 
@@ -331,27 +315,26 @@ class SDUNet(BaseModule):
                 (any size with ``'pyramid'``).
 
         Returns:
-            tuple[Tensor]: One (N, C, H / stride, W / stride) for each entry
-            of ``out_indices``, in that order.
+            tuple[Tensor]: (N, C, H / stride, W / stride) for each entry of
+            ``out_indices``, in that order.
 
         Raises:
             ValueError: If ``x`` has another shape or is too small, or the
                 U-Net takes a noisy latent too.
-            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+            RuntimeError: If ``pretrained`` is set, but not loaded.
         """
         if self.in_channels != self.vae.config.latent_channels:
             raise ValueError(
-                f'SDUNet: a U-Net with in_channels={self.in_channels} needs '
-                'noise beside the image, which one step on the image alone '
-                'has not; use genpercept_mm.DenseEstimator with '
-                "protocol='marigold'.")
+                f'SDUNet: a U-Net with in_channels={self.in_channels} takes '
+                'noise beside the image; use genpercept_mm.'
+                "LatentDiffusionEstimator with protocol='marigold'.")
         pads = self.feature_type == 'pyramid'
         if x.dim() != 4 or x.shape[1] != 3 or min(
                 x.shape[2:]) < (1 if pads else self.size_divisor):
             raise ValueError(
                 f'SDUNet: input must be (N, 3, H, W) with H and W of at '
-                f'least {self.size_divisor}, got {tuple(x.shape)}; pad with '
-                'genpercept_mm.OneStepDataPreprocessor.')
+                f'least {self.size_divisor}, got {tuple(x.shape)}; pad it '
+                'with genpercept_mm.OneStepDataPreprocessor.')
         height, width = x.shape[2:]
         if pads:
             x = F.pad(x, (0, -width % self.size_divisor,
@@ -369,13 +352,14 @@ class SDUNet(BaseModule):
 
         Args:
             batch (int): Number of images.
-            device (torch.device, optional): Of the result. Defaults to None
-                (the CPU).
+            device (torch.device, optional): Device of the result. Defaults
+                to None (the CPU).
 
         Returns:
-            int | Tensor: ``timestep``; in training mode ``train_timestep``,
-            where ``'random'`` is a new (N, ) int64 tensor. It is drawn on
-            the CPU, so that a seed means the same on every device.
+            int | Tensor: ``timestep``, or in training mode
+            ``train_timestep``, where ``'random'`` gives a new (N, ) int64
+            tensor. It is drawn on the CPU, so a seed means the same on every
+            device.
         """
         if not self.training:
             return self.timestep
@@ -384,7 +368,7 @@ class SDUNet(BaseModule):
         return self.train_timestep
 
     def velocity(self, latents, timesteps):
-        """Run the U-Net and give its output as it is.
+        """Run the U-Net and return its own output, the velocity.
 
         Args:
             latents (Tensor): (N, in_channels, h, w), scaled.
@@ -394,9 +378,9 @@ class SDUNet(BaseModule):
             Tensor: (N, 4, h, w).
 
         Raises:
-            ValueError: If ``out_indices`` does not ask for the predicted
-                latent, or ``latents`` has other channels.
-            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+            ValueError: If ``out_indices`` lacks the predicted latent, or
+                ``latents`` has other channels.
+            RuntimeError: If ``pretrained`` is set, but not loaded.
         """
         index = len(self.unet.down_blocks)
         if not self.predicts_latent:
@@ -408,7 +392,7 @@ class SDUNet(BaseModule):
                 f'SDUNet: latents must be (N, {self.in_channels}, h, w), got '
                 f'{tuple(latents.shape)}; in_channels of the backbone and '
                 'the protocol must agree.')
-        return self._run(latents, timesteps)[index]
+        return -self.run_unet(latents, timesteps)[index]
 
     def run_unet(self, latents, timesteps=None):
         """Run the U-Net once.
@@ -416,24 +400,15 @@ class SDUNet(BaseModule):
         Args:
             latents (Tensor): (N, in_channels, h, w), scaled.
             timesteps (int | Tensor, optional): 0 to 999, one or (N, ).
-                Defaults to None (``timestep``).
+                Defaults to None, which takes ``timestep``.
 
         Returns:
-            dict[int, Tensor]: Every output of the class docstring's table
-            that the kept parts compute.
+            dict[int, Tensor]: Every output in the table of `SDUNet` that the
+            kept parts compute.
 
         Raises:
-            RuntimeError: If ``pretrained`` is set and nothing was loaded.
+            RuntimeError: If ``pretrained`` is set, but not loaded.
         """
-        outs = self._run(latents, timesteps)
-        if self.predicts_latent:
-            index = len(self.unet.down_blocks)
-            outs[index] = -outs[index]
-        return outs
-
-    def _run(self, latents, timesteps=None):
-        """Like `run_unet`, but with the U-Net's own output, the velocity,
-        in place of the predicted latent."""
         require_weights(self)
         if timesteps is None:
             timesteps = self.timestep
@@ -459,31 +434,31 @@ class SDUNet(BaseModule):
             if self.feature_type == 'pre_upsample':
                 outs[index] = hidden
             if block.upsamplers is not None:
-                # Odd sizes: scale to the next skip's size, not by two
+                # the next skip's size is not always twice this one
                 hidden = block.upsamplers[0](hidden, skips[-1].shape[2:])
             if self.feature_type != 'pre_upsample':
                 outs[index] = hidden
         if self.predicts_latent:
             hidden = unet.conv_act(unet.conv_norm_out(hidden))
-            outs[num_blocks] = unet.conv_out(hidden)
+            outs[num_blocks] = -unet.conv_out(hidden)
         return outs
 
     def get_layer_depth(self, param_name, prefix=''):
-        """Tell how far along the path of the image a parameter is.
+        """Give the depth of a parameter along the path of the image.
 
         Args:
             param_name (str): Name of the parameter, such as
                 ``'unet.down_blocks.0.resnets.0.conv1.weight'``.
-            prefix (str): What names of this backbone's parameters start
-                with. Defaults to ''.
+            prefix (str): Prefix of the names of this backbone's parameters.
+                Defaults to ''.
 
         Returns:
             tuple[int, int]: Depth and number of layers. The depth is 0 for
-            the VAE, the first layer and the time embedding, then grows by
-            one for each down block, the mid block, each up block and the
-            output layers, as far as they are kept. It is the number of
-            layers minus 2 for the last of these, and minus 1 for parameters
-            outside the backbone, as in mmpretrain.
+            the VAE, the first layer and the time embedding, and grows by one
+            for each down block, the mid block, each up block and the output
+            layers, as far as they are kept. The last of these has the number
+            of layers minus 2, and parameters outside the backbone have that
+            number minus 1, as in mmpretrain.
         """
         num_blocks = len(self.unet.down_blocks)
         outputs = 2 * num_blocks + 2
@@ -493,24 +468,17 @@ class SDUNet(BaseModule):
         num_layers = last + 2
         if not param_name.startswith(prefix):
             return num_layers - 1, num_layers
-        parts = param_name[len(prefix):].split('.')
-        name = '.'.join(parts[:2])
-        if name == 'unet.down_blocks':
-            depth = 1 + int(parts[2])
-        elif name == 'unet.mid_block':
-            depth = num_blocks + 1
-        elif name == 'unet.up_blocks':
-            depth = num_blocks + 2 + int(parts[2])
-        elif name in ('unet.conv_norm_out', 'unet.conv_out') or (
-                parts[0] == 'pyramid_up'):
-            depth = outputs
-        else:
-            depth = 0
-        return depth, num_layers
+        first = {'down_blocks': 1, 'mid_block': num_blocks + 1,
+                 'up_blocks': num_blocks + 2, 'conv_norm_out': outputs,
+                 'conv_out': outputs, 'pyramid_up': outputs}
+        part, *rest = param_name[len(prefix):].removeprefix(
+            'unet.').split('.')
+        index = int(rest[0]) if part in ('down_blocks', 'up_blocks') else 0
+        return first.get(part, 0) + index, num_layers
 
     def _run_up_block(self, block, hidden, skips, time, prompt):
-        """Run an up block without its up-sampler, so that either side of
-        the up-sampler can be a feature."""
+        """Run an up block without its up-sampler, so that features can be
+        taken from both sides of it."""
 
         def layer(hidden, skip, resnet, attention):
             hidden = resnet(torch.cat([hidden, skip], dim=1), time)
@@ -534,7 +502,7 @@ def _adapt_state_dict(module, state_dict, prefix, *args):
     """Check a checkpoint before it is loaded, and adopt its prompt."""
     given = check_checkpoint(
         module, state_dict, prefix,
-        # the one transposed convolution may start from random values
+        # the pyramid's convolution may start from random values
         optional=('.lora_', 'pyramid_up.'),
         resized=('prompt_embeds', ),
         fields=('arch', 'in_channels', 'feature_type', 'out_indices',

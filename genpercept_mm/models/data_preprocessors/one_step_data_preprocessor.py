@@ -1,4 +1,6 @@
 """Images for one deterministic step."""
+import functools
+
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.data_preprocessor import SegDataPreProcessor
@@ -6,7 +8,7 @@ from mmseg.utils import stack_batch
 
 from genpercept_mm.registry import MODELS
 
-# Labels that a loss compares with the whole, padded image
+# labels that losses compare with the whole, padded image
 TARGETS = ('gt_sem_seg', 'gt_target', 'gt_target_mask')
 
 
@@ -14,17 +16,18 @@ TARGETS = ('gt_sem_seg', 'gt_target', 'gt_target_mask')
 class OneStepDataPreprocessor(SegDataPreProcessor):
     """Bring images and labels into the form that `SDUNet` takes.
 
-    RGB in 0..255 becomes [-1, 1]. The images of a batch, whether they have one
-    size or not, are padded at the right and bottom to a common multiple of
+    RGB values in 0..255 are scaled to [-1, 1]. All images of a batch are
+    padded at the right and bottom to one size, a multiple of
     ``size_divisor``: images with mid-grey, labels with the ignored value,
-    dense targets (``gt_target``) with pixels that do not count. Training and
-    testing are alike, and nothing is random (GenPercept, section 3: no
-    noise). Given data samples, mmseg's segmentors cut the padding off the
-    prediction and resize it to the original image.
+    and dense targets (``gt_target``) with pixels that do not count. Training
+    and testing are alike, and nothing is random (GenPercept, section 3: no
+    noise). With the metadata of the padding, mmseg's segmentors cut it off
+    the prediction and resize the rest to the original image.
 
     Args:
-        size_divisor (int): Sizes become multiples of this. Defaults to 8,
-            the VAE's stride; 1 only pads to the largest image of the batch.
+        size_divisor (int): Sizes become multiples of this, at least 1, which
+            only pads to the largest image of the batch. Defaults to 8, the
+            VAE's stride.
         bgr_to_rgb (bool): Whether the loader provides BGR, as mmcv's does.
             Defaults to True.
         seg_pad_val (int): Label of padded pixels. Defaults to 255.
@@ -35,10 +38,7 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
         ValueError: If ``size_divisor`` is not positive.
     """
 
-    def __init__(self,
-                 size_divisor=8,
-                 bgr_to_rgb=True,
-                 seg_pad_val=255,
+    def __init__(self, size_divisor=8, bgr_to_rgb=True, seg_pad_val=255,
                  batch_augments=None):
         if size_divisor < 1:
             raise ValueError('OneStepDataPreprocessor: size_divisor must be '
@@ -58,29 +58,32 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
 
         Args:
             data (dict): ``inputs``, a list of (3, H, W) tensors in 0..255,
-                and ``data_samples``, a list of ``SegDataSample`` (needed for
-                training).
+                and ``data_samples``, a list of ``SegDataSample``, which only
+                testing can do without.
             training (bool): Pad labels too. Defaults to False.
 
         Returns:
             dict: ``inputs`` (N, 3, H', W') in [-1, 1] and ``data_samples``.
 
         Raises:
-            ValueError: If an image does not have three channels, or a label
-                differs in size from its image.
+            ValueError: If an image does not have three channels, a label
+                differs in size from its image, or training has no samples.
         """
         data = self.cast_data(data)
         samples = data.get('data_samples')
         inputs = [self._normalize(image, index, samples)
                   for index, image in enumerate(data['inputs'])]
+        stack = functools.partial(
+            stack_batch, size_divisor=self.size_divisor, pad_val=self.pad_val,
+            seg_pad_val=self.seg_pad_val)
         if training:
-            self._check_labels(inputs, samples)
-            inputs, samples = self._stack(inputs, samples)
+            _check_labels(inputs, samples)
+            inputs, samples = stack(inputs, samples)
             _pad_targets(samples, inputs.shape[2:])
             if self.batch_augments is not None:
                 inputs, samples = self.batch_augments(inputs, samples)
         else:
-            inputs, paddings = self._stack(inputs)
+            inputs, paddings = stack(inputs)
             for sample, padding in zip(samples or (), paddings):
                 sample.set_metainfo(padding)
         return dict(inputs=inputs, data_samples=samples)
@@ -95,24 +98,16 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
             image = image[[2, 1, 0]]
         return (image.float() - self.mean) / self.std
 
-    def _stack(self, inputs, samples=None):
-        return stack_batch(
-            inputs=inputs,
-            data_samples=samples,
-            size_divisor=self.size_divisor,
-            pad_val=self.pad_val,
-            seg_pad_val=self.seg_pad_val)
 
-    @staticmethod
-    def _check_labels(inputs, samples):
-        if samples is None:
-            raise ValueError('OneStepDataPreprocessor: training needs '
-                             'data_samples beside inputs.')
-        for index, (image, sample) in enumerate(zip(inputs, samples)):
-            for field in TARGETS:
-                label = sample.get(field)
-                if label is None or label.shape == image.shape[1:]:
-                    continue
+def _check_labels(inputs, samples):
+    """Refuse missing samples, and labels of another size than their image."""
+    if samples is None:
+        raise ValueError('OneStepDataPreprocessor: training needs '
+                         'data_samples beside inputs.')
+    for index, (image, sample) in enumerate(zip(inputs, samples)):
+        for field in TARGETS:
+            label = sample.get(field)
+            if label is not None and label.shape != image.shape[1:]:
                 raise ValueError(
                     'OneStepDataPreprocessor: image and label differ in '
                     f'size, {tuple(image.shape[1:])} and '
@@ -134,6 +129,6 @@ def _pad_targets(samples, size):
 
 
 def _name(samples, index):
-    if samples is None:
-        return f'image {index} of the batch'
-    return samples[index].get('img_path', f'image {index} of the batch')
+    """Name an image in a message."""
+    sample = {} if samples is None else samples[index]
+    return sample.get('img_path', f'image {index} of the batch')

@@ -9,11 +9,12 @@ from mmseg.utils import add_prefix
 
 from genpercept_mm.diffusion import build_protocol
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.arguments import check_choice
 
 from ..utils.latent_mask import latent_mask
 from ..utils.window_alignment import align_windows, blend_weights
 
-# fields of test_cfg that only sampling in several steps has
+# fields of test_cfg that belong to sampling in several steps
 SAMPLING_FIELDS = ('num_steps', 'ensemble_size', 'seed', 'uncertainty')
 
 
@@ -21,23 +22,25 @@ SAMPLING_FIELDS = ('num_steps', 'ensemble_size', 'seed', 'uncertainty')
 class DenseEstimator(EncoderDecoder):
     """mmseg's ``EncoderDecoder`` with a dense head and its codec.
 
-    One deterministic step (paper, section 3): backbone, optional neck, head,
-    codec. Predictions are data samples with ``pred_<quantity>_map`` (mmseg's
-    ``pred_sem_seg`` for classes), a (K, H, W) tensor at the size of the
-    original image, beside the ``gt_*`` fields that came in.
+    The estimator runs one deterministic step (paper, section 3): backbone,
+    optional neck, head, codec. Predictions are data samples with
+    ``pred_<quantity>_map`` (mmseg's ``pred_sem_seg`` for classes), a
+    (K, H, W) tensor at the size of the original image, beside the ``gt_*``
+    fields of the input.
 
-    As in the official pipeline, images are not padded: those of a batch that
-    differ in size are run one by one. The head's output is brought into
-    [-1, 1], resized once from the network's size to the original one
-    (bilinear, antialiased), and decoded there.
+    As in the official pipeline, images are not padded: if those of a batch
+    differ in size, they are run one by one. The head's output is brought
+    into [-1, 1], resized once from the network's size to the original one
+    (bilinear, antialiased), and decoded at that size.
 
     ``test_cfg`` has mmseg's fields:
 
     - ``mode``: ``'whole'``, or ``'slide'`` with ``crop_size`` and ``stride``
-      (height, width). Windows are blended with weights that fall off to
+      (height, width). Windows are blended with weights that decrease towards
       their borders; windows of affine-invariant quantities are first aligned
       with each other by the spread and mean of their overlaps.
-    - ``flip``: Predict the mirrored image too, and average. Default False.
+    - ``flip``: Predict the mirrored image too, and average both. Default
+      False.
 
     Args:
         backbone (dict): For example `SDUNet`.
@@ -50,19 +53,20 @@ class DenseEstimator(EncoderDecoder):
         test_cfg (dict, optional): See above. Defaults to None ('whole').
         data_preprocessor (dict, optional): Defaults to None.
         pretrained (str, optional): As in mmseg. Defaults to None.
-        protocol (str | dict): Only a protocol of one step. Configs that name
-            another one, or have fields of sampling in ``test_cfg``, build a
-            `LatentDiffusionEstimator`. Defaults to 'one_step'.
+        protocol (str | dict): A protocol of one step. With another one, or
+            with fields of sampling in ``test_cfg``, a
+            `LatentDiffusionEstimator` is built instead. Defaults to
+            'one_step'.
         init_cfg (dict, optional): mmengine initialization. Defaults to
             None.
 
     Raises:
         TypeError: If the head has no codec.
-        ValueError: If ``test_cfg`` is not as above, or the backbone does not
-            fit.
+        ValueError: If ``test_cfg`` has other fields or values, or the
+            backbone does not fit the protocol or the head.
     """
 
-    # For tools: flips are requested by test_cfg.flip, not by a TTA model
+    # for tools: flips are requested by test_cfg.flip, not by a TTA model
     flips_by_test_cfg = True
     test_fields = ('mode', 'crop_size', 'stride', 'flip')
 
@@ -73,8 +77,8 @@ class DenseEstimator(EncoderDecoder):
             # looked up by name, as that class is a subclass of this one
             cls = MODELS.get('genpercept_mm.LatentDiffusionEstimator')
             print_log(
-                "DenseEstimator predicts in one step; for this config's "
-                f'protocol and test_cfg, {cls.__name__} is built. Set '
+                'DenseEstimator predicts in one step, so this protocol and '
+                f'test_cfg build a {cls.__name__}. Set '
                 f"model.type='genpercept_mm.{cls.__name__}'.",
                 logger='current')
         return super().__new__(cls)
@@ -118,10 +122,8 @@ class DenseEstimator(EncoderDecoder):
         if unknown:
             raise ValueError(f'{self._name}: test_cfg has {unknown}; it '
                              f'takes {self.test_fields}.')
-        if cfg.get('mode') not in ('whole', 'slide'):
-            raise ValueError(
-                f"{self._name}: test_cfg.mode must be 'whole' or 'slide', "
-                f'got {cfg.get("mode")!r}.')
+        check_choice(self._name, 'test_cfg.mode', cfg['mode'],
+                     ('whole', 'slide'))
         if cfg['mode'] == 'whole':
             return
         crop, stride = cfg.get('crop_size'), cfg.get('stride')
@@ -134,21 +136,19 @@ class DenseEstimator(EncoderDecoder):
                 f'crop size, got {crop} and {stride}.')
 
     def _check_backbone(self):
-        channels = getattr(self.backbone, 'in_channels', None)
-        protocol = self.protocol
-        if hasattr(self.backbone, 'velocity') and (
-                channels != protocol.in_channels):
+        backbone, channels = self.backbone, self.protocol.in_channels
+        if hasattr(backbone, 'velocity') and backbone.in_channels != channels:
             raise ValueError(
-                f'{self._name}: this protocol (noise={protocol.noise!r}) '
-                f'gives the U-Net {protocol.in_channels} channels, backbone.'
-                f'in_channels is {channels}; set it to '
-                f'{protocol.in_channels}, or choose another protocol.')
-        if self._has_latent_loss and not hasattr(self.backbone, 'encode'):
+                f'{self._name}: this protocol (noise={self.protocol.noise!r})'
+                f' gives the U-Net {channels} channels, but backbone.'
+                f'in_channels is {backbone.in_channels}; set it to '
+                f'{channels}, or choose another protocol.')
+        if self._has_latent_loss and not hasattr(backbone, 'encode'):
             raise ValueError(
-                f'{self._name}: decode_head.loss_latent compares latents, '
-                'which need the VAE encoder of genpercept_mm.SDUNet, but the '
-                f'backbone is a {type(self.backbone).__name__}; remove '
-                'loss_latent, or use that backbone.')
+                f'{self._name}: decode_head.loss_latent needs the VAE encoder '
+                'of genpercept_mm.SDUNet, but the backbone is a '
+                f'{type(backbone).__name__}; remove loss_latent, or use an '
+                'SDUNet.')
 
     def _init_decode_head(self, decode_head):
         self.decode_head = MODELS.build(decode_head)
@@ -170,9 +170,9 @@ class DenseEstimator(EncoderDecoder):
                 ``gt_target_mask``.
 
         Returns:
-            tuple[Tensor, Tensor]: Scaled latents (N, 4, h, w) without
-            gradients, and (N, 1, h, w) bool, True for cells all of whose
-            pixels are valid.
+            tuple[Tensor, Tensor]: Scaled latents (N, 4, h, w), without
+            gradients, and (N, 1, h, w) bool, True for cells whose pixels are
+            all valid.
 
         Raises:
             ValueError: If a sample has no target.
@@ -200,11 +200,14 @@ class DenseEstimator(EncoderDecoder):
         Args:
             inputs (Tensor): (N, 3, H, W) from the data preprocessor.
             data_samples (list[SegDataSample], optional): Metadata, and
-                labels to keep. Defaults to None, which takes ``inputs`` for
+                labels to keep. Defaults to None, which takes ``inputs`` as
                 the original images.
 
         Returns:
             list[SegDataSample]: With ``pred_<quantity>_map``.
+
+        Raises:
+            ValueError: If the pipeline flipped an image upside down.
         """
         if data_samples is None:
             size = tuple(inputs.shape[2:])
@@ -215,16 +218,17 @@ class DenseEstimator(EncoderDecoder):
                  for sample in data_samples]
         metas = [sample.metainfo for sample in data_samples]
         if all(size == tuple(inputs.shape[2:]) for size in sizes):
-            maps = self._infer(inputs, metas)
-            images = [{name: values[n] for name, values in maps.items()}
-                      for n in range(len(inputs))]
+            batches = [(inputs, metas)]
         else:
             # the network would see the padding and predict something else
-            images = []
-            for image, size, meta in zip(inputs, sizes, metas):
-                maps = self._infer(image[None, :, :size[0], :size[1]], [meta])
-                images.append({name: values[0]
-                               for name, values in maps.items()})
+            batches = [
+                (image[None, :, :height, :width], [meta])
+                for image, (height, width), meta in zip(inputs, sizes, metas)]
+        images = []
+        for batch in batches:
+            maps = self._infer(*batch)
+            images += [dict(zip(maps, values))
+                       for values in zip(*maps.values())]
         return self._add_predictions(images, data_samples)
 
     def inference(self, inputs, batch_img_metas):
@@ -235,40 +239,34 @@ class DenseEstimator(EncoderDecoder):
             batch_img_metas (list[dict] | None): Metadata of the images.
 
         Returns:
-            Tensor: (N, C, H', W') in [-1, 1].
+            Tensor: (N, C, about H, about W) in [-1, 1].
         """
         return self._infer(inputs, batch_img_metas)['output']
 
     def _infer(self, inputs, metas):
-        """Like `inference`; gives all maps by name, ``'output'`` is one."""
-        maps = self._infer_unflipped(inputs, metas)
+        """Give the result of `inference` as ``'output'`` in a dict, to which
+        subclasses add maps."""
+
+        def infer(inputs):
+            if self.test_cfg['mode'] == 'slide':
+                return dict(output=self.slide_inference(inputs, metas))
+            return self._infer_whole(inputs, metas)
+
+        maps = infer(inputs)
         if self.test_cfg.get('flip'):
-            mirrored = self._infer_unflipped(inputs.flip(-1), metas)
+            mirrored = infer(inputs.flip(-1))
             maps = {name: (values + self._mirror(name, mirrored[name])) / 2
                     for name, values in maps.items()}
         return maps
 
-    def _infer_unflipped(self, inputs, metas):
-        if self.test_cfg['mode'] == 'slide':
-            return dict(output=self.slide_inference(inputs, metas))
-        return self._infer_whole(inputs, metas)
-
     def _mirror(self, name, maps):
-        """Mirror maps (N, C, H, W) by their name in `_infer`."""
+        """Mirror maps (N, C, H, W) that have this name in `_infer`."""
         maps = maps.flip(-1)
         return self.codec.mirror(
             maps, channel_axis=1) if name == 'output' else maps
 
     def whole_inference(self, inputs, batch_img_metas):
-        """Run the network on whole images.
-
-        Args:
-            inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Metadata of the images.
-
-        Returns:
-            Tensor: (N, C, about H, about W) in [-1, 1].
-        """
+        """See `inference`, on whole images that are not mirrored."""
         return self._infer_whole(inputs, batch_img_metas)['output']
 
     def _infer_whole(self, inputs, metas):
@@ -276,15 +274,7 @@ class DenseEstimator(EncoderDecoder):
             self.encode_decode(inputs, metas).float()))
 
     def slide_inference(self, inputs, batch_img_metas):
-        """Run the network on overlapping windows.
-
-        Args:
-            inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Metadata of the images.
-
-        Returns:
-            Tensor: (N, C, H, W) in [-1, 1].
-        """
+        """See `inference`, on windows of images that are not mirrored."""
         height, width = inputs.shape[2:]
         crop = self.test_cfg['crop_size']
         if height <= crop[0] and width <= crop[1]:
@@ -292,19 +282,19 @@ class DenseEstimator(EncoderDecoder):
         boxes = [(top, bottom, left, right)
                  for top, bottom in self._spans(height, 0)
                  for left, right in self._spans(width, 1)]
-        outputs = []
-        for top, bottom, left, right in boxes:
-            output = self.whole_inference(
-                inputs[..., top:bottom, left:right], batch_img_metas)
-            outputs.append(_resize(output, (bottom - top, right - left)))
+        outputs = [
+            _resize(self.whole_inference(inputs[..., top:bottom, left:right],
+                                         batch_img_metas),
+                    (bottom - top, right - left))
+            for top, bottom, left, right in boxes]
         weights = [
             output.new_tensor(blend_weights(output.shape[2:]))
             for output in outputs]
         merged = inputs.new_zeros(
             len(inputs), self.out_channels, height, width)
         total = inputs.new_zeros(height, width)
-        for box, weight in zip(boxes, weights):
-            total[box[0]:box[1], box[2]:box[3]] += weight
+        for (top, bottom, left, right), weight in zip(boxes, weights):
+            total[top:bottom, left:right] += weight
         for n in range(len(inputs)):
             windows = [output[n] for output in outputs]
             if self.codec.affine_invariant:
@@ -312,14 +302,14 @@ class DenseEstimator(EncoderDecoder):
                     window * scale + shift
                     for window, (scale, shift) in zip(
                         windows, align_windows(windows, boxes))]
-            for window, box, weight in zip(windows, boxes, weights):
-                merged[n, :, box[0]:box[1],
-                       box[2]:box[3]] += window * weight / total[
-                           box[0]:box[1], box[2]:box[3]]
+            for window, (top, bottom, left, right), weight in zip(
+                    windows, boxes, weights):
+                merged[n, :, top:bottom, left:right] += (
+                    window * weight / total[top:bottom, left:right])
         return _fit_range(merged)
 
     def _spans(self, length, axis):
-        """Windows along one axis, placed as mmseg places them."""
+        """List the windows along one axis, placed as mmseg places them."""
         crop = self.test_cfg['crop_size'][axis]
         stride = self.test_cfg['stride'][axis]
         starts = range(0, max(length - crop + stride - 1, 0) + 1, stride)
@@ -327,19 +317,8 @@ class DenseEstimator(EncoderDecoder):
         return [(max(end - crop, 0), end) for end in ends]
 
     def postprocess_result(self, seg_logits, data_samples=None):
-        """Resize and decode.
-
-        Args:
-            seg_logits (Sequence[Tensor]): (C, H', W') in [-1, 1] each.
-            data_samples (list[SegDataSample], optional): Their metadata
-                gives the original sizes. Defaults to None.
-
-        Returns:
-            list[SegDataSample]: The same, with the prediction.
-
-        Raises:
-            ValueError: If the pipeline flipped an image upside down.
-        """
+        """Resize outputs (C, H', W') in [-1, 1], decode them and add them to
+        the data samples; see `predict`."""
         return self._add_predictions(
             [dict(output=output) for output in seg_logits], data_samples)
 
@@ -358,7 +337,7 @@ class DenseEstimator(EncoderDecoder):
         if meta.get('flip'):
             if meta.get('flip_direction', 'horizontal') != 'horizontal':
                 raise ValueError(
-                    f'{self._name}: only left-right flips can be undone, got '
+                    f'{self._name}: only horizontal flips can be undone, got '
                     f'{meta["flip_direction"]!r} for '
                     f'{meta.get("img_path")}.')
             values = self._mirror(name, values)
@@ -370,20 +349,19 @@ class DenseEstimator(EncoderDecoder):
 
 
 def _size_without_padding(inputs, sample):
-    """Height and width of an image in a batch of padded ones."""
+    """Give the height and width of an image in a padded batch."""
     _, right, _, bottom = sample.metainfo.get('img_padding_size', (0, ) * 4)
     return inputs.shape[2] - bottom, inputs.shape[3] - right
 
 
 def _resize(output, size):
-    size = tuple(size)
-    if tuple(output.shape[2:]) == size:
+    if tuple(output.shape[2:]) == tuple(size):
         return output
     return F.interpolate(output, size, mode='bilinear', antialias=True)
 
 
 def _fit_range(maps):
-    """Squeeze maps that aligned windows have led outside [-1, 1] into it."""
+    """Squeeze maps into [-1, 1] if aligned windows have left this range."""
     low = maps.amin((1, 2, 3), keepdim=True)
     high = maps.amax((1, 2, 3), keepdim=True)
     outside = (low < -1) | (high > 1)

@@ -19,23 +19,23 @@ from .dense_estimator import SAMPLING_FIELDS, DenseEstimator
 class LatentDiffusionEstimator(DenseEstimator):
     """Run the U-Net on latents step by step, as Marigold and DMP do.
 
-    It needs a head that decodes latents (`VAEDecodeHead`) and a backbone with
-    the predicted latent among its outputs. It learns the velocity at the
-    backbone's ``train_timestep`` by the head's ``loss_latent``, and by
-    ``loss_decode`` from the clean latent that follows from the velocity.
-    Where both estimators are the same mathematics, with betas of 1 and the
-    image as noise, they agree to rounding on the same weights.
+    The head must decode latents (`VAEDecodeHead`), and the backbone must
+    have the predicted latent among its outputs. Training draws timesteps as
+    the backbone's ``train_timestep`` says: the head's ``loss_latent``
+    compares the velocity, and ``loss_decode`` the clean latent that follows
+    from the velocity. With betas of 1 and the image as noise, this estimator
+    and `DenseEstimator` are mathematically the same, and on the same weights
+    they agree to rounding.
 
     ``test_cfg`` has these fields beside those of `DenseEstimator`:
 
-    - ``num_steps``: Defaults to the protocol's.
+    - ``num_steps``: Number of sampling steps. Default: the protocol's.
     - ``seed``: Seed of the noise that sampling starts from. The noise
-      depends on the seed and the name of the image (``sample_name``, else
-      that of its file) alone, not on what else is in the batch or came
-      before. Default 0.
+      depends only on the seed and the image's name (``sample_name``, or else
+      its file name), not on other images. Default 0.
     - ``ensemble_size``: Number of predictions from different noise, which
-      are merged as the codec's ``ensembling`` says. They run in one batch of
-      this many times the images. Default 1.
+      the codec's ``ensembling`` merges. They run in one batch, which is this
+      many times larger. Default 1.
     - ``uncertainty``: Add the spread of an ensemble to the data samples, as
       ``pred_<quantity>_uncertainty_map`` (1, H, W), see
       `genpercept_mm.diffusion.ensembling`; only in mode ``'whole'``. Default
@@ -43,23 +43,23 @@ class LatentDiffusionEstimator(DenseEstimator):
 
     Args:
         backbone (dict): `SDUNet` with the predicted latent in
-            ``out_indices``, and ``in_channels`` as the protocol needs.
+            ``out_indices``, and the ``in_channels`` of the protocol.
         decode_head (dict): `VAEDecodeHead`.
         protocol (str | dict): ``'marigold'``, ``'dmp'``, ``'one_step'``, or
-            a dict with that as ``type`` and fields to change, see
-            `genpercept_mm.diffusion.DiffusionProtocol`. Defaults to
-            'marigold'.
+            a dict with this name as ``type`` and arguments to change, see
+            `genpercept_mm.diffusion.build_protocol`. Defaults to 'one_step',
+            as in `DenseEstimator`.
         **kwargs: Other arguments of `DenseEstimator`.
 
     Raises:
         TypeError: If the head has no codec.
-        ValueError: If ``test_cfg`` is not as above, or backbone and head do
-            not fit the protocol.
+        ValueError: If ``test_cfg`` has other fields or values, or backbone,
+            head and protocol do not fit together.
     """
 
     test_fields = (*DenseEstimator.test_fields, *SAMPLING_FIELDS)
 
-    def __init__(self, backbone, decode_head, protocol='marigold', **kwargs):
+    def __init__(self, backbone, decode_head, protocol='one_step', **kwargs):
         super().__init__(backbone, decode_head, protocol=protocol, **kwargs)
         self._check_latents()
         self._check_sampling()
@@ -70,59 +70,54 @@ class LatentDiffusionEstimator(DenseEstimator):
             raise ValueError(
                 f'{self._name}: a {type(head).__name__} does not decode '
                 'latents; set decode_head to a genpercept_mm.VAEDecodeHead, '
-                'or use genpercept_mm.DenseEstimator, which runs one step '
+                'or use a genpercept_mm.DenseEstimator, which runs one step '
                 'with any dense head.')
         if not getattr(backbone, 'predicts_latent', False):
             raise ValueError(
-                f'{self._name}: needs the predicted latent; set backbone.'
-                'out_indices of genpercept_mm.SDUNet to (4, ).')
+                f'{self._name}: the backbone must be a genpercept_mm.SDUNet '
+                'that outputs the predicted latent; set out_indices=(4, ).')
         if backbone.timestep != 1:
             raise ValueError(
-                f'{self._name}: visits the timesteps of its schedule, not '
-                f'backbone.timestep, got {backbone.timestep}. Leave it at 1, '
-                'and set backbone.train_timestep for training.')
+                f'{self._name}: sampling visits the timesteps of its schedule'
+                f', not backbone.timestep, got {backbone.timestep}. Leave it '
+                'at 1, and set backbone.train_timestep for training.')
         if self.with_neck or self.with_auxiliary_head:
-            raise ValueError(f'{self._name}: runs on latents, which a neck '
-                             'or an auxiliary_head cannot read; remove them.')
+            raise ValueError(f'{self._name}: a neck or an auxiliary_head '
+                             'cannot read latents; remove them.')
         num_timesteps = self.protocol.schedule.num_train_timesteps
         if num_timesteps != 1000:
             raise ValueError(
                 f'{self._name}: num_train_timesteps of the protocol must be '
-                f"1000, as Stable Diffusion's, got {num_timesteps}.")
+                f'1000, as in Stable Diffusion, got {num_timesteps}.')
 
     def _check_sampling(self):
         """Check whether ``test_cfg`` fits the protocol."""
-        cfg = self.test_cfg
-        num_steps = cfg.get('num_steps')
-        if num_steps is not None:
-            self.protocol.schedule.timesteps(num_steps)
-        self.num_steps = (
-            self.protocol.num_steps if num_steps is None else num_steps)
-        self.ensemble_size = cfg.get('ensemble_size', 1)
-        if not (isinstance(self.ensemble_size, int)
-                and self.ensemble_size >= 1):
+        self.num_steps = self.test_cfg.get('num_steps')
+        if self.num_steps is None:
+            self.num_steps = self.protocol.num_steps
+        self.protocol.schedule.timesteps(self.num_steps)
+        size = self.ensemble_size = self.test_cfg.get('ensemble_size', 1)
+        if not (isinstance(size, int) and size >= 1):
             raise ValueError(f'{self._name}: test_cfg.ensemble_size must be '
-                             'a positive integer, got '
-                             f'{self.ensemble_size!r}.')
-        if self.ensemble_size > 1 and not self.protocol.stochastic:
+                             f'a positive integer, got {size!r}.')
+        if size > 1 and not self.protocol.stochastic:
             raise ValueError(
-                f'{self._name}: test_cfg.ensemble_size={self.ensemble_size} '
-                'is pointless with a deterministic protocol, as all members '
-                "would be equal; set it to 1, or use protocol='marigold'.")
-        if self.ensemble_size > 1 and self.codec.ensembling is None:
+                f'{self._name}: test_cfg.ensemble_size={size} is pointless '
+                'with a deterministic protocol, as all members would be '
+                "equal; set it to 1, or use protocol='marigold'.")
+        if size > 1 and self.codec.ensembling is None:
             raise ValueError(
                 f'{self._name}: outputs of {type(self.codec).__name__} '
                 'cannot be averaged; set test_cfg.ensemble_size=1.')
-        if cfg.get('uncertainty'):
-            if self.ensemble_size == 1:
-                raise ValueError(
-                    f'{self._name}: test_cfg.uncertainty is the spread of '
-                    'an ensemble; set ensemble_size to at least 2.')
-            if cfg['mode'] == 'slide':
-                raise ValueError(
-                    f'{self._name}: test_cfg.uncertainty is not defined '
-                    "across windows; set mode='whole', or uncertainty=False."
-                )
+        self.uncertainty = bool(self.test_cfg.get('uncertainty'))
+        if self.uncertainty and size == 1:
+            raise ValueError(
+                f'{self._name}: test_cfg.uncertainty is the spread of an '
+                'ensemble; set ensemble_size to at least 2.')
+        if self.uncertainty and self.test_cfg['mode'] == 'slide':
+            raise ValueError(
+                f'{self._name}: test_cfg.uncertainty is not defined across '
+                "windows; set mode='whole', or uncertainty=False.")
 
     def loss(self, inputs, data_samples):
         """Compute the losses of a batch.
@@ -136,7 +131,7 @@ class LatentDiffusionEstimator(DenseEstimator):
 
         Raises:
             ValueError: If there is no loss or no target, or if training
-                would see one timestep and testing visit others.
+                would see one timestep, but testing visits others.
         """
         backbone = self.backbone
         image = backbone.encode(inputs)
@@ -162,11 +157,12 @@ class LatentDiffusionEstimator(DenseEstimator):
 
         Args:
             inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Names for the noise.
+            batch_img_metas (list[dict] | None): With the names that
+                determine the noise.
 
         Returns:
-            Tensor: (N, C, about H, about W), not clipped; with an ensemble
-            of E, (N E, C, about H, about W), members of an image together.
+            Tensor: (N E, C, about H, about W) for ensembles of E, not
+            clipped; the members of an image stand together.
         """
         image = self.backbone.encode(inputs)
         noise = None
@@ -188,13 +184,12 @@ class LatentDiffusionEstimator(DenseEstimator):
         maps = super()._infer_whole(inputs, metas)
         if self.ensemble_size == 1:
             return maps
-        uncertainty = bool(self.test_cfg.get('uncertainty'))
-        pairs = [ENSEMBLES[self.codec.ensembling](members, uncertainty)
-                 for members in maps['output'].split(self.ensemble_size)]
-        merged = dict(output=torch.stack([output for output, _ in pairs]))
-        if uncertainty:
-            merged['uncertainty'] = torch.stack(
-                [spread for _, spread in pairs])
+        outputs, spreads = zip(*(
+            ENSEMBLES[self.codec.ensembling](members, self.uncertainty)
+            for members in maps['output'].split(self.ensemble_size)))
+        merged = dict(output=torch.stack(outputs))
+        if self.uncertainty:
+            merged['uncertainty'] = torch.stack(spreads)
         return merged
 
     def _fields(self, maps):
@@ -205,6 +200,6 @@ class LatentDiffusionEstimator(DenseEstimator):
 
 
 def _image_name(meta):
-    """Name of an image, if it has one; not its folder, which may move."""
+    """Give the image's name or None; its folder may move and is left out."""
     return meta.get('sample_name') or osp.basename(
         meta.get('img_path') or '') or None

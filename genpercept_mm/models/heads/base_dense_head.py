@@ -1,4 +1,4 @@
-"""The base of heads that predict a dense map."""
+"""The base class of heads that predict a dense map."""
 from abc import ABCMeta, abstractmethod
 
 import torch
@@ -22,29 +22,30 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
         loss_decode (dict | list[dict], optional): Losses between output and
-            target, called with ``(pred, target, mask)``; from this package,
-            or another whose losses take those and have a ``loss_name``, as
-            mmseg's. Defaults to None.
+            target, called with ``(pred, target, mask)``: those of this
+            package, or others that take these arguments and have a
+            ``loss_name``, as mmseg's do. Defaults to None.
         init_cfg (dict, optional): mmengine initialization. Defaults to
             None.
+
+    Raises:
+        ValueError: If a loss has no ``loss_name``.
     """
 
     def __init__(self, codec, loss_decode=None, init_cfg=None):
         super().__init__(init_cfg=init_cfg)
         self.codec = CODECS.build(codec)
         self.out_channels = self.codec.channels
-        if loss_decode is None:
-            loss_decode = []
-        elif isinstance(loss_decode, dict):
+        if isinstance(loss_decode, dict):
             loss_decode = [loss_decode]
         self.loss_decode = nn.ModuleList(
-            MODELS.build(loss) for loss in loss_decode)
+            MODELS.build(loss) for loss in loss_decode or ())
         nameless = [type(loss).__name__ for loss in self.loss_decode
                     if not hasattr(loss, 'loss_name')]
         if nameless:
             raise ValueError(
                 f'{type(self).__name__}: {nameless} have no loss_name; use '
-                'the dense losses of this package, or those of mmseg.')
+                'the dense losses of this package or those of mmseg.')
 
     @abstractmethod
     def forward(self, inputs):
@@ -59,27 +60,17 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def bound(self, output):
-        """Bring an output into the codec's range.
+        """Bring an output of `forward` into the codec's range.
 
         Args:
-            output (Tensor): (N, C, H', W') from `forward`.
+            output (Tensor): (N, C, H', W').
 
         Returns:
-            Tensor: The same shape, in [-1, 1].
+            Tensor: (N, C, H', W') in [-1, 1].
         """
 
     def predict(self, inputs, batch_img_metas=None, test_cfg=None):
-        """Compute the output, as mmseg's segmentors call it.
-
-        Args:
-            inputs (Sequence[Tensor]): Features of the backbone.
-            batch_img_metas (list[dict], optional): Not used. Defaults to
-                None.
-            test_cfg (dict, optional): Not used. Defaults to None.
-
-        Returns:
-            Tensor: As `forward`.
-        """
+        """Call `forward`, under the name that mmseg's segmentors use."""
         return self.forward(inputs)
 
     def loss(self, inputs, data_samples, train_cfg=None):
@@ -119,10 +110,10 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         for sample in data_samples:
             if 'gt_target' not in sample:
                 raise ValueError(
-                    f'{type(self).__name__}: {sample.get("img_path", "a")} '
-                    'sample has no gt_target; put genpercept_mm.EncodeTarget '
-                    'and genpercept_mm.PackDenseInputs into the training '
-                    'pipeline.')
+                    f'{type(self).__name__}: the sample of '
+                    f'{sample.get("img_path")} has no gt_target; add '
+                    'genpercept_mm.EncodeTarget and genpercept_mm.'
+                    'PackDenseInputs to the training pipeline.')
         target = torch.stack([s.gt_target.data for s in data_samples])
         mask = torch.stack([s.gt_target_mask.data for s in data_samples])
         if target.shape[1] != self.out_channels:
@@ -137,13 +128,14 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         """Compare an output with its target.
 
         Args:
-            output (Tensor): (N, C, H', W'), resized to the target's size.
+            output (Tensor): (N, C, H', W'); it is resized to the target's
+                size.
             target (Tensor): (N, C, H, W).
             mask (Tensor): (N, 1, H, W) bool.
 
         Returns:
-            dict[str, Tensor]: Losses by name; losses of the same name are
-            summed.
+            dict[str, Tensor]: Losses by name; those of the same name are
+            added.
         """
         if output.shape[2:] != target.shape[2:]:
             output = F.interpolate(

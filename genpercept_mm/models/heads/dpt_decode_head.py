@@ -4,19 +4,9 @@ from mmengine.model import BaseModule
 from torch import nn
 
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_head import BaseDenseHead
-
-RANGES = ('minmax', 'batch_minmax', 'clip')
-
-
-def _resize(x, size=None, align_corners=True):
-    return F.interpolate(
-        x,
-        size=size,
-        scale_factor=None if size else 2,
-        mode='bilinear',
-        align_corners=align_corners)
 
 
 class Upsample(BaseModule):
@@ -31,19 +21,12 @@ class Upsample(BaseModule):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
-        """Upsample by nearest neighbour, then convolve.
-
-        Args:
-            x (Tensor): (N, C, h, w).
-
-        Returns:
-            Tensor: (N, C, 2 h, 2 w).
-        """
+        """Turn (N, C, h, w) into (N, C, 2 h, 2 w)."""
         return self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
 
 
 class PreActResidual(BaseModule):
-    """Two convolutions beside the identity, each after a ReLU.
+    """Add two convolutions to the identity, each after a ReLU.
 
     Args:
         channels (int): Number of input and output channels.
@@ -57,24 +40,17 @@ class PreActResidual(BaseModule):
             channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x):
-        """Refine a map.
-
-        Args:
-            x (Tensor): (N, C, h, w).
-
-        Returns:
-            Tensor: The same shape.
-        """
+        """Refine a map (N, C, h, w)."""
         return x + self.convolution2(F.relu(self.convolution1(F.relu(x))))
 
 
 class FusionLayer(BaseModule):
-    """Add a finer feature, refine, double the size.
+    """Add a finer feature, refine, and double the size.
 
     Args:
         channels (int): Number of channels of all maps.
-        first (bool): Whether this is the coarsest layer, which has no other
-            feature to add.
+        first (bool): Whether this is the coarsest layer, which adds no
+            feature.
     """
 
     def __init__(self, channels, first):
@@ -89,27 +65,32 @@ class FusionLayer(BaseModule):
 
         Args:
             x (Tensor): (N, C, h, w).
-            residual (Tensor, optional): (N, C, h', w'). Defaults to None.
+            residual (Tensor, optional): (N, C, h', w'), the finer feature.
+                Defaults to None.
 
         Returns:
             Tensor: (N, C, 2 h, 2 w).
         """
         if residual is not None:
             if residual.shape != x.shape:
-                residual = _resize(residual, x.shape[2:], align_corners=False)
+                residual = F.interpolate(
+                    residual, x.shape[2:], mode='bilinear',
+                    align_corners=False)
             x = x + self.residual_layer1(residual)
-        return self.projection(_resize(self.residual_layer2(x)))
+        return self.projection(F.interpolate(
+            self.residual_layer2(x), scale_factor=2, mode='bilinear',
+            align_corners=True))
 
 
 @MODELS.register_module()
 class DPTDecodeHead(BaseDenseHead):
-    """The official ``dpt_head_identity``: 18,474,753 parameters with one
-    output channel on Stable Diffusion 2.1's features.
+    """The official ``dpt_head_identity``.
 
     The four up-block outputs of `SDUNet` (``feature_type='post_upsample'``)
     are projected to one width and fused from coarse to fine, as in DPT
     (arXiv:2103.13413); the last layer is linear. Tensors have the official
-    names.
+    names. With one output channel on Stable Diffusion 2.1's features, there
+    are 18,474,753 parameters.
 
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
@@ -120,40 +101,36 @@ class DPTDecodeHead(BaseDenseHead):
             Defaults to 32.
         out_range (str, optional): How predictions reach the codec's range:
             ``'clip'``, or, for affine-invariant quantities, ``'minmax'``,
-            stretched for each image, or ``'batch_minmax'``, over the whole
-            batch as in the official pipeline. Defaults to None ('minmax'
-            where it applies, else 'clip').
+            which stretches each image, or ``'batch_minmax'``, which
+            stretches the whole batch as the official pipeline does. Defaults
+            to None, which is 'minmax' where it applies and 'clip' elsewhere.
         loss_decode (dict | list[dict], optional): Losses on the map.
             Defaults to None.
         init_cfg (dict, optional): mmengine initialization. Defaults to None
-            (weights N(0, 0.02), biases 0, transformers' rule for DPT).
+            (weights N(0, 0.02) and biases 0, as transformers initializes
+            DPT).
 
     Raises:
-        ValueError: If an argument is outside its set.
+        ValueError: If ``out_range`` is unknown or does not fit the codec, or
+            ``in_channels`` does not have four entries.
     """
 
-    def __init__(self,
-                 codec,
-                 in_channels=(320, 640, 1280, 1280),
-                 channels=256,
-                 head_channels=32,
-                 out_range=None,
-                 loss_decode=None,
-                 init_cfg=None):
+    def __init__(self, codec, in_channels=(320, 640, 1280, 1280),
+                 channels=256, head_channels=32, out_range=None,
+                 loss_decode=None, init_cfg=None):
         super().__init__(
             codec, loss_decode, init_cfg
             or dict(type='Normal', layer='Conv2d', std=0.02, bias=0))
-        if out_range is None:
-            out_range = 'minmax' if self.codec.affine_invariant else 'clip'
-        if out_range not in RANGES or (
-                out_range != 'clip' and not self.codec.affine_invariant):
-            raise ValueError(
-                f'DPTDecodeHead: out_range must be one of {RANGES}, and '
-                "'clip' for quantities with a scale of their own, got "
-                f'{out_range!r} with {type(self.codec).__name__}.')
+        ranges = ['clip']
+        if self.codec.affine_invariant:
+            ranges = ['minmax', 'batch_minmax', 'clip']
+        out_range = out_range or ranges[0]
+        check_choice(
+            'DPTDecodeHead', f'out_range with {type(self.codec).__name__}',
+            out_range, ranges)
         if len(in_channels) != 4:
-            raise ValueError('DPTDecodeHead: in_channels must be those of '
-                             f'four features, got {in_channels}.')
+            raise ValueError('DPTDecodeHead: in_channels must be the channels '
+                             f'of four features, got {in_channels}.')
         self.out_range = out_range
         self.feature_upsample_0 = Upsample(in_channels[0])
         self.neck = nn.Module()
@@ -173,21 +150,19 @@ class DPTDecodeHead(BaseDenseHead):
             nn.Conv2d(head_channels, self.out_channels, 1))
 
     def forward(self, inputs):
-        """Fuse and predict.
+        """See `BaseDenseHead.forward`.
 
-        Args:
-            inputs (Sequence[Tensor]): Four features, finest first.
-
-        Returns:
-            Tensor: (N, C, H', W'), 32 times the coarsest feature's size.
+        The inputs are four features, finest first; the output has 32 times
+        the size of the coarsest.
 
         Raises:
             ValueError: If there are not four features.
         """
         if len(inputs) != 4:
             raise ValueError(
-                f'DPTDecodeHead: got {len(inputs)} features, needs the four '
-                'up blocks; set out_indices=(0, 1, 2, 3) in the backbone.')
+                'DPTDecodeHead: inputs must be the features of the four up '
+                f'blocks, got {len(inputs)}; set out_indices=(0, 1, 2, 3) in '
+                'the backbone.')
         features = [self.feature_upsample_0(inputs[0]), *inputs[1:]]
         features = [conv(feature)
                     for conv, feature in zip(self.neck.convs, features)]
@@ -198,14 +173,7 @@ class DPTDecodeHead(BaseDenseHead):
         return self.head.head(F.relu(self.head.projection(fused)))
 
     def bound(self, output):
-        """Bring the unbounded output into the codec's range.
-
-        Args:
-            output (Tensor): (N, C, H', W').
-
-        Returns:
-            Tensor: The same shape, in [-1, 1].
-        """
+        """See `BaseDenseHead.bound`; ``out_range`` says how."""
         if self.out_range == 'clip':
             return output.clamp(-1, 1)
         axes = (1, 2, 3) if self.out_range == 'minmax' else (0, 1, 2, 3)

@@ -9,20 +9,21 @@ from .masking import masked_mean, zero_invalid
 class AngularLoss(DenseLoss):
     """Mean angle between ``pred`` and ``target`` in radians.
 
-    The cosine is clamped to [-1 + eps, 1 - eps] before the arc cosine, so a
-    perfect prediction costs arccos(1 - eps) = 0.0141 and has no gradient.
-    Lengths do not matter. A vector of length zero, predicted or true, is at
-    a right angle to everything; a true one has no gradient. GenPercept
-    (https://arxiv.org/abs/2403.06090) trains surface normals with it.
+    Vectors may have any length, and a pixel counts if all three components
+    are valid. The cosine is clamped to [-1 + eps, 1 - eps] before the arc
+    cosine, so a perfect prediction costs arccos(1 - eps) = 0.0141 and has no
+    gradient. A vector of length zero, predicted or true, is at a right angle
+    to everything; a true one gives no gradient. GenPercept
+    (https://arxiv.org/abs/2403.06090) trains surface normals with this loss.
 
     Args:
-        eps (float): Distance that the cosine keeps from -1 and 1, where the
-            arc cosine has an infinite slope. Defaults to 1e-4.
+        eps (float): How far the cosine stays away from -1 and 1, where the
+            arc cosine has an infinite slope; in [1e-6, 1). Defaults to 1e-4.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_angular'.
 
     Raises:
-        ValueError: If ``eps`` is not between 1e-6 and 1.
+        ValueError: If ``eps`` is outside [1e-6, 1).
     """
 
     channels = 3
@@ -35,17 +36,7 @@ class AngularLoss(DenseLoss):
         self.eps = eps
 
     def compute_loss(self, pred, target, valid):
-        """Compute the loss, without its weight.
-
-        Args:
-            pred (Tensor): (N, 3, H, W), of any length.
-            target (Tensor): (N, 3, H, W), of any length.
-            valid (Tensor): (N, 3, H, W) bool; a pixel counts if its three
-                components are valid.
-
-        Returns:
-            Tensor: Scalar, radians.
-        """
+        """See `DenseLoss.compute_loss`; maps are (N, 3, H, W)."""
         valid = valid.all(dim=1, keepdim=True)
         pred, target = zero_invalid(valid, pred, target)
         cosine = (_unit(pred) * _unit(target)).sum(dim=1, keepdim=True)

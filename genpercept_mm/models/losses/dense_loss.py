@@ -1,4 +1,4 @@
-"""The base of all losses on dense maps."""
+"""The base class of all losses on dense maps."""
 import torch
 from torch import nn
 
@@ -6,11 +6,11 @@ from .masking import resolve_inputs
 
 
 class DenseLoss(nn.Module):
-    """Base class: brings inputs into one form, in float32; weights and names.
+    """Prepare the inputs of a loss, weight its value and give it a name.
 
-    A subclass implements ``compute_loss``. The call fits the heads of mmseg
-    (``weight`` and ``ignore_index`` by keyword, or two maps only) and of
-    mmpose (target weights as third argument).
+    A subclass implements `compute_loss`. Heads of mmseg can call the loss
+    (``weight`` and ``ignore_index`` by keyword, or two maps only), and so
+    can those of mmpose (target weights as third argument).
 
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.0.
@@ -18,7 +18,7 @@ class DenseLoss(nn.Module):
             contain 'loss'. Defaults to 'loss_dense'.
     """
 
-    #: channels that maps must have; None for any number
+    #: number of channels that maps must have; None for any number
     channels = None
 
     def __init__(self, loss_weight=1.0, loss_name='loss_dense'):
@@ -35,20 +35,23 @@ class DenseLoss(nn.Module):
                 ignore_index=None, **kwargs):
         """Compare two dense maps where the target is valid.
 
-        Computes in float32, also under autocast.
+        The computation is in float32, also under autocast, or in float64 if
+        ``pred`` is.
 
         Args:
-            pred (Tensor): (N, C, H, W).
-            target (Tensor): (N, C, H, W), or (N, H, W) if C is 1. NaN and
-                infinity are invalid.
-            mask (Tensor, optional): (N, H, W), (N, 1, H, W), (N, C, H, W)
-                or (N, C), bool or numbers; above zero is valid.
-                Defaults to None (all).
-            weight (Tensor, optional): Another mask of the same kind; the
-                size of a weight does not count. Defaults to None (all).
-            ignore_index (float, optional): Value of a target that is
-                invalid. Defaults to None.
-            **kwargs: Further arguments of ``compute_loss``.
+            pred (Tensor): (N, C, H, W), any float type.
+            target (Tensor): (N, C, H, W), or (N, H, W) if C is 1; any type.
+                NaN and infinity are invalid.
+            mask (Tensor, optional): Bool or numbers, where values above zero
+                are valid: (N, H, W), (N, 1, H, W), (N, C, H, W), or, as pose
+                heads pass one value for each keypoint, (N, C) or
+                (N, C, 1, 1). Defaults to None (all valid).
+            weight (Tensor, optional): A second mask of the same kind; only
+                whether a weight is above zero counts. Defaults to None (all
+                valid).
+            ignore_index (float, optional): Target value that marks invalid
+                pixels. Defaults to None.
+            **kwargs: Further arguments of `compute_loss`.
 
         Returns:
             Tensor: Scalar; 0, with a gradient path, if nothing is valid.
@@ -73,8 +76,8 @@ class DenseLoss(nn.Module):
         Args:
             pred (Tensor): (N, C, H, W), float32 or float64.
             target (Tensor): (N, C, H, W), of the same type; NaN where it is
-                not known.
-            valid (Tensor): (N, C, H, W) bool.
+                unknown.
+            valid (Tensor): (N, C, H, W) bool, the elements to compare.
 
         Returns:
             Tensor: Scalar.

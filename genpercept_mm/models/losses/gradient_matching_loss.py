@@ -10,17 +10,16 @@ from .masking import zero_invalid
 class GradientMatchingLoss(DenseLoss):
     """Absolute differences of the error between neighbouring pixels.
 
-    With the error e = p - g, all abs(e[y + 1, x] - e[y, x]) and
-    abs(e[y, x + 1] - e[y, x]) whose two pixels are valid are summed over
-    the batch and divided by the number of valid pixels. The sums of the
-    maps taken at every 1st, 2nd, 4th, ... pixel are added. From MiDaS
-    (Ranftl et al., https://arxiv.org/abs/1907.01341). A constant added to
-    ``pred`` changes nothing.
+    With the error e = pred - target, all abs(e[y + 1, x] - e[y, x]) and
+    abs(e[y, x + 1] - e[y, x]) whose two pixels are valid are summed over the
+    batch and divided by the number of valid pixels. This is repeated on
+    every 2nd, 4th, ... pixel of the maps, and the results are added. Adding
+    a constant to ``pred`` changes nothing. From MiDaS (Ranftl et al.,
+    https://arxiv.org/abs/1907.01341).
 
     GenPercept (https://arxiv.org/abs/2403.06090) was trained with
-    ``scales=1, directions='vertical'``, weight 2: its code takes the
-    channel axis for the width, so that it never compares pixels side by
-    side.
+    ``scales=1, directions='vertical'`` and weight 2: its code mistakes the
+    channel axis for the width, so it never compares pixels side by side.
 
     Args:
         scales (int): Number of scales. Defaults to 4.
@@ -44,23 +43,14 @@ class GradientMatchingLoss(DenseLoss):
         self.axes = (-2, -1) if directions == 'both' else (-2, )
 
     def compute_loss(self, pred, target, valid):
-        """Compute the loss, without its weight.
-
-        Args:
-            pred (Tensor): (N, C, H, W).
-            target (Tensor): (N, C, H, W).
-            valid (Tensor): (N, C, H, W) bool.
-
-        Returns:
-            Tensor: Scalar.
-        """
+        """See `DenseLoss.compute_loss`."""
         pred, target = zero_invalid(valid, pred, target)
         error = pred - target
         total = 0
         for scale in range(self.scales):
             step = 2**scale
-            part = error[..., ::step, ::step]
-            known = valid[..., ::step, ::step]
+            part, known = (
+                maps[..., ::step, ::step] for maps in (error, valid))
             steps = sum(
                 _differences(part, known, axis) for axis in self.axes)
             total = total + steps / known.sum().clamp(min=1)
@@ -68,7 +58,8 @@ class GradientMatchingLoss(DenseLoss):
 
 
 def _differences(error, valid, axis):
+    """Sum the absolute differences of neighbours that are both valid."""
     length = error.shape[axis] - 1
-    both = (valid.narrow(axis, 1, length) & valid.narrow(axis, 0, length))
+    both = valid.narrow(axis, 1, length) & valid.narrow(axis, 0, length)
     steps, = zero_invalid(both, error.diff(dim=axis).abs())
     return steps.sum()

@@ -5,47 +5,47 @@ from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 
 from .dense_loss import DenseLoss
-from .masking import normalize_by_median, zero_invalid
-
-DIMS = (1, 2, 3)
+from .masking import DIMS, normalize_by_median, zero_invalid
 
 
 @MODELS.register_module()
 class HDNLoss(DenseLoss):
     """L1 of maps normalized within random parts of an image.
 
-    In each part, prediction and target lose their median and are divided by
-    their mean absolute deviation, both over the part's valid pixels; the
-    absolute differences are summed over all parts and images and divided by
-    the number of pixels summed. After Zhang et al.,
+    In each part, prediction and target have their median subtracted and are
+    divided by their mean absolute deviation, both over the part's valid
+    pixels. The absolute differences are summed over all parts and images and
+    divided by the number of pixels in the sum. No gradient flows through the
+    median of the prediction. After Zhang et al.,
     https://arxiv.org/abs/2209.09560, with the random parts of GenPercept
     (https://arxiv.org/abs/2403.06090), which offers the loss at weight 0.5
-    but ships no recipe with it. No gradient flows through the median of the
-    prediction. Parts come from torch's random numbers.
+    but ships no recipe that uses it. Torch's global generator draws the
+    parts.
 
-    Mode 'random': ranges of the target, drawn for each image; of its valid
-    range, the lower end is at U(0, 0.75) and the upper at
-    U(lower + 0.1, 1). Mode 'spatial': boxes with sides of 1/8 to 1/2 of the
-    image's, the same for all images, and the whole image.
+    In mode 'random' a part is a range of target values, drawn for each image:
+    as shares of the image's valid range, the lower end is at U(0, 0.75) and
+    the upper end at U(lower + 0.1, 1). In mode 'spatial' the parts are boxes
+    whose sides are 1/8 to 1/2 of the image's, the same for all images, and
+    the whole image.
 
     Args:
         mode (str): 'random' or 'spatial'. Defaults to 'random'.
-        num_parts (int, optional): Ranges or boxes. Defaults to None (10
-            ranges, 20 boxes).
-        official (bool): Repeat two slips of the released code. 'random':
-            the lower end is scaled to the target's units before the upper
-            is drawn from it as a share, so that most ranges have no upper
-            end. 'spatial': deviations are summed over the whole image, but
-            divided by the number of valid pixels in the box.
+        num_parts (int, optional): Number of ranges or boxes, at least 1.
+            Defaults to None (10 ranges or 20 boxes).
+        official (bool): Repeat two slips of the released code. In mode
+            'random' the lower end is scaled to the target's units before the
+            upper end is drawn from it as a share, so most ranges have no
+            upper end. In mode 'spatial' deviations are summed over the whole
+            image, but divided by the number of valid pixels in the box.
             Defaults to False.
-        offset (float): Added to ``pred`` and ``target``, which live in
-            [-1, 1]; changes only what ``official`` draws in mode 'random'.
-            Defaults to 2.0.
+        offset (float): Added to ``pred`` and ``target``, which are in
+            [-1, 1]; it only changes what ``official`` draws in mode
+            'random'. Defaults to 2.0.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_hdn'.
 
     Raises:
-        ValueError: If ``mode`` is unknown or ``num_parts`` below 1.
+        ValueError: If ``mode`` is unknown or ``num_parts`` is below 1.
     """
 
     channels = 1
@@ -65,52 +65,37 @@ class HDNLoss(DenseLoss):
         self.offset = offset
 
     def compute_loss(self, pred, target, valid):
-        """Compute the loss, without its weight.
-
-        Args:
-            pred (Tensor): (N, 1, H, W).
-            target (Tensor): (N, 1, H, W).
-            valid (Tensor): (N, 1, H, W) bool.
-
-        Returns:
-            Tensor: Scalar.
-        """
-        known = torch.isfinite(target)
+        """See `DenseLoss.compute_loss`; maps are (N, 1, H, W)."""
         pred, target = pred + self.offset, target + self.offset
         total, number = 0, 0
-        if self.mode == 'random':
-            parts = (
-                valid & (target >= low) & (target < high)
-                for low, high in zip(*self.sample_ranges(target, valid)))
-            for part in parts:
-                total = total + self._compare(pred, target, part, part)
-                number = number + part.sum()
-        else:
-            height, width = pred.shape[2:]
-            boxes = [(0, height, 0, width)]
-            boxes += self.sample_boxes(height, width)
-            for top, bottom, left, right in boxes:
-                box = (..., slice(top, bottom), slice(left, right))
-                if self.official:
-                    part = torch.zeros_like(valid)
-                    part[box] = valid[box]
-                    total = total + self._compare(pred, target, part, known)
-                else:
-                    part = valid[box]
-                    total = total + self._compare(
-                        pred[box], target[box], part, part)
-                number = number + part.sum()
+        for box, part, deviation_over in self._parts(target, valid):
+            count = part.sum(DIMS, keepdim=True)
+            difference, = zero_invalid(part, (
+                normalize_by_median(target[box], part, deviation_over, count)
+                - normalize_by_median(pred[box], part, deviation_over, count,
+                                      detach_median=True)).abs())
+            total = total + difference.sum()
+            number = number + part.sum()
         return total / number.clamp(min=1)
 
-    @staticmethod
-    def _compare(pred, target, part, deviation_over):
-        """Sum the differences over a part, (N, 1, H, W) bool."""
-        count = part.sum(DIMS, keepdim=True)
-        difference, = zero_invalid(part, (
-            normalize_by_median(target, part, deviation_over, count)
-            - normalize_by_median(pred, part, deviation_over, count,
-                                  detach_median=True)).abs())
-        return difference.sum()
+    def _parts(self, target, valid):
+        """Yield a crop of the maps and two bool masks of this crop: the
+        pixels to compare, and those whose deviations are summed."""
+        if self.mode == 'random':
+            for low, high in zip(*self.sample_ranges(target, valid)):
+                part = valid & (target >= low) & (target < high)
+                yield ..., part, part
+            return
+        height, width = target.shape[2:]
+        for top, bottom, left, right in [
+                (0, height, 0, width), *self.sample_boxes(height, width)]:
+            box = (..., slice(top, bottom), slice(left, right))
+            if self.official:
+                part = torch.zeros_like(valid)
+                part[box] = valid[box]
+                yield ..., part, torch.isfinite(target)
+            else:
+                yield box, valid[box], valid[box]
 
     def sample_ranges(self, target, valid):
         """Draw ranges of the target.
@@ -121,8 +106,8 @@ class HDNLoss(DenseLoss):
 
         Returns:
             tuple[Tensor]: Lower ends (included) and upper ends (excluded),
-            (num_parts, N, 1, 1, 1) each, in units of the target; infinite
-            or NaN for an image without valid pixels.
+            (num_parts, N, 1, 1, 1) each, in the target's units; infinite or
+            NaN for an image without valid pixels.
         """
         nearest = torch.where(valid, target, torch.inf).amin(
             DIMS, keepdim=True)
@@ -146,14 +131,14 @@ class HDNLoss(DenseLoss):
             width (int): Width of the image in pixels.
 
         Returns:
-            list[tuple[int]]: Top, bottom, left and right, where bottom and
-            right are excluded; clipped at the image's border.
+            list[tuple[int]]: Top, bottom, left and right of each box, where
+            bottom and right are excluded; clipped to the image.
         """
-        tops, bottoms = self._sample_intervals(height)
-        lefts, rights = self._sample_intervals(width)
-        return list(zip(tops, bottoms, lefts, rights))
+        return list(zip(*self._sample_intervals(height),
+                        *self._sample_intervals(width)))
 
     def _sample_intervals(self, size):
+        """Draw starts and ends of intervals along one axis."""
         shortest = max(size // 8, 1)
         length = torch.randint(
             shortest, max(size // 2, shortest + 1), (self.num_parts, ))

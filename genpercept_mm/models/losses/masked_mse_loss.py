@@ -7,7 +7,7 @@ from .masking import masked_mean, zero_invalid
 
 @MODELS.register_module()
 class MaskedMSELoss(DenseLoss):
-    """Mean of (p - g)^2 over the valid elements of the batch.
+    """Mean of (pred - target)^2 over the valid elements of the batch.
 
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.0.
@@ -18,15 +18,6 @@ class MaskedMSELoss(DenseLoss):
         super().__init__(loss_weight, loss_name)
 
     def compute_loss(self, pred, target, valid):
-        """Compute the loss, without its weight.
-
-        Args:
-            pred (Tensor): (N, C, H, W).
-            target (Tensor): (N, C, H, W).
-            valid (Tensor): (N, C, H, W) bool.
-
-        Returns:
-            Tensor: Scalar.
-        """
+        """See `DenseLoss.compute_loss`."""
         pred, target = zero_invalid(valid, pred, target)
         return masked_mean((pred - target)**2, valid)

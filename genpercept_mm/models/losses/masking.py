@@ -3,32 +3,22 @@ import torch
 
 from genpercept_mm.utils.arguments import check_choice
 
+# all axes of (N, C, H, W) but the first
+DIMS = (1, 2, 3)
+
 
 def resolve_inputs(name, pred, target, mask=None, weight=None,
                    ignore_index=None):
-    """Bring the arguments that heads pass to losses into one form.
+    """Turn the arguments of `DenseLoss.forward` into those of `compute_loss`.
 
-    A pixel is valid where the target is finite and not ``ignore_index`` and
-    where ``mask`` and ``weight``, if given, are above zero.
-
-    Args:
-        name (str): Class of the loss, for messages.
-        pred (Tensor): (N, C, H, W), any float type.
-        target (Tensor): (N, C, H, W), or (N, H, W) if C is 1; any type.
-        mask (Tensor, optional): Bool or numbers of shape (N, H, W),
-            (N, 1, H, W), (N, C, H, W), (N, C, 1, 1) or (N, C); the last two
-            are what pose heads pass, one value per keypoint.
-            Defaults to None (all).
-        weight (Tensor, optional): Another mask of the same kind; only
-            whether a weight is above zero counts, not its size.
-            Defaults to None (all).
-        ignore_index (float, optional): Value of a target that is to be
-            ignored. Defaults to None.
+    A pixel is valid where the target is finite and not ``ignore_index``, and
+    where ``mask`` and ``weight``, if given, are above zero. ``name`` is the
+    class that messages name.
 
     Returns:
-        tuple[Tensor]: ``pred`` and ``target`` (N, C, H, W), float32, or
-        float64 if ``pred`` is; the target is NaN where it is not finite or
-        is ignored. ``valid`` (N, C, H, W) bool.
+        tuple[Tensor]: ``pred``, ``target`` and ``valid``, see
+        `DenseLoss.compute_loss`; the target is NaN where it is not finite or
+        is ignored.
 
     Raises:
         ValueError: If the shapes do not fit.
@@ -55,6 +45,7 @@ def resolve_inputs(name, pred, target, mask=None, weight=None,
 
 
 def _as_mask(name, label, values, shape):
+    """Make a bool mask that can be broadcast to (N, C, H, W)."""
     mask = values
     if mask.ndim == 2:
         mask = mask[:, :, None, None]
@@ -74,10 +65,10 @@ def zero_invalid(valid, *tensors):
 
     Args:
         valid (Tensor): (N, C, H, W) bool.
-        *tensors: (N, C, H, W) each.
+        *tensors (Tensor): (N, C, H, W) each.
 
     Returns:
-        list[Tensor]: The tensors.
+        list[Tensor]: Copies of the tensors.
     """
     # not a product: 0 * NaN is NaN, forward and backward
     return [torch.where(valid, tensor, 0) for tensor in tensors]
@@ -111,8 +102,8 @@ def masked_mean(values, valid, reduction='pixel'):
 def lower_median(values, valid, empty=0.):
     """Take the median of each image's valid elements.
 
-    The lower of the two middle values if their number is even, as
-    ``torch.median`` does.
+    As in ``torch.median``, it is the lower of the two middle values if their
+    number is even.
 
     Args:
         values (Tensor): (N, C, H, W).
@@ -135,21 +126,22 @@ def normalize_by_median(values, median_over, deviation_over, count,
 
     Args:
         values (Tensor): (N, C, H, W).
-        median_over (Tensor): (N, C, H, W) bool, pixels of the median.
-        deviation_over (Tensor): (N, C, H, W) bool, pixels whose deviations
-            are summed.
-        count (Tensor): (N, 1, 1, 1), by which that sum is divided.
-        detach_median (bool): No gradient through the median.
-            Defaults to False.
+        median_over (Tensor): (N, C, H, W) bool, the pixels whose median is
+            taken.
+        deviation_over (Tensor): (N, C, H, W) bool, the pixels whose
+            deviations are summed.
+        count (Tensor): (N, 1, 1, 1), the number that divides this sum.
+        detach_median (bool): Stop the gradient at the median. Defaults to
+            False.
 
     Returns:
-        Tensor: (N, C, H, W), of use where either mask is true; unchanged by
-        a positive scale and a shift of ``values``, up to the 1e-6 that is
-        added to the deviation.
+        Tensor: (N, C, H, W), meaningful where either mask is true. A positive
+        scale and a shift of ``values`` change nothing, up to the 1e-6 that
+        is added to the deviation.
     """
     values, = zero_invalid(median_over | deviation_over, values)
     source = values.detach() if detach_median else values
     centred = values - lower_median(source, median_over)
     deviation, = zero_invalid(deviation_over, centred.abs())
-    deviation = deviation.sum((1, 2, 3), keepdim=True) / count.clamp(min=1)
+    deviation = deviation.sum(DIMS, keepdim=True) / count.clamp(min=1)
     return centred / (deviation + 1e-6)

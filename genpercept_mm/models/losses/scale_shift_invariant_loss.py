@@ -1,4 +1,4 @@
-"""L1 after the prediction is aligned with the target."""
+"""L1 loss after aligning the prediction with the target."""
 import torch
 
 from genpercept_mm.registry import MODELS
@@ -6,51 +6,49 @@ from genpercept_mm.utils.arguments import check_choice
 
 from .dense_loss import DenseLoss
 from .masking import (
+    DIMS,
     lower_median,
     masked_mean,
     normalize_by_median,
     zero_invalid,
 )
 
-DIMS = (1, 2, 3)
-
 
 @MODELS.register_module()
 class ScaleShiftInvariantLoss(DenseLoss):
     """L1 error that a positive scale and a shift of ``pred`` do not change.
 
-    'least_squares' fits ``scale * pred + shift`` to the target over the
-    valid pixels of each image; gradients flow through both numbers. An
-    image whose scale is not positive, or one of whose maps is constant, is
-    multiplied by median(target) / median(pred) instead, medians over valid
-    pixels with a positive target. Unlike MiDaS (Ranftl et al.,
-    https://arxiv.org/abs/1907.01341) there is no trimming and no factor
-    1/2.
+    Mode 'least_squares' fits ``scale * pred + shift`` to the target over the
+    valid pixels of each image; gradients flow through both numbers. If the
+    scale is not positive, or either map is constant, the prediction is
+    multiplied by median(target) / median(pred) instead, with medians over
+    the valid pixels whose target is positive. Unlike in MiDaS (Ranftl et
+    al., https://arxiv.org/abs/1907.01341), nothing is trimmed and there is
+    no factor 1/2.
 
-    'median' removes the median of each map, divides by its mean absolute
-    deviation and compares the results. The released GenPercept code takes
-    both over all pixels, valid or not, but divides by the number of valid
-    ones; ``median_over`` chooses.
+    Mode 'median' subtracts the median from each map, divides by the mean
+    absolute deviation and compares the results. The released GenPercept
+    code takes both over all pixels, valid or not, but divides by the number
+    of valid ones; see ``median_over``.
 
-    GenPercept (https://arxiv.org/abs/2403.06090) weighs the loss 0.5.
+    GenPercept (https://arxiv.org/abs/2403.06090) uses the weight 0.5.
 
     Args:
-        mode (str): 'least_squares' or 'median'.
-            Defaults to 'least_squares'.
-        reduction (str): 'pixel' averages all valid pixels of the batch
-            alike; 'image' averages images. Defaults to 'pixel'.
-        offset (float): Added to ``pred`` and ``target``, which live in
+        mode (str): 'least_squares' or 'median'. Defaults to
+            'least_squares'.
+        reduction (str): 'pixel' averages over all valid pixels of the batch;
+            'image' averages within each image first. Defaults to 'pixel'.
+        offset (float): Added to ``pred`` and ``target``, which are in
             [-1, 1], so that the fallback of 'least_squares' finds positive
-            medians. Changes nothing else. Defaults to 2.0.
-        median_over (str): Pixels that give median and deviation of mode
-            'median': 'all' (those with a known target) or 'valid'.
+            medians; it changes nothing else. Defaults to 2.0.
+        median_over (str): The pixels over which mode 'median' takes median
+            and deviation: 'all', those with a known target, or 'valid'.
             Defaults to 'all'.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_ssi'.
 
     Raises:
-        ValueError: If ``mode``, ``reduction`` or ``median_over`` is none of
-            these.
+        ValueError: If ``mode``, ``reduction`` or ``median_over`` is unknown.
     """
 
     channels = 1
@@ -68,20 +66,10 @@ class ScaleShiftInvariantLoss(DenseLoss):
         self.median_over = median_over
 
     def compute_loss(self, pred, target, valid):
-        """Compute the loss, without its weight.
-
-        Args:
-            pred (Tensor): (N, 1, H, W), in [-1, 1] or near.
-            target (Tensor): (N, 1, H, W), in [-1, 1].
-            valid (Tensor): (N, 1, H, W) bool.
-
-        Returns:
-            Tensor: Scalar.
-        """
+        """See `DenseLoss.compute_loss`; maps are (N, 1, H, W)."""
         if self.mode == 'median':
-            sample = valid
-            if self.median_over == 'all':
-                sample = torch.isfinite(target)
+            sample = (torch.isfinite(target) if self.median_over == 'all'
+                      else valid)
             count = valid.sum(DIMS, keepdim=True)
             pred, target = (
                 normalize_by_median(values, sample, sample, count)
@@ -94,21 +82,21 @@ class ScaleShiftInvariantLoss(DenseLoss):
 
     @staticmethod
     def align(pred, target, valid):
-        """Align each prediction with its target.
+        """Align each prediction with its target, as 'least_squares' does.
 
         Args:
-            pred (Tensor): (N, 1, H, W), 0 where not valid.
-            target (Tensor): (N, 1, H, W), 0 where not valid.
+            pred (Tensor): (N, 1, H, W), 0 where invalid.
+            target (Tensor): (N, 1, H, W), 0 where invalid.
             valid (Tensor): (N, 1, H, W) bool.
 
         Returns:
-            Tensor: (N, 1, H, W).
+            Tensor: (N, 1, H, W), the aligned prediction.
         """
         scale, shift = fit_scale_and_shift(pred, target, valid)
         fallback = scale <= 0
         positive = valid & (target > 0)
         median = lower_median(pred, positive, empty=1.) + 1e-8
-        # an unused quotient must have a finite gradient, too
+        # even where the quotient is not used, its gradient must be finite
         ratio = lower_median(target, positive, empty=1.) / torch.where(
             fallback, median, 1)
         return torch.where(fallback, pred * ratio, scale * pred + shift)
@@ -118,13 +106,13 @@ def fit_scale_and_shift(pred, target, valid):
     """Solve ``scale * pred + shift = target`` by least squares per image.
 
     Args:
-        pred (Tensor): (N, 1, H, W), 0 where not valid.
-        target (Tensor): (N, 1, H, W), 0 where not valid.
+        pred (Tensor): (N, 1, H, W), 0 where invalid.
+        target (Tensor): (N, 1, H, W), 0 where invalid.
         valid (Tensor): (N, 1, H, W) bool.
 
     Returns:
-        tuple[Tensor]: Scale and shift, (N, 1, 1, 1) each; both 0 where one
-        of the maps is constant or nothing is valid.
+        tuple[Tensor]: Scale and shift, (N, 1, 1, 1) each; both are 0 where
+        either map is constant or nothing is valid.
     """
     count = valid.sum(DIMS, keepdim=True).clamp(min=1)
 
@@ -135,9 +123,9 @@ def fit_scale_and_shift(pred, target, valid):
     pred_part, target_part = zero_invalid(
         valid, pred - mean_pred, target - mean_target)
     variance = mean(pred_part**2)
-    # The determinant of the normal equations is count^2 * variance. Sums
-    # over centred values lose no digits; 1e-10 is what rounding leaves of a
-    # constant, and without it the sign of the scale would be chance.
+    # The determinant of the normal equations is count^2 * variance. Sums of
+    # centred values lose no digits; 1e-10 is what rounding leaves of a
+    # constant map, whose scale would otherwise have a random sign.
     regular = (variance > 1e-10 * mean(pred**2)) & (
         mean(target_part**2) > 1e-10 * mean(target**2))
     scale = mean(pred_part * target_part) / torch.where(regular, variance, 1)

@@ -1,4 +1,4 @@
-"""Normals of planes through three random points each."""
+"""Difference of the normals of planes through three random points."""
 import torch
 
 from genpercept_mm.registry import MODELS
@@ -6,8 +6,8 @@ from genpercept_mm.registry import MODELS
 from .dense_loss import DenseLoss
 from .masking import zero_invalid
 
-# a triple of points beyond these limits is too small, behind the camera or
-# too straight
+# A triple of points beyond these limits is too small, not in front of the
+# camera, or too straight
 MIN_DISTANCE = 0.005
 MIN_DEPTH = 1e-5
 MAX_COSINE = 0.867
@@ -19,31 +19,31 @@ DISCARDED = 0.25
 class VirtualNormalLoss(DenseLoss):
     """L1 difference of the normals of virtual planes.
 
-    Pixels of a depth map are lifted into space; three random valid ones
-    span a plane. A triple is left out if its true points are nearly in
-    line or not in front of the camera, or if some two of them are close
-    together along x, some two along y and some two along z. The smallest
-    quarter of the remaining differences is dropped. From Yin et al.,
-    https://arxiv.org/abs/1907.12209; limits and sampling are those
-    of GenPercept (https://arxiv.org/abs/2403.06090), which offers the loss
-    but ships no recipe with it. Triples come from torch's random numbers.
+    The pixels of a depth map are lifted into space, and any three random
+    valid ones span a plane. A triple is left out if its true points are
+    nearly collinear or not in front of the camera, or if along each of x, y
+    and z some two of them are close together. The smallest quarter of the
+    remaining differences is dropped. From Yin et al.,
+    https://arxiv.org/abs/1907.12209; limits and sampling are those of
+    GenPercept (https://arxiv.org/abs/2403.06090), which offers the loss but
+    ships no recipe that uses it. Torch's global generator draws the triples.
 
     Args:
         relative_focal_length (float, optional): Focal length as a multiple
-            of the width of the map (0.866 for Hypersim), for calls without
-            ``intrinsic``; the principal point is then the centre.
-            Defaults to None.
-        sample_ratio (float): Triples per pixel of the map.
+            of the map's width (0.866 for Hypersim), for calls without
+            ``intrinsic``; the principal point is then the centre. Defaults
+            to None.
+        sample_ratio (float): Triples per pixel of the map, positive.
             Defaults to 0.2.
-        offset (float): Added to ``pred`` and ``target``, which live in
+        offset (float): Added to ``pred`` and ``target``, which are in
             [-1, 1], to put them in front of the camera; 0 for depth in
             metres. Defaults to 2.0.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
-        loss_name (str): Key of the loss.
-            Defaults to 'loss_virtual_normal'.
+        loss_name (str): Key of the loss. Defaults to 'loss_virtual_normal'.
 
     Raises:
-        ValueError: If a focal length or the ratio is not positive.
+        ValueError: If ``relative_focal_length`` or ``sample_ratio`` is not
+            positive.
     """
 
     channels = 1
@@ -52,32 +52,26 @@ class VirtualNormalLoss(DenseLoss):
                  offset=2.0, loss_weight=1.0,
                  loss_name='loss_virtual_normal'):
         super().__init__(loss_weight, loss_name)
-        if relative_focal_length is not None and relative_focal_length <= 0:
-            raise ValueError('VirtualNormalLoss: relative_focal_length must '
-                             f'be positive, got {relative_focal_length}.')
-        if sample_ratio <= 0:
-            raise ValueError('VirtualNormalLoss: sample_ratio must be '
-                             f'positive, got {sample_ratio}.')
+        for name, value in (('relative_focal_length', relative_focal_length),
+                            ('sample_ratio', sample_ratio)):
+            if value is not None and value <= 0:
+                raise ValueError(f'VirtualNormalLoss: {name} must be '
+                                 f'positive, got {value}.')
         self.relative_focal_length = relative_focal_length
         self.sample_ratio = sample_ratio
         self.offset = offset
 
     def compute_loss(self, pred, target, valid, intrinsic=None):
-        """Compute the loss, without its weight.
+        """See `DenseLoss.compute_loss`.
 
-        Args:
-            pred (Tensor): (N, 1, H, W), planar depth up to ``offset``.
-            target (Tensor): (N, 1, H, W), likewise.
-            valid (Tensor): (N, 1, H, W) bool.
-            intrinsic (Tensor, optional): (N, 3, 3), camera matrices in
-                pixels of the map; the focal length of the x axis is used
-                for both. Defaults to None (``relative_focal_length``).
-
-        Returns:
-            Tensor: Scalar.
+        Maps are (N, 1, H, W) planar depth, up to ``offset``. ``intrinsic``,
+        (N, 3, 3), holds camera matrices in pixels of the map, whose focal
+        length along x serves for both axes; it replaces
+        ``relative_focal_length``.
 
         Raises:
-            ValueError: If no focal length is known, or the shape is wrong.
+            ValueError: If no focal length is known, or ``intrinsic`` has
+                another shape.
         """
         rays = self._rays(pred, intrinsic)
         pred, target = zero_invalid(
@@ -104,7 +98,7 @@ class VirtualNormalLoss(DenseLoss):
         if intrinsic is None:
             if self.relative_focal_length is None:
                 raise ValueError(
-                    'VirtualNormalLoss: needs a camera; pass intrinsic '
+                    'VirtualNormalLoss: a camera is needed; pass intrinsic '
                     '(N, 3, 3) to the call or relative_focal_length to the '
                     'constructor.')
             intrinsic = pred.new_tensor([
@@ -130,11 +124,12 @@ class VirtualNormalLoss(DenseLoss):
 
         Args:
             valid (Tensor): (H * W, ) bool.
-            number (int): The largest number of triples.
+            number (int): Maximum number of triples.
 
         Returns:
-            Tensor: (M, 3) long; M is ``number``, or the number of valid
-            pixels if that is less. No pixel occurs twice in a column.
+            Tensor: (M, 3) int64, indices of pixels; M is ``number``, or the
+            number of valid pixels if that is smaller. No pixel occurs twice
+            in a column.
         """
         pixels = valid.nonzero().flatten()
         return torch.stack([
@@ -153,8 +148,8 @@ class VirtualNormalLoss(DenseLoss):
         """
         sides = points[:, [1, 2, 2]] - points[:, [0, 0, 1]]
         length = sides.norm(dim=2)
-        # two of the nine cosines belong to each pair of sides; three more
-        # to the sides themselves
+        # of the nine cosines, each pair of sides has two, and each side one
+        # with itself, which is 1
         cosine = (sides[:, :, None] * sides[:, None]).sum(dim=3) / (
             length[:, :, None] * length[:, None] + 1e-6)
         straight = (cosine.abs() > MAX_COSINE).sum(dim=(1, 2)) > 3

@@ -236,8 +236,8 @@ def test_a_checkpoint_of_four_channels_does_not_fit_eight():
 
 def test_one_step_on_the_image_needs_four_channels():
     net = SDUNet(arch='mini', in_channels=8, out_indices=(4, ))
-    with pytest.raises(ValueError, match="DenseEstimator with "
-                       "protocol='marigold'"):
+    with pytest.raises(ValueError, match="LatentDiffusionEstimator "
+                       "with protocol='marigold'"):
         net(torch.zeros(1, 3, 32, 32))
 
 

@@ -140,6 +140,19 @@ def test_old_configs_build_the_class_of_several_steps(
         depths(old, picture()), depths(new, picture())))
 
 
+def test_old_configs_without_protocol_take_one_step():
+    given = estimator('one_step', num_steps=3)
+    old = DenseEstimator(**dict(
+        backbone=dict(type='genpercept_mm.SDUNet', arch='mini',
+                      out_indices=(4, )),
+        decode_head=dict(type='genpercept_mm.VAEDecodeHead', arch='mini',
+                         codec=dict(type='AffineDepthCodec')),
+        test_cfg=dict(num_steps=3)))
+    assert type(old) is LatentDiffusionEstimator
+    assert old.protocol.is_one_step
+    assert old.protocol.schedule.fields == given.protocol.schedule.fields
+
+
 @pytest.mark.parametrize('protocol', [
     'one_step', dict(type='dmp', beta_start=1., beta_end=1.)])
 def test_one_step_stays_what_it_is(protocol):
