@@ -15,7 +15,8 @@ class BaseDenseDataset(BaseDataset):
     """List images with depth, normals, mattes or class maps.
 
     A subclass sets ``LABELS``, ``TREE`` and, unless samples say otherwise,
-    ``NAME``, and implements `list_samples`. Each sample then has
+    ``NAME``, and implements `list_samples`. Its ``TREE`` shows the folders
+    and files that it expects. Each sample has
 
     - ``img_path`` and, for each requested label, ``<label>_path``
       (``seg_map_path`` for ``'seg'``),
@@ -33,9 +34,11 @@ class BaseDenseDataset(BaseDataset):
     Args:
         labels (str | Sequence[str], optional): The labels to list, from
             ``LABELS``. Defaults to None, the first of ``LABELS``.
-        data_root (str): Folder of the data set. Defaults to ''.
-        ann_file (str): List or table of samples, absolute or relative to
-            ``data_root``. Defaults to ''.
+        data_root (str, optional): Folder of the data set. Defaults to None,
+            which takes ``DATA_ROOT``.
+        ann_file (str, optional): List or table of samples, absolute or
+            relative to ``data_root``. Defaults to None, which takes the file
+            name of ``LIST``.
         missing (str): What to do if files of samples do not exist:
             ``'raise'``, or ``'skip'`` for a partial download. Defaults to
             'raise'.
@@ -46,7 +49,7 @@ class BaseDenseDataset(BaseDataset):
     Raises:
         FileNotFoundError: If the folder, the list or listed files do not
             exist.
-        TypeError: If an argument is unknown.
+        TypeError: If an argument is unknown or would have no effect.
         ValueError: If an argument is outside its set.
     """
 
@@ -54,33 +57,37 @@ class BaseDenseDataset(BaseDataset):
     NAME = ''
     #: Labels that the set has; the first one is the default.
     LABELS = ()
-    #: The expected files, for error messages.
+    #: Default of ``data_root``.
+    DATA_ROOT = ''
+    #: The list of samples, '' if there is none by default, or None if the
+    #: set does not read lists.
+    LIST = ''
+    #: The expected files, which error messages show.
     TREE = ''
-    #: The class that receives ``**kwargs``, and those of its arguments that
-    #: would have no effect.
+    #: The class that receives ``**kwargs``, and the arguments that would
+    #: have no effect.
     _HOST = BaseDataset
     _UNUSED = frozenset(['filter_cfg', 'data_prefix'])
 
     def __init__(self,
                  labels=None,
-                 data_root='',
-                 ann_file='',
+                 data_root=None,
+                 ann_file=None,
                  missing='raise',
                  max_samples=None,
                  **kwargs):
         name = type(self).__name__
-        own = inspect.signature(type(self)).parameters
-        known = set(inspect.signature(self._HOST).parameters) - self._UNUSED
-        unknown = sorted(set(kwargs) - known)
-        if ann_file and 'ann_file' not in own:
-            unknown.append('ann_file')
-        if unknown:
-            known.discard('ann_file')
-            raise TypeError(
-                f'{name}: unknown argument(s) {unknown}; it takes '
-                f'{sorted({"missing", *own, *known} - {"kwargs"})}.')
-        if labels is None:
-            labels = self.LABELS[:1]
+        own, base, host = (inspect.signature(kind).parameters for kind in (
+            type(self), BaseDenseDataset, self._HOST))
+        takes = {*own, *base, *host} - self._UNUSED - {'args', 'kwargs'}
+        if self.LIST is None or 'ann_file' not in own:
+            takes.discard('ann_file')
+        given = {*kwargs, 'ann_file'} if ann_file else set(kwargs)
+        if given - takes:
+            raise TypeError(f'{name}: unknown argument(s) '
+                            f'{sorted(given - takes)}; it takes '
+                            f'{sorted(takes)}.')
+        labels = self.LABELS[:1] if labels is None else labels
         self.labels = (labels, ) if isinstance(labels, str) else tuple(labels)
         if not self.labels or not set(self.labels) <= set(self.LABELS):
             raise ValueError(f'{name}: labels must be from {self.LABELS}, got '
@@ -92,7 +99,18 @@ class BaseDenseDataset(BaseDataset):
                              f'{max_samples}.')
         self.max_samples = max_samples
         self._HOST.__init__(
-            self, ann_file=ann_file, data_root=data_root, **kwargs)
+            self,
+            ann_file=(osp.basename(self.LIST or '') if ann_file is None
+                      else ann_file),
+            data_root=self.DATA_ROOT if data_root is None else data_root,
+            **kwargs)
+
+    def _choices(self, name, value, allowed):
+        """Turn one or several values of a closed set into a tuple."""
+        values = (value, ) if isinstance(value, str) else tuple(value)
+        for value in values:
+            check_choice(type(self).__name__, name, value, allowed)
+        return values
 
     def list_samples(self, listing):
         """Name the samples without touching their files.
@@ -108,22 +126,11 @@ class BaseDenseDataset(BaseDataset):
         raise NotImplementedError
 
     def describe(self, path):
-        """Spell out a missing file for the error message.
-
-        Args:
-            path (str): The file.
-
-        Returns:
-            str: By default the path.
-        """
+        """Spell out a missing file for the error message."""
         return path
 
     def load_data_list(self):
-        """List the samples and check that their files exist.
-
-        Returns:
-            list[dict]: One entry per sample.
-        """
+        """List the samples, one dict each, and check that files exist."""
         name = type(self).__name__
         if not osp.isdir(self.data_root):
             raise FileNotFoundError(
@@ -172,13 +179,7 @@ class BaseDenseDataset(BaseDataset):
                 for index in range(self.max_samples)]
 
     def prepare_data(self, idx):
-        """Run the pipeline; a sample that fails is never replaced.
-
-        Args:
-            idx (int): Index of the sample.
-
-        Returns:
-            dict: The output of the pipeline.
+        """Run the pipeline on one sample, which is never replaced.
 
         Raises:
             OSError: If OpenCV fails on a file, which it does not name.

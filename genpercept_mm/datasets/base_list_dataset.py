@@ -1,8 +1,6 @@
 """Benchmarks whose samples are named in a list file."""
 import os.path as osp
 
-from genpercept_mm.utils.arguments import check_choice
-
 from .base_dense_dataset import BaseDenseDataset
 from .io.file_listing import read_lines
 
@@ -13,15 +11,13 @@ class BaseListDataset(BaseDenseDataset):
     A line names the files of a sample, separated by blanks and relative to
     ``data_root``: first the image, then the other ``COLUMNS``. Further
     columns are ignored. The lists are in the folder ``data_split`` of
-    GenPercept's repository.
+    GenPercept's repository; ``LIST`` is the path there.
 
     Args:
-        labels (str | Sequence[str], optional): The labels to list, from
-            ``LABELS``. Defaults to None, the first of ``LABELS``.
-        data_root (str, optional): Folder that the list's paths are relative
-            to. Defaults to None, which takes ``DATA_ROOT``.
-        ann_file (str, optional): The list, absolute or relative to
-            ``data_root``. Defaults to None, the file name of ``LIST``.
+        labels (str | Sequence[str], optional): See `BaseDenseDataset`, as
+            for the next two. Defaults to None.
+        data_root (str, optional): Defaults to None.
+        ann_file (str, optional): Defaults to None.
         data_prefix (dict[str, str], optional): Folders of single columns
             that are not in ``data_root``, for example
             ``dict(depth_path='../annotated/val')``. Defaults to None.
@@ -34,14 +30,11 @@ class BaseListDataset(BaseDenseDataset):
             unknown one.
     """
 
-    #: Default of ``data_root``.
-    DATA_ROOT = ''
     #: Keys of the columns of a line.
     COLUMNS = ('img_path', 'depth_path')
-    #: The list in GenPercept's repository.
-    LIST = ''
     #: What every sample says about its format.
     FACTS = dict()
+    _UNUSED = frozenset(['filter_cfg'])
 
     def __init__(self,
                  labels=None,
@@ -49,19 +42,10 @@ class BaseListDataset(BaseDenseDataset):
                  ann_file=None,
                  data_prefix=None,
                  **kwargs):
-        data_root = self.DATA_ROOT if data_root is None else data_root
         data_prefix = data_prefix or {}
-        for column in data_prefix:
-            check_choice(
-                type(self).__name__, 'keys of data_prefix', column,
-                self.COLUMNS)
-        self.prefixes = {
-            column: osp.join(data_root, data_prefix.get(column, ''))
-            for column in self.COLUMNS}
-        if ann_file is None:
-            ann_file = osp.basename(self.LIST)
+        self._choices('keys of data_prefix', data_prefix, self.COLUMNS)
         super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)
+            labels, data_root, ann_file, data_prefix=data_prefix, **kwargs)
 
     def list_samples(self, listing):
         """See `BaseDenseDataset.list_samples`."""
@@ -78,13 +62,12 @@ class BaseListDataset(BaseDenseDataset):
                     f'{name}: line {number} of {self.ann_file} has '
                     f'{len(parts)} column(s), {line!r}; expected '
                     f'{len(self.COLUMNS)}: {", ".join(self.COLUMNS)}.')
+            paths = dict(zip(self.COLUMNS, parts))
             # KITTI marks a frame without depth this way
-            if 'None' in parts[:len(self.COLUMNS)]:
+            if 'None' in paths.values():
                 continue
+            for column, path in paths.items():
+                folder = self.data_prefix.get(column, self.data_root)
+                paths[column] = osp.join(folder, path)
             yield dict(
-                sample_name=osp.splitext(parts[0])[0],
-                **{
-                    column: osp.join(self.prefixes[column], part)
-                    for column, part in zip(self.COLUMNS, parts)
-                },
-                **self.FACTS)
+                sample_name=osp.splitext(parts[0])[0], **paths, **self.FACTS)

@@ -2,7 +2,6 @@
 import os.path as osp
 
 from genpercept_mm.registry import DATASETS
-from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 
@@ -14,13 +13,6 @@ _IMAGE_END = '_leftImg8bit.png'
 class CityscapesDepthDataset(BaseDenseDataset):
     """Cityscapes with depth computed from its disparity maps.
 
-    ::
-
-        data/cityscapes
-        ├── leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.png
-        ├── disparity/train/aachen/aachen_000000_000019_disparity.png
-        └── camera/train/aachen/aachen_000000_000019_camera.json
-
     Each sample has ``depth_path`` (the disparity, 16-bit PNG) and
     ``camera_path``; valid depth is between 1e-5 and 80 m. The depth is
     computed while loading, so nothing has to be prepared.
@@ -29,33 +21,22 @@ class CityscapesDepthDataset(BaseDenseDataset):
         splits (str | Sequence[str]): From ``'train'`` (2,975 images),
             ``'train_extra'`` (19,998), ``'val'`` (500) and ``'test'``
             (1,525). Defaults to 'train'.
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None, which means the same.
-        data_root (str): Defaults to 'data/cityscapes'.
-        **kwargs: Arguments of `BaseDenseDataset`.
-
-    Raises:
-        FileNotFoundError: If a folder or files do not exist.
-        ValueError: If an argument is outside its set.
+        *args: Arguments of `BaseDenseDataset`.
+        **kwargs: Likewise, by name.
     """
 
     NAME = 'cityscapes'
     LABELS = ('depth', )
+    DATA_ROOT = 'data/cityscapes'
     TREE = f"""expected
   <data_root>/leftImg8bit/train/aachen/aachen_000000_000019{_IMAGE_END}
   <data_root>/disparity/train/aachen/aachen_000000_000019_disparity.png
   <data_root>/camera/train/aachen/aachen_000000_000019_camera.json
 from https://www.cityscapes-dataset.com: leftImg8bit, disparity and camera"""
 
-    def __init__(self,
-                 splits='train',
-                 labels=None,
-                 data_root='data/cityscapes',
-                 **kwargs):
-        self.splits = (splits, ) if isinstance(splits, str) else tuple(splits)
-        for split in self.splits:
-            check_choice(type(self).__name__, 'splits', split, SPLITS)
-        super().__init__(labels=labels, data_root=data_root, **kwargs)
+    def __init__(self, splits='train', *args, **kwargs):
+        self.splits = self._choices('splits', splits, SPLITS)
+        super().__init__(*args, **kwargs)
 
     def list_samples(self, listing):
         """See `BaseDenseDataset.list_samples`."""

@@ -8,20 +8,10 @@ from .base_list_dataset import BaseListDataset
 class DIODEDataset(BaseListDataset):
     """DIODE's 771 validation frames: 325 indoors, 446 outdoors.
 
-    ::
-
-        data/diode
-        ├── diode_val_all_filename_list.txt
-        └── indoors/scene_00021/scan_00189
-            ├── 00021_00189_indoors_200_010.png
-            ├── 00021_00189_indoors_200_010_depth.npy
-            └── 00021_00189_indoors_200_010_depth_mask.npy
-
     Each sample has ``depth_path`` (float metres, (H, W, 1)) and
     ``depth_mask_path``, which alone decides validity.
 
-    ``data_root`` defaults to 'data/diode'; for the arguments, see
-    `BaseListDataset`.
+    For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'diode'

@@ -20,13 +20,6 @@ SUBSETS = {
 class DSINENormalsDataset(BaseDenseDataset):
     """NYUv2 (654 images), ScanNet (300) or Sintel (1064) with normals.
 
-    ::
-
-        data/dsine_eval
-        ├── nyuv2/test/{000000_img.png, 000000_normal.png}
-        ├── scannet/scene0001_01/{001170_img.png, 001170_normal.png}
-        └── sintel/alley_2/{frame_0001_img.png, frame_0001_normal.exr}
-
     Each sample has ``normal_path`` (8-bit RGB, n = v / 255 x 2 - 1, black =
     none; Sintel: float) in DSINE's axes (x right, y down, z forward, normals
     pointing away from the camera). All images found are listed. The
@@ -34,32 +27,23 @@ class DSINENormalsDataset(BaseDenseDataset):
 
     Args:
         subset (str): ``'nyuv2'``, ``'scannet'`` or ``'sintel'``.
-        labels (str | Sequence[str], optional): Only ``'normal'``. Defaults
-            to None, which means the same.
-        data_root (str): Defaults to 'data/dsine_eval'.
-        **kwargs: Arguments of `BaseDenseDataset`.
-
-    Raises:
-        FileNotFoundError: If a folder or files do not exist.
-        ValueError: If an argument is outside its set.
+        *args: Arguments of `BaseDenseDataset`.
+        **kwargs: Likewise, by name.
     """
 
     LABELS = ('normal', )
+    DATA_ROOT = 'data/dsine_eval'
     TREE = """expected
   <data_root>/nyuv2/test/000000_img.png and 000000_normal.png
   <data_root>/scannet/scene0001_01/001170_img.png and 001170_normal.png
   <data_root>/sintel/alley_2/frame_0001_img.png and frame_0001_normal.exr
 the archive dsine_eval of the DSINE repository"""
 
-    def __init__(self,
-                 subset,
-                 labels=None,
-                 data_root='data/dsine_eval',
-                 **kwargs):
+    def __init__(self, subset, *args, **kwargs):
         check_choice(type(self).__name__, 'subset', subset, SUBSETS)
         self.subset = subset
         self.NAME = f'dsine_{subset}'
-        super().__init__(labels=labels, data_root=data_root, **kwargs)
+        super().__init__(*args, **kwargs)
 
     def list_samples(self, listing):
         """See `BaseDenseDataset.list_samples`."""

@@ -8,20 +8,11 @@ from .base_list_dataset import BaseListDataset
 class ETH3DDataset(BaseListDataset):
     """454 photographs of ETH3D's 13 training scenes, 4032 x 6048.
 
-    ::
-
-        data/eth3d
-        ├── eth3d_filename_list.txt
-        ├── rgb/office/images/dslr_images/DSC_0219.JPG
-        └── depth/office_dslr_depth/office/ground_truth_depth
-            └── dslr_images/DSC_0219.JPG
-
     Each sample has ``depth_path`` (float32 rows in metres without header,
     whatever the suffix says; +inf = none); valid depth is above 1e-5 m. The
     image must be loaded before the depth, for its size.
 
-    ``data_root`` defaults to 'data/eth3d'; for the arguments, see
-    `BaseListDataset`.
+    For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'eth3d'

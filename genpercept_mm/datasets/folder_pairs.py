@@ -20,12 +20,6 @@ LABEL_SUFFIXES = {
 class FolderPairsDataset(BaseDenseDataset):
     """Match images and labels by their names, including sub-folders.
 
-    ::
-
-        data/mine
-        ├── images/any/depth/of/folders/a.jpg
-        └── labels/any/depth/of/folders/a.png
-
     What the label files contain:
 
     ==========  ==========================================================
@@ -52,7 +46,7 @@ class FolderPairsDataset(BaseDenseDataset):
             any suffix of the table's formats.
         depth_scale (float, optional): Metres per unit of the file, for
             example 1 / 1000 for millimetres; required for PNG. Defaults to
-            None, which means 1.
+            None, which means 1 for other formats.
         depth_range (Sequence[float], optional): Valid depth in metres, not
             including the ends. Defaults to None, any positive depth.
         normal_axes (str | Sequence[int]): Frame of the normals, see
@@ -60,18 +54,20 @@ class FolderPairsDataset(BaseDenseDataset):
             z towards the viewer.
         name (str): ``dataset_name`` of the samples. Defaults to
             'folder_pairs'.
-        data_root (str): Defaults to '.'.
+        data_root (str): Folder that the others are relative to. Defaults to
+            '.'.
         **kwargs: Arguments of `BaseDenseDataset`; ``missing='skip'`` leaves
             out files without a partner, ``metainfo`` names the classes.
 
     Raises:
-        FileNotFoundError: If a folder does not exist or files have no
+        FileNotFoundError: If a folder does not exist or files do not have a
             partner.
-        ValueError: If an argument is outside its set, or a name occurs
-            twice.
+        ValueError: If a name occurs twice, or what the label needs is not
+            given.
     """
 
     LABELS = tuple(LABEL_SUFFIXES)
+    _UNUSED = BaseDenseDataset._UNUSED | {'labels'}
     TREE = """expected
   <img_dir>/<name><img_suffix>
   <label_dir>/<name><label_suffix>

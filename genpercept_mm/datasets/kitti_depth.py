@@ -8,23 +8,13 @@ from .base_list_dataset import BaseListDataset
 class KITTIDepthDataset(BaseListDataset):
     """KITTI frames with the depth of several LiDAR scans.
 
-    ::
-
-        data/kitti
-        ├── eigen_test_files_with_gt.txt
-        ├── 2011_09_26
-        │   └── 2011_09_26_drive_0002_sync/image_02/data/0000000069.png
-        └── 2011_09_26_drive_0002_sync
-            └── proj_depth/groundtruth/image_02/0000000069.png
-
     The list has 697 lines; 45 whose depth is ``None`` are left out, which
     leaves 652. Each sample has ``depth_path`` (16-bit PNG, 1/256 m, 0 = no
     return); valid depth is between 1e-5 and 80 m. The pipeline needs
     `KITTIBenchmarkCrop` after `LoadDepth`; Eigen's evaluation mask is the
     metric's.
 
-    ``data_root`` defaults to 'data/kitti'; for the arguments, see
-    `BaseListDataset`.
+    For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'kitti'

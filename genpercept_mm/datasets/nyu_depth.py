@@ -8,22 +8,11 @@ from .base_list_dataset import BaseListDataset
 class NYUDepthDataset(BaseListDataset):
     """NYUv2's 654 labelled test frames (or 795 for training).
 
-    ::
-
-        data/nyuv2
-        ├── filename_list_test.txt
-        └── test
-            └── kitchen_0004
-                ├── rgb_0001.png
-                ├── depth_0001.png
-                └── filled_0001.png
-
     Each sample has ``depth_path`` (raw Kinect depth, 16-bit PNG, mm, 0 =
     none); valid depth is between 1e-3 and 10 m. The list's third column,
     the filled depth, is not used. Eigen's evaluation mask is the metric's.
 
-    ``data_root`` defaults to 'data/nyuv2'; for the arguments, see
-    `BaseListDataset`.
+    For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'nyuv2'

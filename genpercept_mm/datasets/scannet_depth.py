@@ -8,20 +8,11 @@ from .base_list_dataset import BaseListDataset
 class ScanNetDepthDataset(BaseListDataset):
     """800 validation frames of ScanNet.
 
-    ::
-
-        data/scannet
-        ├── scannet_val_sampled_list_800_1.txt
-        └── scene0406_02
-            ├── color/000300.jpg
-            └── depth/000300.png
-
     Colour frames must have the size of the depth frames. Each sample has
     ``depth_path`` (16-bit PNG, mm, 0 = none); valid depth is between 1e-3
     and 10 m.
 
-    ``data_root`` defaults to 'data/scannet'; for the arguments, see
-    `BaseListDataset`.
+    For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'scannet'

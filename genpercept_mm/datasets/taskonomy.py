@@ -14,46 +14,25 @@ _DEPTH_END = '_domain_depth_zbuffer.png'
 class TaskonomyDataset(BaseDenseDataset):
     """Scanned buildings; GenPercept trains on a sample of about 50,000.
 
-    ::
-
-        data/taskonomy
-        ├── rgb
-        │   └── allensville/point_0_view_0_domain_rgb.png
-        └── depth_zbuffer
-            └── allensville/point_0_view_0_domain_depth_zbuffer.png
-
     Folders may be nested deeper, in the same way in both. Each sample has
     ``depth_path`` (16-bit PNG, 1/512 m; 65535 = none); valid depth is
     between 1e-5 and 65 m.
 
-    Args:
-        labels (str | Sequence[str], optional): Only ``'depth'``. Defaults
-            to None, which means the same.
-        data_root (str): Defaults to 'data/taskonomy'.
-        ann_file (str): Text file with one image per line, relative to the
-            folder ``rgb``. Its own path is absolute or relative to
-            ``data_root``. Defaults to '', all images found.
-        **kwargs: Arguments of `BaseDenseDataset`.
+    A list (``ann_file``) names one image per line, relative to the folder
+    ``rgb``. Without a list, all images found are used. For the arguments,
+    see `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If a folder, the list or files do not exist.
         ValueError: If a line of the list does not name an image of
             Taskonomy.
     """
 
     NAME = 'taskonomy'
     LABELS = ('depth', )
+    DATA_ROOT = 'data/taskonomy'
     TREE = f"""expected
   <data_root>/rgb/<building>/point_0_view_0{_IMAGE_END}
   <data_root>/depth_zbuffer/<building>/point_0_view_0{_DEPTH_END}"""
-
-    def __init__(self,
-                 labels=None,
-                 data_root='data/taskonomy',
-                 ann_file='',
-                 **kwargs):
-        super().__init__(
-            labels=labels, data_root=data_root, ann_file=ann_file, **kwargs)
 
     def list_samples(self, listing):
         """See `BaseDenseDataset.list_samples`."""

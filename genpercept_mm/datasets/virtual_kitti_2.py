@@ -1,8 +1,8 @@
 """Virtual KITTI 2."""
 import os.path as osp
+from itertools import product
 
 from genpercept_mm.registry import DATASETS
-from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_dataset import BaseDenseDataset
 
@@ -17,12 +17,6 @@ INTRINSICS = (725.0087, 725.0087, 620.5, 187.)
 class VirtualKITTI2Dataset(BaseDenseDataset):
     """Rendered street scenes: 42,520 images of 375 x 1242.
 
-    ::
-
-        data/virtual_kitti_2
-        ├── rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg
-        └── depth/Scene01/clone/frames/depth/Camera_0/depth_00000.png
-
     Without the folders ``rgb`` and ``depth``, the scenes of both archives
     are expected in ``data_root``. Each sample has ``depth_path`` (16-bit
     PNG, cm, planar; sky 65535); valid depth is between 1e-5 and 80 m. The
@@ -33,7 +27,7 @@ class VirtualKITTI2Dataset(BaseDenseDataset):
     Args:
         labels (str | Sequence[str], optional): From ``'depth'`` and
             ``'normal'``. Defaults to None, ``'depth'``.
-        data_root (str): Defaults to 'data/virtual_kitti_2'.
+        data_root (str, optional): See `BaseDenseDataset`. Defaults to None.
         scenes (Sequence[str], optional): From ``SCENES``. Defaults to None,
             all five. Marigold trains without ``'Scene01'``.
         conditions (Sequence[str], optional): From ``CONDITIONS``. Defaults
@@ -41,14 +35,11 @@ class VirtualKITTI2Dataset(BaseDenseDataset):
         cameras (Sequence[int]): From 0 (left) and 1 (right). Defaults to
             (0, 1).
         **kwargs: Arguments of `BaseDenseDataset`.
-
-    Raises:
-        FileNotFoundError: If a folder or files do not exist.
-        ValueError: If an argument is outside its set.
     """
 
     NAME = 'virtual_kitti_2'
     LABELS = ('depth', 'normal')
+    DATA_ROOT = 'data/virtual_kitti_2'
     TREE = """expected
   <data_root>/rgb/Scene01/clone/frames/rgb/Camera_0/rgb_00000.jpg
   <data_root>/depth/Scene01/clone/frames/depth/Camera_0/depth_00000.png
@@ -57,20 +48,18 @@ rgb and depth"""
 
     def __init__(self,
                  labels=None,
-                 data_root='data/virtual_kitti_2',
+                 data_root=None,
                  scenes=None,
                  conditions=None,
                  cameras=(0, 1),
                  **kwargs):
-        self.scenes = SCENES if scenes is None else tuple(scenes)
-        self.conditions = (CONDITIONS if conditions is None
-                           else tuple(conditions))
-        self.cameras = tuple(cameras)
-        for name, choices in (('scenes', SCENES), ('conditions', CONDITIONS),
-                              ('cameras', (0, 1))):
-            for value in getattr(self, name):
-                check_choice(type(self).__name__, name, value, choices)
-        super().__init__(labels=labels, data_root=data_root, **kwargs)
+        self.scenes = self._choices(
+            'scenes', SCENES if scenes is None else scenes, SCENES)
+        self.conditions = self._choices(
+            'conditions', CONDITIONS if conditions is None else conditions,
+            CONDITIONS)
+        self.cameras = self._choices('cameras', cameras, (0, 1))
+        super().__init__(labels, data_root, **kwargs)
 
     def list_samples(self, listing):
         """See `BaseDenseDataset.list_samples`."""
@@ -78,11 +67,10 @@ rgb and depth"""
             kind: osp.join(self.data_root, kind)
             if kind in listing.names(self.data_root) else self.data_root
             for kind in ('rgb', 'depth')}
-        for scene in self.scenes:
-            for condition in self.conditions:
-                for camera in self.cameras:
-                    yield from self._frames(listing, roots, scene, condition,
-                                            f'Camera_{camera}')
+        for scene, condition, camera in product(
+                self.scenes, self.conditions, self.cameras):
+            yield from self._frames(listing, roots, scene, condition,
+                                    f'Camera_{camera}')
 
     def _frames(self, listing, roots, scene, condition, camera):
         folders = {

@@ -61,6 +61,7 @@ def check_channels(model, cfg):
 
 
 def _check_part(name, part, backbone):
+    """Compare one reader's channels with those of the maps it reads."""
     given, expected = backbone.out_channels, {}
     index = part.get('in_index')
     several = isinstance(part.get('in_channels'), (list, tuple))

@@ -4,12 +4,6 @@ from mmengine.model import BaseTTAModel, is_model_wrapper
 
 def unwrap_model(model):
     """Find the model inside wrappers for ranks and test-time augmentation.
-
-    Args:
-        model (nn.Module): Any model.
-
-    Returns:
-        nn.Module: The innermost one.
     """
     while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
         model = model.module

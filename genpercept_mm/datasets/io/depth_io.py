@@ -1,8 +1,9 @@
 """Readers of depth files: each returns metres along the view axis.
 
-Every reader takes the pipeline's ``results`` dict and returns (H, W) float32;
-pixels without depth are 0, NaN or infinite. ``DEPTH_READERS`` maps the
-``depth_format`` of a sample to its reader.
+Every reader takes the pipeline's ``results`` dict, whose ``depth_path`` is the
+file, and returns (H, W) float32; pixels without depth are 0, NaN or infinite.
+A file that does not fit its format raises a ValueError that names the file.
+``DEPTH_READERS`` maps the ``depth_format`` of a sample to its reader.
 """
 import json
 
@@ -13,19 +14,7 @@ from .raster_io import read_array, read_bytes, read_raster, single_channel
 
 
 def read_png_depth(results):
-    """Read 16-bit depth: metres = value x ``depth_scale``.
-
-    Args:
-        results (dict): Has ``depth_path`` and ``depth_scale`` (float,
-            metres per unit).
-
-    Returns:
-        np.ndarray: (H, W) float32, metres.
-
-    Raises:
-        ValueError: If the file does not have 16 bits, or its channels
-            differ.
-    """
+    """Read 16-bit depth: metres = value x ``results['depth_scale']``."""
     path = results['depth_path']
     raster = single_channel(read_raster(path), path)
     if raster.dtype != np.uint16:
@@ -39,15 +28,7 @@ def read_png_depth(results):
 def read_float_depth(results):
     """Read ``.npy`` or ``.exr`` depth of shape (H, W), (H, W, 1) or (1, H, W).
 
-    Args:
-        results (dict): Has ``depth_path``; ``depth_scale`` (float, metres
-            per unit) defaults to 1.
-
-    Returns:
-        np.ndarray: (H, W) float32, metres.
-
-    Raises:
-        ValueError: If the file is not one map of numbers.
+    Metres are value x ``results['depth_scale']``, which defaults to 1.
     """
     path = results['depth_path']
     array = read_array(path)
@@ -90,13 +71,9 @@ def hypersim_rays(shape, camera=None):
 def read_hypersim_depth(results):
     """Read Hypersim's distance to the optical centre as planar depth.
 
-    Args:
-        results (dict): Has ``depth_path``; ``camera_from_uv`` (3 x 3, see
-            `hypersim_rays`) unless the camera is the standard one;
-            ``entity_path`` if pixels of entity -1 are to become 0.
-
-    Returns:
-        np.ndarray: (H, W) float32, metres.
+    ``results`` has ``camera_from_uv`` (3 x 3, see `hypersim_rays`) unless the
+    camera is the standard one, and ``entity_path`` if pixels of entity -1 are
+    to become 0.
     """
     path = results['depth_path']
     distance = single_channel(read_hdf5(path), path)
@@ -112,13 +89,11 @@ def read_entity_mask(results, shape):
 
     Args:
         results (dict): Has ``entity_path``.
-        shape (tuple[int]): (H, W) of the label.
+        shape (tuple[int]): (H, W) of the label, which must be that of the
+            entity ids.
 
     Returns:
         np.ndarray: (H, W) bool, False where ``render_entity_id`` is -1.
-
-    Raises:
-        ValueError: If the sizes differ.
     """
     entity = read_hdf5(results['entity_path'])
     if entity.shape != tuple(shape):
@@ -132,15 +107,8 @@ def read_entity_mask(results, shape):
 def read_eth3d_depth(results):
     """Read ETH3D's float32 values without header; +inf (no depth) becomes 0.
 
-    Args:
-        results (dict): Has ``depth_path``, and the size as ``ori_shape`` if
-            the image is loaded, or else as ``depth_shape`` (H, W).
-
-    Returns:
-        np.ndarray: (H, W) float32, metres.
-
-    Raises:
-        ValueError: If the file has another number of values.
+    ``results`` has the size (H, W) as ``ori_shape`` if the image is loaded,
+    or else as ``depth_shape``.
     """
     path = results['depth_path']
     height, width = results.get('ori_shape', results['depth_shape'])[:2]
@@ -159,20 +127,10 @@ def read_cityscapes_depth(results):
     """Turn Cityscapes' disparity p into depth.
 
     With d = (p - 1) / 256 pixels for p > 0, depth is baseline x fx / d, both
-    from the camera file. Where d is 0, the point is infinitely far away.
-
-    Args:
-        results (dict): Has ``depth_path`` (``*_disparity.png``) and
-            ``camera_path`` (``*_camera.json``).
-
-    Returns:
-        np.ndarray: (H, W) float32, metres; 0 where d is 0 or unknown.
-
-    Raises:
-        ValueError: If the camera file lacks ``extrinsic.baseline`` or
-            ``intrinsic.fx``.
+    from ``results['camera_path']`` (``*_camera.json``). Depth is 0 where d is
+    unknown, or 0 because the point is infinitely far away.
     """
-    path, camera_path = results['depth_path'], results['camera_path']
+    camera_path = results['camera_path']
     try:
         camera = json.loads(read_bytes(camera_path))
         factor = camera['extrinsic']['baseline'] * camera['intrinsic']['fx']
@@ -181,8 +139,7 @@ def read_cityscapes_depth(results):
             f'{camera_path} is not a Cityscapes camera file ({error!r}); '
             'expected JSON with extrinsic.baseline and intrinsic.fx.'
         ) from error
-    raw = read_png_depth(dict(depth_path=path, depth_scale=1))
-    disparity = (raw - 1) / 256
+    disparity = (read_png_depth(dict(results, depth_scale=1)) - 1) / 256
     seen = disparity > 0
     return np.where(seen, factor / np.where(seen, disparity, 1),
                     0).astype(np.float32)

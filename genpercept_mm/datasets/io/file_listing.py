@@ -16,14 +16,7 @@ class FileListing:
         self._folders = {}
 
     def names(self, folder):
-        """List a folder.
-
-        Args:
-            folder (str): It does not have to exist.
-
-        Returns:
-            frozenset[str]: Names of the files and folders in it; empty if
-            there is no such folder.
+        """Return the names in a folder, a frozenset; empty if it is missing.
         """
         if folder not in self._folders:
             self._folders[folder] = (
@@ -32,28 +25,24 @@ class FileListing:
         return self._folders[folder]
 
     def images(self, folder):
-        """List the images of a folder.
-
-        Args:
-            folder (str): It does not have to exist.
-
-        Returns:
-            list[str]: Sorted names that end with one of
-            ``IMAGE_SUFFIXES``, without hidden files.
-        """
+        """Return the sorted names that end with one of ``IMAGE_SUFFIXES``,
+        without hidden files."""
         return sorted(
             name for name in self.names(folder)
             if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != '.')
 
+    def with_alpha(self, images, masks):
+        """Yield samples of the images of a folder, whose mattes are PNG files
+        of the same name in another folder."""
+        for name in self.images(images):
+            stem = osp.splitext(name)[0]
+            yield dict(
+                sample_name=stem,
+                img_path=osp.join(images, name),
+                alpha_path=osp.join(masks, stem + '.png'))
+
     def exists(self, path):
-        """Tell whether a file or folder exists.
-
-        Args:
-            path (str): The path.
-
-        Returns:
-            bool: Whether its parent folder lists it.
-        """
+        """Tell whether the parent folder lists a file or folder."""
         folder, name = osp.split(path)
         return name in self.names(folder)
 
@@ -61,11 +50,8 @@ class FileListing:
 def walk_files(root):
     """List all files below a folder, without hidden ones.
 
-    Args:
-        root (str): The folder; links to folders are followed.
-
-    Returns:
-        list[str]: Sorted paths relative to it, with forward slashes.
+    Links to folders are followed. The paths are sorted, relative to the
+    folder and written with forward slashes.
     """
     found = []
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -77,15 +63,8 @@ def walk_files(root):
 
 
 def read_lines(path):
-    """Read a list file.
-
-    Args:
-        path (str): A text file.
-
-    Returns:
-        list[tuple[int, str]]: Number, from 1, and text of each line that is
-        not blank; blanks around the text are removed.
-    """
+    """Return the number, from 1, and the stripped text of each line of a
+    text file that is not blank: list[tuple[int, str]]."""
     with open(path) as file:
         lines = file.read().splitlines()
     return [(number, line.strip()) for number, line in enumerate(lines, 1)

@@ -20,6 +20,7 @@ from csv import DictReader
 
 import numpy as np
 
+from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.files import write_whole
 
 SPLIT_CSV = 'metadata_images_split_scene_v1.csv'
@@ -46,36 +47,18 @@ def frame_path(data_root, scene, camera, frame, kind):
         frame (int): Frame id.
         kind (str): ``'tonemap'`` (preview JPG), ``'color'`` or one of
             ``GEOMETRY_KINDS``.
-
-    Returns:
-        str: The path.
-
-    Raises:
-        ValueError: If ``kind`` is none of these.
     """
-    images = osp.join(data_root, scene, 'images')
-    if kind == 'tonemap':
-        folder, suffix = f'scene_{camera}_final_preview', 'tonemap.jpg'
-    elif kind == 'color':
-        folder, suffix = f'scene_{camera}_final_hdf5', 'color.hdf5'
-    elif kind in GEOMETRY_KINDS:
-        folder, suffix = f'scene_{camera}_geometry_hdf5', f'{kind}.hdf5'
-    else:
-        raise ValueError(
-            f"frame_path: kind must be 'tonemap', 'color' or one of "
-            f'{GEOMETRY_KINDS}, got {kind!r}.')
-    return osp.join(images, folder, f'frame.{frame:04d}.{suffix}')
+    check_choice('frame_path', 'kind', kind,
+                 ('tonemap', 'color', *GEOMETRY_KINDS))
+    folder = dict(tonemap='final_preview', color='final_hdf5').get(
+        kind, 'geometry_hdf5')
+    suffix = 'jpg' if kind == 'tonemap' else 'hdf5'
+    return osp.join(data_root, scene, 'images', f'scene_{camera}_{folder}',
+                    f'frame.{frame:04d}.{kind}.{suffix}')
 
 
 def frame_of_path(path):
-    """Tell which frame a file belongs to.
-
-    Args:
-        path (str): A path built by `frame_path`, or any other.
-
-    Returns:
-        Frame | None: (scene, camera, frame id); None for other paths.
-    """
+    """Find the `Frame` of a path built by `frame_path`; None for others."""
     match = re.search(
         r'([^/\\]+)[/\\]images[/\\]scene_(\w+?)_(?:final|geometry)_\w+'
         r'[/\\]frame\.(\d+)\.', path)
@@ -85,14 +68,10 @@ def frame_of_path(path):
 
 
 def frame_name(path):
-    """Name a frame uniquely; file names repeat from scene to scene.
+    """Name a frame uniquely, because file names repeat in every scene.
 
-    Args:
-        path (str): A path built by `frame_path`, or any other.
-
-    Returns:
-        str: For example ``'ai_001_001_cam_00_fr0007'``; for other paths the
-        file name without its suffix.
+    The name is for example ``'ai_001_001_cam_00_fr0007'``, and for paths that
+    `frame_path` did not build the file name without its suffix.
     """
     frame = frame_of_path(path)
     if frame is None:
@@ -101,15 +80,7 @@ def frame_name(path):
 
 
 def describe_frame(path):
-    """Spell out a frame for an error message.
-
-    Args:
-        path (str): A path built by `frame_path`, or any other.
-
-    Returns:
-        str: ``'scene ..., camera ..., frame ...'``; for other paths
-        ``'file <path>'``.
-    """
+    """Spell out scene, camera and frame of a path for an error message."""
     frame = frame_of_path(path)
     if frame is None:
         return f'file {path}'
@@ -137,8 +108,8 @@ def read_split_csv(path, split):
         split (str): ``'train'``, ``'val'`` or ``'test'``.
 
     Returns:
-        list[Frame]: (scene, camera, frame id) in the order of the file,
-        without the frames that Apple excluded from the public release.
+        list[Frame]: In the order of the file, without the frames that Apple
+        excluded from the public release.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -193,13 +164,7 @@ def read_cameras(path):
 
 
 def read_hdf5(path):
-    """Read the array of a Hypersim HDF5 file.
-
-    Args:
-        path (str): File with one array under the key ``dataset``.
-
-    Returns:
-        np.ndarray: The array as stored.
+    """Read the array of a Hypersim HDF5 file, as stored.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -225,9 +190,7 @@ def read_hdf5(path):
 def write_hdf5(path, array):
     """Write one array as Hypersim does, completely or not at all.
 
-    Args:
-        path (str): Target file; its folder is created when missing.
-        array (np.ndarray): Stored under the key ``dataset``.
+    The folder is created when missing.
     """
     import h5py
 
@@ -266,17 +229,10 @@ def tone_map(color, render_entity_id=None):
 
 
 def read_color(path):
-    """Read and tone-map the radiance of a frame.
+    """Read ``frame.IIII.color.hdf5`` and tone-map its radiance.
 
-    Args:
-        path (str): ``frame.IIII.color.hdf5``. The mask of invalid pixels,
-            ``frame.IIII.render_entity_id.hdf5``, is used if it exists.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
-
-    Raises:
-        OSError: If a file cannot be read.
+    The mask of invalid pixels, ``frame.IIII.render_entity_id.hdf5``, is used
+    if it exists. The result is (H, W, 3) uint8 RGB.
     """
     color = read_hdf5(path)
     entity_path = path.replace('_final_hdf5', '_geometry_hdf5').replace(

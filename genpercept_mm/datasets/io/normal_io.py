@@ -1,8 +1,9 @@
 """Readers of surface normals, in the frame that the file uses.
 
-Every reader takes the pipeline's ``results`` dict and returns (H, W, 3)
-float32; pixels without a normal are zero. ``NORMAL_READERS`` maps the
-``normal_format`` of a sample to its reader.
+Every reader takes the pipeline's ``results`` dict, whose ``normal_path`` is
+the file, and returns (H, W, 3) float32; pixels without a normal are zero. A
+file that does not fit its format raises a ValueError that names the file.
+``NORMAL_READERS`` maps the ``normal_format`` of a sample to its reader.
 """
 import numpy as np
 
@@ -17,17 +18,9 @@ _ZERO_IN_8_BITS = 0.01
 
 
 def read_png_normals(results):
-    """Read normals stored as a picture: n = value / maximum x 2 - 1.
+    """Read an RGB picture of 8 or 16 bits: n = value / maximum x 2 - 1.
 
-    Args:
-        results (dict): Has ``normal_path``, an RGB file of 8 or 16 bits.
-            Black and middle grey pixels have no normal.
-
-    Returns:
-        np.ndarray: (H, W, 3) float32.
-
-    Raises:
-        ValueError: If the file does not have 3 channels of 8 or 16 bits.
+    Black and middle grey pixels do not have a normal.
     """
     path = results['normal_path']
     raster = read_raster(path)
@@ -46,16 +39,8 @@ def read_png_normals(results):
 def read_float_normals(results):
     """Read ``.npy`` or ``.exr`` normals.
 
-    Args:
-        results (dict): Has ``normal_path``. An array is (H, W, 3) or
-            (3, H, W). The first three channels of an EXR file, in the order
-            R, G, B, are x, y, z.
-
-    Returns:
-        np.ndarray: (H, W, 3) float32.
-
-    Raises:
-        ValueError: If the file does not contain three maps of floats.
+    An array is (H, W, 3) or (3, H, W). The first three channels of an EXR
+    file, in the order R, G, B, are x, y, z.
     """
     path = results['normal_path']
     array = read_array(path)
@@ -72,17 +57,9 @@ def read_float_normals(results):
 
 
 def read_hypersim_normals(results):
-    """Read Hypersim's ``normal_cam``.
+    """Read Hypersim's ``normal_cam``, which is not always of unit length.
 
-    Args:
-        results (dict): Has ``normal_path``; ``entity_path`` if pixels of
-            entity -1 are to become zero.
-
-    Returns:
-        np.ndarray: (H, W, 3) float32, not always of unit length.
-
-    Raises:
-        ValueError: If the array has another shape.
+    ``results`` has ``entity_path`` if pixels of entity -1 are to become zero.
     """
     path = results['normal_path']
     normals = read_hdf5(path).astype(np.float32)
@@ -95,15 +72,11 @@ def read_hypersim_normals(results):
 
 
 def read_normals_from_depth(results):
-    """Derive normals from a depth image.
+    """Derive normals (x right, y up, z towards the viewer) from a depth PNG.
 
-    Args:
-        results (dict): Has ``normal_path`` (a depth PNG), ``depth_scale``,
-            ``depth_range`` and ``intrinsics`` ((fx, fy, cx, cy) in pixels).
-
-    Returns:
-        np.ndarray: (H, W, 3) float32, x right, y up, z towards the viewer;
-        zero outside the range of depth and at its edges.
+    They are zero outside ``results['depth_range']`` and at edges of depth.
+    ``results`` also has ``depth_scale`` and ``intrinsics`` ((fx, fy, cx, cy)
+    in pixels).
     """
     depth = read_png_depth(dict(results, depth_path=results['normal_path']))
     low, high = results['depth_range']

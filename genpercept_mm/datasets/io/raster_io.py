@@ -1,4 +1,8 @@
-"""Reading arrays from image and array files, with errors that name them."""
+"""Reading arrays from image and array files.
+
+Errors name the file: a FileNotFoundError if it does not exist, an OSError if
+it cannot be read, a ValueError if its content is not what the function reads.
+"""
 import os
 import os.path as osp
 
@@ -14,18 +18,7 @@ _ORIENTATION = 0x0112
 
 
 def read_bytes(path):
-    """Read a whole file.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        bytes: Its content.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        OSError: If the file is empty.
-    """
+    """Read a whole file, which must not be empty."""
     if not osp.isfile(path):
         raise FileNotFoundError(f'{path} does not exist.')
     with open(path, 'rb') as file:
@@ -45,10 +38,6 @@ def read_raster(path):
     Returns:
         np.ndarray: (H, W) or (H, W, C) in the dtype of the file, with the
         channels in the order R, G, B, alpha.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        OSError: If the file cannot be decoded.
     """
     content = np.frombuffer(read_bytes(path), np.uint8)
     remedy = 'it is probably truncated. Download or extract it again.'
@@ -72,18 +61,7 @@ def read_raster(path):
 
 
 def read_npy(path):
-    """Read a ``.npy`` file; pickled objects are refused.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        np.ndarray: The array as stored.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        OSError: If the file is truncated or not an array file.
-    """
+    """Read a ``.npy`` file; pickled objects are refused."""
     if not osp.isfile(path):
         raise FileNotFoundError(f'{path} does not exist.')
     try:
@@ -95,36 +73,21 @@ def read_npy(path):
 
 
 def read_array(path):
-    """Read a ``.npy`` file with `read_npy`, any other with `read_raster`.
-
-    Args:
-        path (str): The file.
-
-    Returns:
-        np.ndarray: The array as stored.
-    """
+    """Read a ``.npy`` file with `read_npy`, any other with `read_raster`."""
     read = read_npy if path.lower().endswith('.npy') else read_raster
     return read(path)
 
 
 def read_alpha(path):
-    """Read a matte or mask.
+    """Read a matte or mask of 8 or 16 bits.
 
     One channel, or several equal ones, are taken as they are. Of four
-    channels the last one counts (a cut-out), unless it is opaque
-    everywhere: then the other three must be equal.
-
-    Args:
-        path (str): An image of 8 or 16 bits.
+    channels the last one counts (a cut-out), unless it is opaque everywhere:
+    then the other three must be equal.
 
     Returns:
         np.ndarray: (H, W) float32 in [0, 1], the values divided by the
         maximum of their dtype.
-
-    Raises:
-        OSError: If the file is missing or cannot be decoded.
-        ValueError: If the file does not have 8 or 16 bits, or its colour
-            channels differ.
     """
     raster = read_raster(path)
     if raster.dtype not in (np.uint8, np.uint16):
@@ -139,22 +102,10 @@ def read_alpha(path):
 
 
 def single_channel(raster, path):
-    """Reduce equal channels to one.
-
-    Args:
-        raster (np.ndarray): (H, W), (H, W, 1) or (H, W, C).
-        path (str): Its file, for the message.
-
-    Returns:
-        np.ndarray: (H, W).
-
-    Raises:
-        ValueError: If the channels differ.
-    """
-    if raster.ndim == 3 and raster.shape[2] >= 1 and all(
-            np.array_equal(raster[..., 0], raster[..., channel],
-                           equal_nan=raster.dtype.kind == 'f')
-            for channel in range(1, raster.shape[2])):
+    """Reduce (H, W, C) of equal channels, or (H, W), to (H, W)."""
+    if raster.ndim == 3 and raster.shape[2] and np.array_equal(
+            raster, np.broadcast_to(raster[..., :1], raster.shape),
+            equal_nan=raster.dtype.kind == 'f'):
         raster = raster[..., 0]
     if raster.ndim != 2:
         raise ValueError(

@@ -153,10 +153,7 @@ class MixtureSampler(Sampler):
 
         Args:
             num_batches (int): Number of micro batches of this rank to skip,
-                counted from the beginning of the sequence.
-
-        Raises:
-            ValueError: If ``num_batches`` is negative.
+                counted from the beginning of the sequence; not negative.
         """
         if num_batches < 0:
             raise ValueError('MixtureSampler: num_batches to skip must not '
@@ -164,11 +161,7 @@ class MixtureSampler(Sampler):
         self.skipped = num_batches
 
     def __iter__(self):
-        """Yield lists of ``batch_size`` indices into the data set.
-
-        Yields:
-            list[int]: A micro batch.
-        """
+        """Yield micro batches, lists of indices into the data set."""
         parts = len(self.sizes)
         bounds = np.cumsum(self.probabilities)
         # rounding must neither leave a gap below 1 nor select a data set of
@@ -205,15 +198,9 @@ class MixtureSampler(Sampler):
 
 
 def draw_subset(size, fraction, seed):
-    """Draw a subset, which is part of that of any larger fraction.
+    """Draw round(size * fraction) different indices below ``size``, ascending.
 
-    Args:
-        size (int): Number of samples in the data set.
-        fraction (float): Share to draw, in (0, 1].
-        seed (int | Sequence[int]): Seed of NumPy's generator.
-
-    Returns:
-        np.ndarray: round(size * fraction) different indices, ascending.
+    They are part of those of any larger fraction with the same seed.
     """
     order = np.random.default_rng(seed).permutation(size)
     return np.sort(order[:round(size * fraction)])

@@ -10,7 +10,12 @@ class BaseLoadLabel(BaseTransform):
     """Load a label, and put the class's name before errors of readers.
 
     A subclass sets ``LABEL`` and ``KEYS`` and implements `load`. The maps
-    are added to the sample and to its ``seg_fields``.
+    are added to the sample and to its ``seg_fields``. If the image is loaded,
+    they must have its ``ori_shape``.
+
+    Raises:
+        OSError: If a file is missing or cannot be read.
+        ValueError: If its content does not fit its format or the image.
     """
 
     #: Name of the label, for example ``'depth'``.
@@ -20,24 +25,10 @@ class BaseLoadLabel(BaseTransform):
 
     @abstractmethod
     def load(self, results):
-        """Load the maps of one sample.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict[str, np.ndarray]: The added keys.
-        """
+        """Return the maps of one sample: dict[str, np.ndarray]."""
 
     def transform(self, results):
-        """Load the label of one sample.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same, with the added keys.
-        """
+        """Add the maps of one sample."""
         with errors_named(type(self).__name__):
             require(results, self.LABEL, self.KEYS)
             maps = self.load(results)
@@ -48,16 +39,10 @@ class BaseLoadLabel(BaseTransform):
 
 @contextmanager
 def errors_named(owner):
-    """Put a name before the errors of pure readers.
+    """Put the name of the owner before the errors of readers.
 
-    Args:
-        owner (str): Class name of the loader.
-
-    Raises:
-        FileNotFoundError: If a file does not exist.
-        OSError: If a file cannot be read.
-        ValueError: If the content does not fit, which includes a missing
-            key of an HDF5 file.
+    Errors keep their kind, FileNotFoundError, OSError or ValueError; a
+    KeyError, from an HDF5 file, becomes a ValueError.
     """
     try:
         yield
@@ -70,16 +55,7 @@ def errors_named(owner):
 
 
 def require(results, label, keys):
-    """Check that the data set lists a label.
-
-    Args:
-        results (dict): The sample.
-        label (str): For example ``'depth'``.
-        keys (Sequence[str]): The keys that its loader needs.
-
-    Raises:
-        ValueError: If a key is missing.
-    """
+    """Raise a ValueError if a sample lacks keys that a label needs."""
     missing = [key for key in keys if key not in results]
     if missing:
         raise ValueError(
@@ -89,20 +65,7 @@ def require(results, label, keys):
 
 
 def read_format(results, label, readers):
-    """Read a label with the reader of its format.
-
-    Args:
-        results (dict): The sample, with ``<label>_format`` and
-            ``<label>_path``.
-        label (str): For example ``'depth'``.
-        readers (dict[str, callable]): Reader by format.
-
-    Returns:
-        np.ndarray: What the reader returns.
-
-    Raises:
-        ValueError: If there is no reader of this format.
-    """
+    """Read ``<label>_path`` with the reader of ``<label>_format``."""
     kind = results[f'{label}_format']
     if kind not in readers:
         raise ValueError(
@@ -113,15 +76,10 @@ def read_format(results, label, readers):
 
 
 def apply_label_map(label, label_map):
-    """Replace class ids as mmseg does.
+    """Replace the class ids of a uint8 map as mmseg does.
 
-    Args:
-        label (np.ndarray): (H, W) uint8.
-        label_map (dict[int, int] | None): Old id to new id, from mmseg's
-            ``BaseSegDataset``; other ids stay. None changes nothing.
-
-    Returns:
-        np.ndarray: (H, W) uint8.
+    ``label_map`` (dict[int, int] | None), from mmseg's ``BaseSegDataset``,
+    gives new ids by old ones; other ids stay.
     """
     if label_map is None:
         return label

@@ -70,19 +70,11 @@ class DenseResize(BaseTransform):
             raise ValueError('DenseResize: set either scale=(width, height) '
                              f'or long_edge, got {scale} and {long_edge}.')
         check_choice('DenseResize', 'interpolation', interpolation, MODES)
-        self.scale = scale
-        self.long_edge = long_edge
+        self.scale, self.long_edge = scale, long_edge
         self.interpolation = interpolation
 
     def transform(self, results):
-        """Resize one sample.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same, resized.
-        """
+        """Resize one sample."""
         height, width = results['img'].shape[:2]
         if self.scale is not None:
             size = self.scale[1], self.scale[0]

@@ -34,14 +34,7 @@ class EncodeTarget(BaseTransform):
         self._warned = False
 
     def transform(self, results):
-        """Encode one sample.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same, with the target.
-        """
+        """Encode one sample."""
         codec, name = self.codec, results.get('img_path', 'a sample')
         if codec.label_key not in results:
             found = list(results.get('seg_fields', ()))

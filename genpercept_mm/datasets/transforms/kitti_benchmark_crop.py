@@ -14,18 +14,9 @@ class KITTIBenchmarkCrop(BaseTransform):
     crop counts as the original size. Put it after the loaders and before any
     resizing or flip.
 
-    Required Keys:
-
-    - img, seg_fields and the maps that it names
-
-    Modified Keys:
-
-    - img, the maps of seg_fields
-    - img_shape, ori_shape: (352, 1216)
-
-    Added Keys:
-
-    - crop_box (tuple[int]): (top, bottom, left, right) in the file
+    Required and modified keys: ``img``, the maps of ``seg_fields``. Modified
+    keys: ``img_shape``, ``ori_shape``. Added keys: ``crop_box`` (tuple[int]),
+    (top, bottom, left, right) in the file.
 
     Raises:
         ValueError: If the image is smaller than the crop, or a map has
@@ -33,14 +24,7 @@ class KITTIBenchmarkCrop(BaseTransform):
     """
 
     def transform(self, results):
-        """Crop one sample.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same, cropped.
-        """
+        """Crop one sample."""
         height, width = results['img'].shape[:2]
         if height < CROP_SIZE[0] or width < CROP_SIZE[1]:
             raise ValueError(

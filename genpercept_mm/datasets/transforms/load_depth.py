@@ -28,21 +28,11 @@ class LoadDepth(BaseLoadLabel):
     - depth_range ((min, max) in metres, optional): without it, any positive
       depth
     - depth_mask_path (optional): non-zero where valid
-    - ori_shape, if the image is loaded: must be the label's size
-    - seg_fields (list)
 
     Added Keys:
 
     - gt_depth_map (H, W) float32, metres along the view axis
     - gt_depth_mask (H, W) bool
-
-    Modified Keys:
-
-    - seg_fields
-
-    Raises:
-        OSError: If a file is missing or cannot be read.
-        ValueError: If its content does not fit its format or the image.
     """
 
     LABEL = 'depth'

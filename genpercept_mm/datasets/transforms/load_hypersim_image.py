@@ -11,30 +11,16 @@ from ..io.hypersim_io import describe_frame, read_color
 class LoadHypersimImage(LoadImageFromFile):
     """Load the preview JPG, or the radiance with Apple's tone mapping.
 
-    Required Keys:
-
-    - img_path (``*.tonemap.jpg`` or ``*.color.hdf5``)
-
-    Modified Keys:
-
-    - img (H, W, 3) uint8 BGR, as mmcv's loader returns it
-    - img_shape, ori_shape
-
-    The arguments are those of mmcv's ``LoadImageFromFile``.
+    Required keys: ``img_path`` (``*.tonemap.jpg`` or ``*.color.hdf5``).
+    Added keys, as by mmcv's ``LoadImageFromFile``, whose arguments this class
+    takes: ``img`` (H, W, 3) uint8 BGR, ``img_shape``, ``ori_shape``.
 
     Raises:
         OSError: If the file cannot be read; names scene, camera and frame.
     """
 
     def transform(self, results):
-        """Load the image of one frame.
-
-        Args:
-            results (dict): Has ``img_path``.
-
-        Returns:
-            dict: The same, with ``img``, ``img_shape`` and ``ori_shape``.
-        """
+        """Load the image of one frame."""
         path = results['img_path']
         if not path.endswith('.hdf5'):
             try:

@@ -14,19 +14,9 @@ NUM_CLASSES = 40
 class LoadHypersimSemantic(BaseLoadLabel):
     """Load NYU40 ids: 1..40 become 0..39, -1 (unlabelled) becomes 255.
 
-    Required Keys:
-
-    - seg_map_path (``*.semantic.hdf5``)
-    - label_map (dict | None), seg_fields (list)
-    - ori_shape, if the image is loaded: must be the label's size
-
-    Added Keys:
-
-    - gt_seg_map (H, W) uint8
-
-    Raises:
-        OSError: If the file cannot be read; names scene, camera and frame.
-        ValueError: If an id is outside -1, 1..40, or the sizes differ.
+    Required keys: ``seg_map_path`` (``*.semantic.hdf5``), ``label_map``
+    (dict | None). Added keys: ``gt_seg_map`` (H, W) uint8. Errors name scene,
+    camera and frame.
     """
 
     LABEL = 'seg'

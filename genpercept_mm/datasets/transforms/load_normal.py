@@ -34,18 +34,12 @@ class LoadNormal(BaseLoadLabel):
     - normal_path, normal_format (a key of ``NORMAL_READERS``)
     - normal_axes (see `axis_signs`)
     - normal_min_norm (float, optional): shorter vectors are invalid too
-    - ori_shape, if the image is loaded: must be the label's size
-    - seg_fields (list)
     - gt_depth_map, gt_depth_mask, optional: for the check
 
     Added Keys:
 
     - gt_normal_map (H, W, 3) float32, zero where invalid
     - gt_normal_mask (H, W) bool
-
-    Modified Keys:
-
-    - seg_fields
 
     Args:
         axes (str | Sequence[int], optional): Frame of the files. Defaults to
@@ -56,9 +50,7 @@ class LoadNormal(BaseLoadLabel):
         check (bool): Compare with depth. Defaults to True.
 
     Raises:
-        OSError: If a file is missing or cannot be read.
-        ValueError: If its content does not fit its format or the image, or
-            the axes are unknown.
+        ValueError: If the axes are unknown.
     """
 
     LABEL = 'normal'
@@ -67,9 +59,7 @@ class LoadNormal(BaseLoadLabel):
     def __init__(self, axes=None, face_camera=True, check=True):
         if axes is not None:
             axis_signs(axes)
-        self.axes = axes
-        self.face_camera = face_camera
-        self.check = check
+        self.axes, self.face_camera, self.check = axes, face_camera, check
         self._checked = {}
 
     def load(self, results):

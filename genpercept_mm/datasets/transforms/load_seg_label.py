@@ -17,14 +17,9 @@ class LoadSegLabel(LoadAnnotations):
     The stock transform casts the content of any file to uint8 and accepts
     any shape and any id. ``reduce_zero_label`` is that of the data set.
 
-    Required Keys:
-
-    - seg_map_path, seg_fields, label_map, reduce_zero_label
-    - ori_shape, if the image is loaded: must be the label's size
-
-    Added Keys:
-
-    - gt_seg_map (H, W) uint8
+    Required keys: ``seg_map_path``, ``seg_fields``, ``label_map``,
+    ``reduce_zero_label``, and ``ori_shape`` if the image is loaded. Added
+    keys: ``gt_seg_map`` (H, W) uint8.
 
     Args:
         num_ids (int): Ids in the file are 0..num_ids - 1, or 255 (ignored);

@@ -32,14 +32,7 @@ class PackDenseInputs(PackSegInputs):
         super().__init__(meta_keys=meta_keys)
 
     def transform(self, results):
-        """Pack one sample.
-
-        Args:
-            results (dict): From the pipeline.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``.
-        """
+        """Pack one sample into ``inputs`` and ``data_samples``."""
         self._check_flip(results)
         packed = super().transform(results)
         for key in results.get('seg_fields', ()):

@@ -120,14 +120,7 @@ class SensorDepthNoise(BaseTransform):
         self.seed = seed
 
     def transform(self, results):
-        """Measure the depth of one sample.
-
-        Args:
-            results (dict): See the class.
-
-        Returns:
-            dict: The same, with the measured depth.
-        """
+        """Measure the depth of one sample."""
         with errors_named('SensorDepthNoise'):
             require(results, 'depth', (
                 'gt_depth_map', 'gt_depth_mask', 'dataset_name',
@@ -171,15 +164,9 @@ class SensorDepthNoise(BaseTransform):
 def find_edges(depth, valid, ratio):
     """Find pixels whose 3 x 3 neighbourhood contains different depths.
 
-    Args:
-        depth (np.ndarray): (H, W), positive where valid.
-        valid (np.ndarray): (H, W) bool; other pixels are ignored.
-        ratio (float): Smallest ratio of the largest to the smallest depth.
-
-    Returns:
-        np.ndarray: (H, W) bool.
+    Only valid pixels count, among which the largest depth must exceed the
+    smallest by more than a ratio.
     """
-    depth = depth.astype(np.float32)
     far = cv2.dilate(np.where(valid, depth, -np.inf).astype(np.float32),
                      _NEIGHBOURS)
     near = cv2.erode(np.where(valid, depth, np.inf).astype(np.float32),
@@ -188,14 +175,7 @@ def find_edges(depth, valid, ratio):
 
 
 def neighbourhood_mean(values, valid):
-    """Average the valid pixels of every 3 x 3 neighbourhood.
-
-    Args:
-        values (np.ndarray): (H, W).
-        valid (np.ndarray): (H, W) bool.
-
-    Returns:
-        np.ndarray: (H, W) float64, 0 where none is valid.
+    """Average the valid pixels of every 3 x 3 neighbourhood; 0 if none is.
     """
 
     def total(array):

@@ -31,31 +31,17 @@ class ResumeDataHook(Hook):
         self.seed = None
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Save the seed of the data.
-
-        Args:
-            runner (Runner): Contains the training loop.
-            checkpoint (dict): Receives ``data_seed``.
-        """
+        """Save the seed of the data as ``data_seed``."""
         sampler = _skipping_sampler(runner.train_loop)
         if hasattr(sampler, 'seed'):
             checkpoint[KEY] = int(sampler.seed)
 
     def after_load_checkpoint(self, runner, checkpoint):
-        """Remember the seed of the data.
-
-        Args:
-            runner (Runner): Not used.
-            checkpoint (dict): May contain ``data_seed``.
-        """
+        """Remember the seed of the data, if the checkpoint contains it."""
         self.seed = checkpoint.get(KEY)
 
     def before_train(self, runner):
-        """Replace the iterator of a resumed loop.
-
-        Args:
-            runner (Runner): Contains the training loop.
-        """
+        """Replace the iterator of a resumed loop."""
         loop = runner.train_loop
         sampler = _skipping_sampler(loop)
         if sampler is None or loop.iter == 0:

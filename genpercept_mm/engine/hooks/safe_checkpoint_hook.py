@@ -18,11 +18,7 @@ class AtomicLocalBackend(LocalBackend):
     """The local file system, writing files completely or not at all."""
 
     def put(self, obj, filepath):
-        """Write bytes to a file.
-
-        Args:
-            obj (bytes | memoryview): Content.
-            filepath (str | Path): Target; its folder is created when missing.
+        """Write bytes to a file, whose folder is created when missing.
 
         Raises:
             OSError: If the content cannot be written; an older file of that
@@ -93,11 +89,7 @@ class SafeCheckpointHook(CheckpointHook):
         super().__init__(*args, **kwargs)
 
     def before_train(self, runner):
-        """Set up the output folder.
-
-        Args:
-            runner (Runner): The runner of the training.
-        """
+        """Set up the output folder."""
         super().before_train(runner)
         if self.backend_args is None and isinstance(self.file_backend,
                                                     LocalBackend):
@@ -106,11 +98,9 @@ class SafeCheckpointHook(CheckpointHook):
     def before_save_checkpoint(self, runner, checkpoint):
         """Record what a dense model predicts.
 
-        Args:
-            runner (Runner): Holds the model.
-            checkpoint (dict): Its ``meta`` gets ``quantity`` (str), ``codec``
-                (dict, as in the config) and ``arch`` (of the backbone),
-                where the model has them.
+        The checkpoint's ``meta`` gets ``quantity`` (str), ``codec`` (dict, as
+        in the config) and ``arch`` (of the backbone), where the model has
+        them.
         """
         model = unwrap_model(runner.model)
         codec = getattr(model, 'codec', None)

@@ -23,9 +23,7 @@ class StrictLoadHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint):
         """Compare a checkpoint with the model, before it is loaded.
 
-        Args:
-            runner (Runner): Contains the model.
-            checkpoint (dict): Contains ``state_dict``, or is one.
+        The checkpoint contains ``state_dict``, or is one.
 
         Raises:
             RuntimeError: If tensors are missing or have another shape, or

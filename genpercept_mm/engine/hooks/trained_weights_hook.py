@@ -37,11 +37,6 @@ class TrainedWeightsHook(Hook):
     def after_load_checkpoint(self, runner, checkpoint):
         """Restore the frozen weights of a checkpoint before it is loaded.
 
-        Args:
-            runner (Runner): Holds the model, in training with its initial
-                weights.
-            checkpoint (dict): Stripped by this hook, or whole.
-
         Raises:
             RuntimeError: If the model's frozen weights are not those of
                 the training.
@@ -51,9 +46,6 @@ class TrainedWeightsHook(Hook):
 
     def before_train(self, runner):
         """Remember the frozen weights, where no checkpoint was loaded.
-
-        Args:
-            runner (Runner): Contains the model.
 
         Raises:
             ValueError: If another hook keeps averaged weights.
@@ -73,10 +65,8 @@ class TrainedWeightsHook(Hook):
     def before_save_checkpoint(self, runner, checkpoint):
         """Take out what a model of this config has by itself.
 
-        Args:
-            runner (Runner): Holds the model.
-            checkpoint (dict): Its ``state_dict`` loses tensors; ``meta``
-                gets their names and checksums as ``left_out``.
+        The checkpoint's ``state_dict`` loses these tensors; its ``meta`` gets
+        their names and checksums as ``left_out``.
         """
         strip_frozen(checkpoint, self._unchanged(unwrap_model(runner.model)))
 

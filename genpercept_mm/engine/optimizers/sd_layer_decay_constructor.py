@@ -53,14 +53,9 @@ class SDLayerDecayOptimWrapperConstructor(DefaultOptimWrapperConstructor):
                              ' needs lr.')
 
     def add_params(self, params, module, prefix='', is_dcn_module=None):
-        """Add a group for each parameter of a module and those below it.
+        """See mmengine's ``DefaultOptimWrapperConstructor.add_params``.
 
-        Args:
-            params (list[dict]): Groups so far, extended in place.
-            module (nn.Module): The model, or a part of it.
-            prefix (str): Name of the part. Defaults to ''.
-            is_dcn_module (int | float, optional): See mmengine's
-                constructor. Defaults to None.
+        The groups of the whole model, not of its parts, get scaled rates.
         """
         super().add_params(params, module, prefix, is_dcn_module)
         if prefix:

@@ -108,8 +108,7 @@ class AffineDepthMetric(BaseDenseMetric):
             raise ValueError('AffineDepthMetric: min_depth must be below '
                              f'max_depth, got {min_depth} and {max_depth}.')
         self.pred_fields = FIELDS[alignment]
-        self.alignment = alignment
-        self.output_format = output_format
+        self.alignment, self.output_format = alignment, output_format
         self.validity = dict(min_depth=min_depth, max_depth=max_depth,
                              crop=crop, mask_by_range=mask_by_range)
         self.fit = dict(alignment_max_res=alignment_max_res,
@@ -160,19 +159,10 @@ class AffineDepthMetric(BaseDenseMetric):
                    max_depth=80.,
                    crop=None,
                    mask_by_range=True):
-        """Select the pixels to evaluate.
+        """Select the pixels to evaluate, as an array (H, W) bool.
 
-        Args:
-            gt (Tensor | np.ndarray): (H, W) or (1, H, W) metres.
-            mask (Tensor | np.ndarray, optional): Same size, True = valid.
-                Defaults to None.
-            min_depth (float): Metres. Defaults to 1e-5.
-            max_depth (float, optional): Metres. Defaults to 80.
-            crop (str, optional): See the class. Defaults to None.
-            mask_by_range (bool): See the class. Defaults to True.
-
-        Returns:
-            np.ndarray: (H, W) bool.
+        ``gt`` (metres) and ``mask`` (True = valid) are tensors or arrays,
+        (H, W) or (1, H, W); for the other arguments see the class.
 
         Raises:
             ValueError: If the size for ``'eigen_nyu'`` is not 480 x 640.
@@ -211,28 +201,16 @@ class AffineDepthMetric(BaseDenseMetric):
                       max_depth=80.,
                       alignment_max_res=None,
                       alignment_width_only=False):
-        """Convert a prediction to metres.
+        """Convert a prediction to metres, clipped, (H, W) float64.
 
         Scale and shift solve the least-squares problem in closed form, in
         float64. A prediction that is constant where it is fitted becomes the
         mean of the values that it is fitted to; disparity that is nowhere
         positive becomes 1e-3.
 
-        Args:
-            pred (Tensor | np.ndarray): (H, W) or (1, H, W).
-            gt (Tensor | np.ndarray): Same size, metres; not used if
-                ``alignment`` is None.
-            valid (np.ndarray): (H, W) bool, from ``valid_mask``.
-            alignment (str, optional): See the class, without 'auto'.
-                Defaults to 'least_square'.
-            min_depth (float): Metres. Defaults to 1e-5.
-            max_depth (float, optional): Metres. Defaults to 80.
-            alignment_max_res (int, optional): See the class. Defaults to
-                None.
-            alignment_width_only (bool): See the class. Defaults to False.
-
-        Returns:
-            np.ndarray: (H, W) float64 metres, clipped.
+        ``pred`` and ``gt`` (metres; not used if ``alignment`` is None) are
+        (H, W) or (1, H, W), ``valid`` comes from `valid_mask`. For the other
+        arguments see the class; ``alignment`` cannot be 'auto' here.
         """
         depth = _plane(pred).astype(np.float64)
         if alignment is not None:
@@ -263,20 +241,9 @@ class AffineDepthMetric(BaseDenseMetric):
                   alignment_width_only=False):
         """Calculate the ten numbers of one image.
 
-        Args:
-            pred (Tensor | np.ndarray): (H, W) or (1, H, W).
-            gt (Tensor | np.ndarray): Same size, metres.
-            mask (Tensor | np.ndarray, optional): Same size, True = valid.
-                Defaults to None.
-            alignment (str, optional): See the class, without 'auto'.
-                Defaults to 'least_square'.
-            min_depth (float): Metres. Defaults to 1e-5.
-            max_depth (float, optional): Metres. Defaults to 80.
-            crop (str, optional): See the class. Defaults to None.
-            mask_by_range (bool): See the class. Defaults to True.
-            alignment_max_res (int, optional): See the class. Defaults to
-                None.
-            alignment_width_only (bool): See the class. Defaults to False.
+        ``pred``, ``gt`` (metres) and ``mask`` (True = valid) are tensors or
+        arrays, (H, W) or (1, H, W); for the other arguments see the class.
+        ``alignment`` cannot be 'auto' here.
 
         Returns:
             dict[str, float]: See the class.

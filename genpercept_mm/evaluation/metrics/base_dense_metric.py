@@ -70,8 +70,7 @@ class BaseDenseMetric(BaseMetric):
             raise ValueError(f'{self.name}: format_only needs output_dir; '
                              'name a folder.')
         self.dataset_names = names
-        self.output_dir = output_dir
-        self.format_only = format_only
+        self.output_dir, self.format_only = output_dir, format_only
         self._written = {}
 
     @property
@@ -106,22 +105,15 @@ class BaseDenseMetric(BaseMetric):
         """
 
     def summarize(self, entries):
-        """Turn the entries of all samples into the result.
-
-        Args:
-            entries (list[dict]): At least one.
+        """Turn the entries of all samples, at least one, into the result.
 
         Returns:
-            dict[str, float]: Mean over images of each number.
+            dict[str, float]: By default the mean over images of each number.
         """
         return {key: float(mean) for key, mean in average(entries).items()}
 
     def process(self, data_batch, data_samples):
-        """Evaluate the samples of a batch, and write them if requested.
-
-        Args:
-            data_batch (dict): The batch; not used.
-            data_samples (Sequence[dict]): Predictions, labels and metainfo.
+        """Evaluate ``data_samples``, and write them if requested.
 
         Raises:
             ValueError: If a field is missing, sizes differ or a prediction
@@ -151,18 +143,11 @@ class BaseDenseMetric(BaseMetric):
         return 'image', entry
 
     def read_prediction(self, sample):
-        """Find the prediction of a sample.
-
-        Args:
-            sample (dict): The sample.
+        """Find the prediction of a sample, and check shape and values.
 
         Returns:
             tuple[str, np.ndarray]: Name of the field and the map (channels,
             H, W).
-
-        Raises:
-            ValueError: If the sample has no prediction, or one of wrong
-                shape or with values that are not finite.
         """
         path = sample.get('img_path')
         field = next((f for f in self.pred_fields if f in sample), None)
@@ -184,7 +169,7 @@ class BaseDenseMetric(BaseMetric):
         return field, pred
 
     def read_label(self, sample, shape):
-        """Read the label of a sample and its mask.
+        """Read the label and the mask of a sample.
 
         Args:
             sample (dict): The sample.
@@ -192,11 +177,7 @@ class BaseDenseMetric(BaseMetric):
 
         Returns:
             tuple[np.ndarray]: Label (channels, H, W) and mask (H, W) bool,
-            which is all True if the sample has none.
-
-        Raises:
-            ValueError: If there is no label, sizes differ, or a metric of
-                whole images meets a mask.
+            which is all True if the sample does not have one.
         """
         path = sample.get('img_path')
         field = f'gt_{self.label}_map'
@@ -248,10 +229,7 @@ class BaseDenseMetric(BaseMetric):
         return osp.join(self.output_dir, name)
 
     def compute_metrics(self, results):
-        """Summarize the evaluated samples, and log a table.
-
-        Args:
-            results (list[tuple]): Kind and entry of each sample.
+        """Summarize the kinds and entries of samples, and log a table.
 
         Returns:
             dict[str, float]: The numbers; empty with ``format_only``.
@@ -292,38 +270,23 @@ class BaseDenseMetric(BaseMetric):
 
 
 def average(entries):
-    """Average the entries of samples key by key.
-
-    Args:
-        entries (list[dict]): At least one; floats or arrays.
-
-    Returns:
-        dict: The means.
-    """
+    """Average the entries of samples, floats or arrays, key by key."""
     return {key: np.mean([entry[key] for entry in entries], axis=0)
             for key in entries[0]}
 
 
 def to_uint8(values):
-    """Quantize as the official code does: clip to [0, 1], multiply by 255
-    and truncate.
+    """Quantize floats to uint8 as the official code does.
 
-    Args:
-        values (np.ndarray): Float, of any shape.
-
-    Returns:
-        np.ndarray: uint8; v / 255 in float32 becomes v again.
+    They are clipped to [0, 1], multiplied by 255 and truncated. The float32
+    v / 255 becomes v again.
     """
     return (np.clip(values, 0, 1).astype(np.float32)
             * np.float32(255)).astype(np.uint8)
 
 
 def write_png(path, picture):
-    """Write a PNG completely or not at all.
-
-    Args:
-        path (str): File to write.
-        picture (np.ndarray): (H, W) or (H, W, 3) RGB, uint8 or uint16.
+    """Write (H, W) or (H, W, 3) RGB, uint8 or uint16, completely or not at all.
     """
     if picture.ndim == 3:
         picture = picture[..., ::-1]

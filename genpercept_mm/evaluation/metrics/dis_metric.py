@@ -65,10 +65,8 @@ class DISMetric(BaseAlphaMetric):
     def calculate(pred, gt, with_hce=True):
         """Calculate the numbers of one image.
 
-        Args:
-            pred (Tensor | np.ndarray): (H, W) or (1, H, W) in [0, 1].
-            gt (Tensor | np.ndarray): Same size, in [0, 1].
-            with_hce (bool): Whether to add ``hce``. Defaults to True.
+        ``pred`` and ``gt`` are tensors or arrays, (H, W) or (1, H, W), with
+        values in [0, 1].
 
         Returns:
             dict[str, float]: See the class; ``max_f`` is that of the best

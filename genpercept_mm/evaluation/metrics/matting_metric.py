@@ -59,18 +59,11 @@ class MattingMetric(BaseAlphaMetric):
 
     @staticmethod
     def calculate(pred, gt, quantize=True, classical_grad=False):
-        """Calculate the errors of one image.
+        """Calculate the errors of one image, see the class.
 
-        Args:
-            pred (Tensor | np.ndarray): (H, W) or (1, H, W), clipped to
-                [0, 1].
-            gt (Tensor | np.ndarray): Same size, in [0, 1]; rounded to
-                multiples of 1 / 255.
-            quantize (bool): See the class. Defaults to True.
-            classical_grad (bool): See the class. Defaults to False.
-
-        Returns:
-            dict[str, float]: See the class.
+        ``pred`` and ``gt`` are tensors or arrays, (H, W) or (1, H, W).
+        ``pred`` is clipped to [0, 1], and ``gt``, which is in [0, 1], rounded
+        to multiples of 1 / 255.
         """
         shape = np.shape(pred)[-2:]
         pred = to_numpy(pred).reshape(shape)

@@ -36,12 +36,7 @@ class SegIoUMetric(IoUMetric):
         self.class_indices = class_indices
 
     def process(self, data_batch, data_samples):
-        """Count the areas of a batch, and write predictions if requested.
-
-        Args:
-            data_batch (dict): The batch.
-            data_samples (Sequence[dict]): Predictions and labels.
-        """
+        """Count the areas of a batch, and write predictions if requested."""
         if self.output_dir is not None:
             data_samples = [
                 dict(sample, img_path=osp.join(
@@ -51,13 +46,7 @@ class SegIoUMetric(IoUMetric):
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results):
-        """Average over the subset.
-
-        Args:
-            results (list): The areas of each image, (K, ) each.
-
-        Returns:
-            dict[str, float]: ``aAcc``, ``mIoU`` and ``mAcc`` in percent.
+        """Average ``aAcc``, ``mIoU`` and ``mAcc``, in percent, over the subset.
 
         Raises:
             ValueError: If a class index is out of range.

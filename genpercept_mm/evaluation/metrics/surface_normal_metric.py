@@ -62,9 +62,7 @@ class SurfaceNormalMetric(BaseDenseMetric):
                 ('pooling', pooling, ('pixels', 'images')),
                 ('axes', axes, AXES), ('output_bits', output_bits, (8, 16))):
             check_choice('SurfaceNormalMetric', name, value, choices)
-        self.pooling = pooling
-        self.axes = axes
-        self.output_bits = output_bits
+        self.pooling, self.axes, self.output_bits = pooling, axes, output_bits
 
     def evaluate_sample(self, field, pred, label, mask):
         """See `BaseDenseMetric.evaluate_sample`."""
@@ -111,13 +109,10 @@ class SurfaceNormalMetric(BaseDenseMetric):
 
     @staticmethod
     def angular_errors(pred, gt, mask=None):
-        """Calculate the angles between two maps.
+        """Calculate the angles between two maps (3, H, W).
 
-        Args:
-            pred (Tensor | np.ndarray): (3, H, W).
-            gt (Tensor | np.ndarray): (3, H, W); zero vectors are invalid.
-            mask (Tensor | np.ndarray, optional): (H, W) or (1, H, W), True =
-                valid. Defaults to None.
+        Zero vectors of ``gt`` are invalid, as are pixels where ``mask``,
+        (H, W) or (1, H, W), is False.
 
         Returns:
             np.ndarray: (pixels, ) degrees in [0, 180], of the valid pixels.
@@ -137,17 +132,8 @@ class SurfaceNormalMetric(BaseDenseMetric):
     def calculate(cls, pred, gt, mask=None):
         """Calculate the numbers of one image, with the exact median.
 
-        Args:
-            pred (Tensor | np.ndarray): (3, H, W).
-            gt (Tensor | np.ndarray): (3, H, W); zero vectors are invalid.
-            mask (Tensor | np.ndarray, optional): (H, W) or (1, H, W), True =
-                valid. Defaults to None.
-
-        Returns:
-            dict[str, float]: See the class.
-
-        Raises:
-            ValueError: If no pixel is valid.
+        For the arguments, see `angular_errors`. Raises a ValueError if no
+        pixel is valid.
         """
         errors = cls.angular_errors(pred, gt, mask)
         if not errors.size:
