@@ -17,12 +17,12 @@ from .materials import (
     to_texture,
     weave,
 )
+from .meshes import curtain_mesh
 from .primitives import (
     RUG_THICKNESS,
     WALL_THICKNESS,
     Item,
     Material,
-    curtain_mesh,
     pitch,
     scaled,
 )

@@ -16,12 +16,11 @@ from .materials import (
     stripes,
     weave,
 )
+from .meshes import BALL, cylinder_profile
 from .primitives import (
-    BALL,
     RUG_THICKNESS,
     Item,
     Material,
-    cylinder_profile,
     pitch,
     placement,
 )

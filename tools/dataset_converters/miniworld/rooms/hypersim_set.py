@@ -93,12 +93,12 @@ def plan_frames(num_frames: int, frames_per_room: int) -> List[PlannedFrame]:
 
 
 def build_rooms(out_dir: str,
-                        num_frames: int = 100,
-                        width: int = 128,
-                        height: int = 96,
-                        spp: int = 24,
-                        seed: int = 0,
-                        frames_per_room: int = 4) -> int:
+                num_frames: int = 100,
+                width: int = 128,
+                height: int = 96,
+                spp: int = 24,
+                seed: int = 0,
+                frames_per_room: int = 4) -> int:
     """Render a data set, or finish one that was interrupted.
 
     Frames whose files all exist are kept. Rooms are split into train, val

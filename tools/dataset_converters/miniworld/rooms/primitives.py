@@ -10,6 +10,8 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from .meshes import CUSHION, PADDING, Mesh, cylinder_profile, lathe_mesh
+
 #: The names of the NYU40 ids that the rooms use.
 NYU40_IDS = dict(
     wall=1, floor=2, cabinet=3, bed=4, chair=5, sofa=6, table=7, door=8,
@@ -58,20 +60,6 @@ class Material:
     texture: Optional[Texture] = None
     roughness: float = 0.2
     emission: Optional[Tuple[float, float, float]] = None
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """Triangles with smooth normals, in the primitive's own frame.
-
-    Attributes:
-        vertices (np.ndarray): (V, 3) float64.
-        faces (np.ndarray): (F, 3) int64 vertex numbers.
-        normals (np.ndarray): (V, 3) float64, unit length.
-    """
-    vertices: np.ndarray
-    faces: np.ndarray
-    normals: np.ndarray
 
 
 @dataclass(eq=False)
@@ -255,85 +243,6 @@ def joint_bounds(primitives) -> Tuple[np.ndarray, np.ndarray]:
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
-def _grid_faces(rows, columns) -> np.ndarray:
-    """Split a rows x columns grid of vertices into triangles."""
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
-    c, d = index[1:, :-1].ravel(), index[1:, 1:].ravel()
-    return np.concatenate([np.stack([a, b, d], 1), np.stack([a, d, c], 1)])
-
-
-def _unit(vectors) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-12)
-
-
-def _cushion_mesh(exponent) -> Mesh:
-    """A superellipsoid in [-1, 1]^3; small exponents are box-like."""
-    theta, phi = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, 17),
-                             np.linspace(-np.pi, np.pi, 33), indexing='ij')
-
-    def power(value, exponent):
-        return np.sign(value) * np.abs(value)**exponent
-
-    def surface(exponent):
-        return np.stack([
-            power(np.cos(theta), exponent) * power(np.cos(phi), exponent),
-            power(np.cos(theta), exponent) * power(np.sin(phi), exponent),
-            power(np.sin(theta), exponent)], axis=-1).reshape(-1, 3)
-
-    # cos(+-pi/2) is 6e-17, which a small power would turn into a hole
-    vertices = surface(exponent)
-    vertices[:33, :2] = vertices[-33:, :2] = 0
-    normals = _unit(surface(2 - exponent))
-    normals[:33], normals[-33:] = (0, 0, -1), (0, 0, 1)
-    return Mesh(vertices, _grid_faces(17, 33), normals)
-
-
-def _lathe_mesh(profile, segments=24) -> Mesh:
-    """Turn a profile [(radius, z), ...] around z; corners stay sharp.
-
-    The profile runs so that the outside is on its right, that is upwards
-    for an outer wall.
-    """
-    vertices, faces, normals = [], [], []
-    angle = np.linspace(0, 2 * np.pi, segments + 1)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:]):
-        rings = [np.column_stack([circle * r, np.full(segments + 1, z)])
-                 for r, z in ((r0, z0), (r1, z1))]
-        normal = _unit(np.column_stack(
-            [circle * (z1 - z0), np.full(segments + 1, r0 - r1)]))
-        faces.append(_grid_faces(2, segments + 1)
-                     + sum(len(v) for v in vertices))
-        vertices.extend(rings)
-        normals.extend([normal, normal])
-    return Mesh(np.concatenate(vertices), np.concatenate(faces),
-                np.concatenate(normals))
-
-
-def cylinder_profile(radius, low, high):
-    """Return the profile of a closed cylinder for :meth:`Item.turned`."""
-    return [(1e-4, low), (radius, low), (radius, high), (1e-4, high)]
-
-
-def curtain_mesh(width, height, folds) -> Mesh:
-    """A hanging cloth with folds, in the x-z plane around y = 0."""
-    x = np.linspace(-width / 2, width / 2, 8 * folds + 1)
-    amplitude = 0.03
-    phase = 2 * np.pi * folds * (x / width + 0.5)
-    slope = amplitude * 2 * np.pi * folds / width * np.cos(phase)
-    sheet = np.column_stack([x, amplitude * np.sin(phase), np.zeros_like(x)])
-    normal = _unit(np.column_stack(
-        [-slope, np.ones_like(x), np.zeros_like(x)]))
-    return Mesh(np.concatenate([sheet, sheet + (0, 0, height)]),
-                _grid_faces(2, len(x)), np.concatenate([normal, normal]))
-
-
-_CUSHION = _cushion_mesh(0.55)
-_PADDING = _cushion_mesh(0.22)
-BALL = _cushion_mesh(1.0)
-
 class Item:
     """Collect the primitives of one piece of furniture in its own frame.
 
@@ -377,16 +286,16 @@ class Item:
         matrix = _spanning(low, high)
         if turn is not None:
             matrix[:3, :3] = turn @ matrix[:3, :3]
-        self.add('mesh', matrix, material, _CUSHION if soft else _PADDING)
+        self.add('mesh', matrix, material, CUSHION if soft else PADDING)
 
     def ball(self, center, radius, material) -> None:
         """Add a sphere."""
         self.add('sphere', scaled([radius] * 3, center), material)
 
     def turned(self, center, profile, material) -> None:
-        """Add a solid of revolution, see :func:`_lathe_mesh`."""
+        """Add a solid of revolution, see `lathe_mesh`."""
         self.add('mesh', scaled((1, 1, 1), center), material,
-                 _lathe_mesh(profile))
+                 lathe_mesh(profile))
 
     def rod(self, start, end, radius, material) -> None:
         """Add a closed cylinder between two points."""
@@ -400,7 +309,7 @@ class Item:
         matrix[:3, :3] = np.stack([side, np.cross(axis, side), axis], axis=1)
         matrix[:3, 3] = start
         self.add('mesh', matrix, material,
-                 _lathe_mesh(cylinder_profile(radius, 0, length), 12))
+                 lathe_mesh(cylinder_profile(radius, 0, length), 12))
 
     def panel(self, center, width, height, material, facing='front') -> None:
         """Add a rectangle; ``front`` faces +y, ``down`` -z, ``up`` +z."""

@@ -5,14 +5,8 @@ from typing import Dict, Optional
 import cv2
 import numpy as np
 
-from .primitives import (
-    FIELD_OF_VIEW,
-    Camera,
-    Material,
-    Mesh,
-    Primitive,
-    Room,
-)
+from .meshes import Mesh
+from .primitives import FIELD_OF_VIEW, Camera, Material, Primitive, Room
 
 
 def _import_mitsuba():
@@ -98,8 +92,7 @@ class RoomRenderer:
             # rays tell the name of what they hit
             name = f'p{number}'
             scene[name] = self._build_shape(name, primitive)
-        # loading in parallel shuffles the lights, and so their samples
-        self._scene = self._mi.load_dict(scene, parallel=False)
+        self._scene = self._mi.load_dict(scene)
 
     def _build_shape(self, name: str, primitive: Primitive):
         mesh = dict(box=_BOX, mesh=primitive.mesh).get(primitive.shape)
@@ -252,23 +245,28 @@ class RoomRenderer:
     def _trace(self, camera: Camera, width: int, height: int, spp: int,
                seed: int, fov: float) -> np.ndarray:
         """Path-trace the radiance at the camera; (H, W, 3) float32."""
-        mi = self._mi
+        sensor = self._mi.load_dict(dict(
+            self._sensor(camera, width, height, fov),
+            sampler=dict(type='independent', sample_count=spp)))
+        color = np.array(self._mi.render(self._scene, sensor=sensor, spp=spp,
+                                         seed=seed), dtype=np.float32)
+        return np.maximum(np.nan_to_num(color, posinf=0, neginf=0), 0)
+
+    def _sensor(self, camera: Camera, width: int, height: int,
+                fov: float) -> dict:
+        """Describe a pinhole camera to Mitsuba, without its sampler."""
         to_world = np.eye(4)
         # Mitsuba's camera looks along +z and has x to the left
         to_world[:3, :3] = camera.rotation * (-1, 1, -1)
         to_world[:3, 3] = camera.position
-        sensor = mi.load_dict(dict(
+        return dict(
             type='perspective', fov=float(np.rad2deg(fov)), fov_axis='x',
-            to_world=mi.ScalarTransform4f(to_world),
+            to_world=self._mi.ScalarTransform4f(to_world),
             # blocks rendered in parallel overlap under wider filters, so
             # that their sums would depend on the order of the threads
             film=dict(type='hdrfilm', width=width, height=height,
                       rfilter=dict(type='box'), pixel_format='rgb',
-                      component_format='float32'),
-            sampler=dict(type='independent', sample_count=spp)))
-        color = np.array(mi.render(self._scene, sensor=sensor, spp=spp,
-                                   seed=seed), dtype=np.float32)
-        return np.maximum(np.nan_to_num(color, posinf=0, neginf=0), 0)
+                      component_format='float32'))
 
     def _cast_rays(self, camera: Camera, rays: np.ndarray) -> '_Surface':
         """Ask Mitsuba what each ray hits first."""

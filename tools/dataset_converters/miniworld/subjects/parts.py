@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..rooms.primitives import Item, Material, Mesh
+from ..rooms.meshes import Mesh, strip_faces, unit
+from ..rooms.primitives import Item, Material
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,33 +37,6 @@ class Subject:
     high: np.ndarray
 
 
-def unit(vectors):
-    """Scale vectors along the last axis to unit length.
-
-    Args:
-        vectors (np.ndarray): (..., 3); zero vectors stay zero.
-
-    Returns:
-        np.ndarray: (..., 3).
-    """
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-12)
-
-
-def _strip_faces(rows, columns, count, closed):
-    """Triangulate ``count`` grids of rows x columns vertices each."""
-    row, column = np.meshgrid(np.arange(rows - 1),
-                              np.arange(columns if closed else columns - 1),
-                              indexing='ij')
-    after = (column + 1) % columns
-    a, b = row * columns + column, row * columns + after
-    c, d = a + columns, b + columns
-    faces = np.concatenate([np.stack([a, b, d], -1), np.stack([a, d, c], -1)]
-                           ).reshape(-1, 3)
-    start = np.arange(count)[:, None, None] * rows * columns
-    return (faces + start).reshape(-1, 3)
-
-
 def tube_mesh(points, radius, sides=3):
     """Sweep a regular polygon along curves.
 
@@ -88,7 +62,7 @@ def tube_mesh(points, radius, sides=3):
     radius = np.broadcast_to(radius, (count, steps))[..., None, None]
     vertices = points[:, :, None] + radius * normals
     return Mesh(vertices.reshape(-1, 3),
-                _strip_faces(steps, sides, count, True),
+                strip_faces(steps, sides, count, True),
                 normals.reshape(-1, 3))
 
 
@@ -112,7 +86,7 @@ def blade_mesh(points, across, width):
     half = np.broadcast_to(width, (count, steps))[..., None] / 2
     vertices = np.stack([points - half * across, points + half * across], 2)
     normals = unit(np.cross(np.gradient(points, axis=1), across))
-    return Mesh(vertices.reshape(-1, 3), _strip_faces(steps, 2, count, False),
+    return Mesh(vertices.reshape(-1, 3), strip_faces(steps, 2, count, False),
                 np.repeat(normals.reshape(-1, 3), 2, axis=0))
 
 
@@ -129,7 +103,7 @@ def sheet_mesh(points):
     rows, columns = points.shape[:2]
     normals = unit(np.cross(np.gradient(points, axis=0),
                             np.gradient(points, axis=1)))
-    return Mesh(points.reshape(-1, 3), _strip_faces(rows, columns, 1, False),
+    return Mesh(points.reshape(-1, 3), strip_faces(rows, columns, 1, False),
                 normals.reshape(-1, 3))
 
 

@@ -86,17 +86,10 @@ class LensRenderer(RoomRenderer):
         total = 0
         for step, noise in enumerate(seeds):
             share = (step + 0.5) / count - 0.5
-            position = shot.camera.position + share * np.asarray(shot.slide)
-            to_world = np.eye(4)
-            # Mitsuba's camera looks along +z and has x to the left
-            to_world[:3, :3] = shot.camera.rotation * (-1, 1, -1)
-            to_world[:3, 3] = position
+            camera = replace(shot.camera, position=shot.camera.position
+                             + share * np.asarray(shot.slide))
             sensor = dict(
-                type='perspective', fov=float(np.rad2deg(shot.fov)),
-                fov_axis='x', to_world=mi.ScalarTransform4f(to_world),
-                film=dict(type='hdrfilm', width=width, height=height,
-                          rfilter=dict(type='box'), pixel_format='rgb',
-                          component_format='float32'),
+                self._sensor(camera, width, height, shot.fov),
                 sampler=dict(type='multijitter',
                              sample_count=-(-spp // count)))
             if shot.aperture:

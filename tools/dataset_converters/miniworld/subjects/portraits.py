@@ -14,11 +14,10 @@ from .parts import (
     blade_mesh,
     sheet_mesh,
     tube_mesh,
-    unit,
 )
 from ..rooms.materials import hsv, linear, paint, stripes, weave
+from ..rooms.meshes import BALL, unit
 from ..rooms.primitives import (
-    BALL,
     Item,
     Material,
     pitch,
@@ -207,11 +206,7 @@ def _add_veil(item, rng):
 def person(rng):
     """A person from the chest up, with hair, perhaps a hat or a veil.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The head is at the origin.
+    The head is at the origin.
     """
     item = Item('person', 'otherprop')
     skin = [hsv(rng, 0.06, 0.35, 0.9), hsv(rng, 0.06, 0.45, 0.75),
@@ -249,11 +244,7 @@ def _add_fur(item, rng, center, size, material, count, length, low=-1.0):
 def toy(rng):
     """A furry animal with ears, eyes and a snout.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The head is at the origin.
+    The head is at the origin.
     """
     item = Item('toy', 'otherprop')
     tone = [hsv(rng, 0.08, 0.55, 0.5), hsv(rng, 0.1, 0.1, 0.85),
@@ -295,11 +286,7 @@ def _pot(item, rng, z):
 def foliage(rng):
     """A pot plant: arching fronds with narrow leaves, or grass.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The leaves are around the origin.
+    The leaves are around the origin.
     """
     item = Item('foliage', 'otherprop')
     base = np.array([0, 0, -0.22])
@@ -348,11 +335,7 @@ def foliage(rng):
 def dandelion(rng):
     """One to three seed heads of thin rays on stalks.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The seed heads are around the origin.
+    The seed heads are around the origin.
     """
     item = Item('dandelion', 'otherprop')
     stalk = paint(hsv(rng, 0.28, 0.5, 0.5))
@@ -386,11 +369,7 @@ def dandelion(rng):
 def duster(rng):
     """A bunch of feathers on a handle.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The feathers are around the origin.
+    The feathers are around the origin.
     """
     item = Item('duster', 'otherprop')
     add_rods(item, [[(0, 0, -1.3), (0, 0, -0.12)]], 0.014,
@@ -424,11 +403,7 @@ def duster(rng):
 def balloons(rng):
     """Sheer balloons on strings.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The balloons are around the origin.
+    The balloons are around the origin.
     """
     item = Item('balloons', 'otherprop')
     count = int(rng.integers(1, 5))
@@ -456,11 +431,7 @@ def balloons(rng):
 def umbrella(rng):
     """An open umbrella of sheer cloth, with ribs and a shaft.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The canopy is around the origin.
+    The canopy is around the origin.
     """
     item = Item('umbrella', 'otherprop')
     upright = Item('umbrella', 'otherprop')
