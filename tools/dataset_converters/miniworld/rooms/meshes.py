@@ -70,7 +70,7 @@ def cushion_mesh(exponent) -> Mesh:
             power(np.cos(theta), exponent) * power(np.sin(phi), exponent),
             power(np.sin(theta), exponent)], axis=-1).reshape(-1, 3)
 
-    # cos(+-pi/2) is 6e-17, which a small power would turn into a hole
+    # cos(+-pi/2) is 6e-17, which a small power would open into a hole
     vertices = surface(exponent)
     vertices[:33, :2] = vertices[-33:, :2] = 0
     normals = unit(surface(2 - exponent))
@@ -79,10 +79,9 @@ def cushion_mesh(exponent) -> Mesh:
 
 
 def lathe_mesh(profile, segments=24) -> Mesh:
-    """Turn a profile [(radius, z), ...] around z; corners stay sharp.
+    """Revolve a profile [(radius, z), ...] around z; corners stay sharp.
 
-    The profile runs so that the outside is on its right, that is upwards
-    for an outer wall.
+    The outside is on the right of the profile, so an outer wall runs upwards.
     """
     vertices, faces, normals = [], [], []
     angle = np.linspace(0, 2 * np.pi, segments + 1)

@@ -1,7 +1,7 @@
 """Thin parts that subjects are built from: tubes, blades and sheer cloth.
 
 Letters: N curves or blades, S points along each, R x C points of a sheet,
-K corners of a tube's cross-section. Lengths are metres.
+K corners of the cross-section of a tube. Lengths are in metres.
 """
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Sheer(Material):
     """A material that lets part of the light pass straight through.
 
     Attributes:
-        opacity (float): Share of the light that it stops, in [0, 1].
+        opacity (float): Share of the light that it blocks, in [0, 1].
     """
     opacity: float = 0.5
 
@@ -27,9 +27,9 @@ class Subject:
 
     Attributes:
         item (Item): Its surfaces.
-        low (np.ndarray): (3,) lowest corner of what the picture must
-            show; the rest, such as the lower body of a person, may leave
-            the picture at its lower edge.
+        low (np.ndarray): (3,) lowest corner of the part that the picture
+            must show; the rest, such as the lower body of a person, may
+            extend beyond the lower edge of the picture.
         high (np.ndarray): (3,) highest corner.
     """
     item: Item
@@ -43,7 +43,7 @@ def tube_mesh(points, radius, sides=3):
     Args:
         points (np.ndarray): (N, S, 3) curves, S >= 2.
         radius (float | np.ndarray): Distance of the corners from the
-            curve; one number, or anything that broadcasts to (N, S).
+            curve; broadcast to (N, S).
         sides (int): K, corners of the cross-section. Defaults to 3.
 
     Returns:
@@ -52,7 +52,7 @@ def tube_mesh(points, radius, sides=3):
     points = np.asarray(points, float)
     count, steps = points.shape[:2]
     along = unit(np.gradient(points, axis=1))
-    # least variation of direction: the normal of the plane of a flat curve
+    # the direction of least variation: the normal of a flat curve's plane
     axis = np.linalg.eigh(np.einsum('nsi,nsj->nij', along, along))[1][..., 0]
     side = unit(np.cross(along, axis[:, None]))
     other = np.cross(along, side)
@@ -71,8 +71,8 @@ def blade_mesh(points, across, width):
 
     Args:
         points (np.ndarray): (N, S, 3) middle lines, S >= 2.
-        across (np.ndarray): (N, 3) or (N, S, 3) direction of the width.
-        width (float | np.ndarray): Full width; broadcasts to (N, S).
+        across (np.ndarray): (N, 3) or (N, S, 3) directions across.
+        width (float | np.ndarray): Full width; broadcast to (N, S).
 
     Returns:
         Mesh: N * S * 2 vertices.
@@ -91,7 +91,7 @@ def blade_mesh(points, across, width):
 
 
 def sheet_mesh(points):
-    """Make a smooth surface of a grid of points.
+    """Make a smooth surface through a grid of points.
 
     Args:
         points (np.ndarray): (R, C, 3), R and C >= 2.
@@ -108,12 +108,12 @@ def sheet_mesh(points):
 
 
 def add_mesh(item, mesh, material):
-    """Add a mesh in the item's own frame.
+    """Add a mesh in the frame of the item.
 
     Args:
-        item (Item): Taken further.
-        mesh (Mesh): Its vertices are in the frame of the item.
-        material (Material): Its surface.
+        item (Item): The item to extend.
+        mesh (Mesh): Mesh with vertices in the frame of the item.
+        material (Material): Material of the surface.
     """
     item.add('mesh', np.eye(4), material, mesh)
 
@@ -122,10 +122,10 @@ def add_rods(item, ends, radius, material, sides=8):
     """Add straight rods as one mesh.
 
     Args:
-        item (Item): Taken further.
-        ends (Sequence): (N, 2, 3) start and end of each.
-        radius (float): Of all rods.
-        material (Material): Their surface.
+        item (Item): The item to extend.
+        ends (Sequence): (N, 2, 3) start and end of each rod.
+        radius (float): Radius of all rods.
+        material (Material): Material of the rods.
         sides (int): Corners of the cross-section. Defaults to 8.
     """
     add_mesh(item, tube_mesh(np.asarray(ends, float), radius, sides),
@@ -136,11 +136,11 @@ def add_ring(item, center, radius, thick, material, normal=(0, 0, 1)):
     """Add a torus.
 
     Args:
-        item (Item): Taken further.
-        center (Sequence[float]): (3,) its middle.
-        radius (float): Of the circle.
+        item (Item): The item to extend.
+        center (Sequence[float]): (3,) centre.
+        radius (float): Radius of the circle.
         thick (float): Radius of the tube.
-        material (Material): Its surface.
+        material (Material): Material of the surface.
         normal (Sequence[float]): (3,) axis. Defaults to (0, 0, 1).
     """
     add_mesh(item, tube_mesh(circle(center, radius, normal)[None], thick, 8),
@@ -151,11 +151,11 @@ def circle(center, radius, normal=(0, 0, 1), steps=33):
     """Return points on a closed circle.
 
     Args:
-        center (Sequence[float]): (3,) its middle.
-        radius (float): Of the circle.
+        center (Sequence[float]): (3,) centre.
+        radius (float): Radius of the circle.
         normal (Sequence[float]): (3,) axis. Defaults to (0, 0, 1).
-        steps (int): S; the first and last point are the same. Defaults to
-            33.
+        steps (int): S, number of points; the first and the last coincide.
+            Defaults to 33.
 
     Returns:
         np.ndarray: (S, 3).

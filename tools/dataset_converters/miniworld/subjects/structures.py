@@ -1,9 +1,9 @@
-"""Subjects of thin parts for dichotomous segmentation.
+"""Subjects with thin parts for dichotomous segmentation.
 
 Every public builder takes a ``np.random.Generator`` and a level of detail
-from 1 to 4, which sets the number of bars, rungs, spokes or branches, and
-returns an item that stands centred on the floor at the origin, metres. Wires
-are thicker than real ones, so that small pictures show them.
+from 1 to 4, which sets the number of bars, rungs, spokes or branches. It
+returns an item in metres that stands on the floor, centred at the origin.
+Wires are thicker than real ones, so that small pictures show them.
 """
 import numpy as np
 
@@ -37,7 +37,7 @@ def _lacquer(rng):
 
 
 def _arc(start, end, height, steps=9):
-    """Bow a line between two points upwards; (steps, 3)."""
+    """Bend a line between two points upwards; (steps, 3)."""
     share = np.linspace(0, 1, steps)[:, None]
     line = np.asarray(start) * (1 - share) + np.asarray(end) * share
     line[:, 2] += height * 4 * share[:, 0] * (1 - share[:, 0])
@@ -45,7 +45,7 @@ def _arc(start, end, height, steps=9):
 
 
 def chair(rng, detail):
-    """A chair whose back, and with much detail its seat, is of slats.
+    """A chair with a slatted back and, with much detail, a slatted seat.
 
     Its front is +y.
     """
@@ -438,6 +438,6 @@ def wagon(rng, detail):
     return item
 
 
-#: Builders in the order of their numbers in file names, from 1.
+#: The builders, in the order of their numbers in file names, from 1.
 STRUCTURES = (chair, ladder, fence, shelf, bicycle, lamp, tree, cage, rack,
               fan, wagon)
