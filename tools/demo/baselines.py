@@ -1,4 +1,4 @@
-"""What a prediction scores that does not look at the picture."""
+"""Scores of the best predictions that ignore the picture."""
 import json
 import os.path as osp
 from collections import namedtuple
@@ -13,19 +13,20 @@ from genpercept_mm.utils.arrays import to_numpy
 from .mean_pose import mean_pose_ap
 from .tasks import TASKS
 
-#: The value of the metric, the prediction in words, and on what it is scored.
+#: The value of the metric, and in words the prediction and the frames on which
+#: it is scored.
 Guess = namedtuple('Guess', 'value prediction frames')
 
 
 def best_guess(name, cfg):
-    """Score the best prediction that does not look at the picture.
+    """Score the best prediction that ignores the picture.
 
     Args:
         name (str): A key of ``TASKS``.
         cfg (Config): The config of the task.
 
     Returns:
-        Guess: Of a constant map, or of the mean pose.
+        Guess: A constant map, or the mean pose.
     """
     init_default_scope(cfg.default_scope)
     if name == 'pose':
@@ -90,7 +91,7 @@ def pose_baseline(cfg):
         cfg (Config): The config of the task.
 
     Returns:
-        Guess: Of `mean_pose_results`.
+        Guess: The result of `mean_pose_results`.
     """
     data = cfg.train_dataloader.dataset
     labels = cfg.test_evaluator.ann_file

@@ -1,4 +1,4 @@
-"""Some of the pictures of an evaluation in one."""
+"""A figure of some pictures of an evaluation."""
 import os.path as osp
 from glob import glob
 
@@ -9,11 +9,11 @@ GRID_ROWS = 6
 
 
 def draw_grid(pictures, path):
-    """Put some of the pictures that tools/test.py drew into one.
+    """Combine some of the pictures that tools/test.py drew.
 
     Args:
-        pictures (str): Their folder.
-        path (str): The file to write.
+        pictures (str): Folder of the pictures.
+        path (str): File to write.
     """
     files = sorted(glob(osp.join(pictures, '**', '*.png'), recursive=True))
     chosen = np.linspace(0, len(files) - 1, min(GRID_ROWS, len(files)))

@@ -1,4 +1,4 @@
-"""The keypoints that are found without looking at the picture."""
+"""The mean pose as a baseline of top-down pose estimation."""
 import contextlib
 import io
 import json
@@ -7,12 +7,12 @@ import numpy as np
 
 
 def mean_pose_results(train_json, val_json):
-    """Predict the mean pose of the training set into each true box.
+    """Predict the mean pose of the training set in each true box.
 
-    A baseline for top-down pose estimation: what a model has to beat to have
-    learnt more than where a box is. The mean of a keypoint is over the
-    persons on whom it is labelled (v > 0), of its place in their boxes, from
-    (0, 0) at the top left to (1, 1).
+    A model that does not beat this baseline has learnt no more than where
+    the boxes are. The mean position of a keypoint is taken over the people
+    on whom it is labelled (v > 0), relative to their boxes, from (0, 0) at
+    the top left to (1, 1).
 
     Args:
         train_json (str): COCO keypoint annotations to average.
@@ -24,8 +24,8 @@ def mean_pose_results(train_json, val_json):
         ``keypoints`` (x, y and 1 of each) and ``score`` 1.
 
     Raises:
-        ValueError: If nobody, or a keypoint of nobody, is labelled in
-            ``train_json``.
+        ValueError: If ``train_json`` has no labelled people, or a keypoint
+            that is labelled on none of them.
     """
     people = _people(train_json)
     if not people:
@@ -68,7 +68,7 @@ def mean_pose_ap(train_json, val_json):
     from xtcocotools.coco import COCO
     from xtcocotools.cocoeval import COCOeval
     results = mean_pose_results(train_json, val_json)
-    with contextlib.redirect_stdout(io.StringIO()):  # it reports its steps
+    with contextlib.redirect_stdout(io.StringIO()):  # it prints its progress
         labels = COCO(val_json)
         evaluation = COCOeval(labels, labels.loadRes(results), 'keypoints')
         evaluation.evaluate()
@@ -78,7 +78,7 @@ def mean_pose_ap(train_json, val_json):
 
 
 def _people(path):
-    """Return the annotations that are evaluated, not crowds or unlabelled."""
+    """Return the evaluated annotations: labelled people, no crowds."""
     with open(path) as file:
         annotations = json.load(file)['annotations']
     return [person for person in annotations

@@ -13,7 +13,8 @@ def draw_test_poses(cfg, work_dir):
 
     Args:
         cfg (Config): The config of the task.
-        work_dir (str): Holds ``predictions``; gets ``pictures``.
+        work_dir (str): Work folder with ``predictions``; ``pictures`` are
+            written to it.
     """
     data = cfg.test_dataloader.dataset
     draw_poses(cfg.test_evaluator.ann_file,
@@ -23,17 +24,18 @@ def draw_test_poses(cfg, work_dir):
 
 
 def draw_poses(annotations, results, img_dir, out_dir, keypoint_thr=0.3):
-    """Draw every image of a COCO set twice: labels left, predictions right.
+    """Draw labels (left) and predictions (right) of every image of a COCO set.
 
-    mmpose's visualizer draws. Needs mmpose.
+    Needs mmpose, whose visualizer draws.
 
     Args:
         annotations (str): ``person_keypoints_*.json``.
-        results (str): Keypoint results JSON, as ``CocoMetric`` writes with
-            ``outfile_prefix``.
+        results (str): JSON of keypoint results, as written by ``CocoMetric``
+            with ``outfile_prefix``.
         img_dir (str): Folder of the images.
-        out_dir (str): Gets ``<image name>.png``.
-        keypoint_thr (float): Predicted joints of a lower score are left out.
+        out_dir (str): Folder to write ``<image name>.png`` to.
+        keypoint_thr (float): Predicted keypoints with a lower score are not
+            drawn.
             Defaults to 0.3.
 
     Returns:
@@ -76,7 +78,7 @@ def draw_poses(annotations, results, img_dir, out_dir, keypoint_thr=0.3):
 
 
 def _coco_meta(names):
-    """mmpose's colours and limbs of COCO's 17 keypoints."""
+    """Return mmpose's colours and limbs for COCO's 17 keypoints."""
     from mmpose.datasets.datasets.utils import parse_pose_metainfo
     meta = parse_pose_metainfo(dict(from_file='configs/_base_/datasets/'
                                               'coco.py'))

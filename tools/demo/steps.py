@@ -8,7 +8,7 @@ import sys
 import time
 from glob import glob
 
-#: The repository, or what a wheel has of it (`.mim`).
+#: The repository, or the part of it that a wheel carries (`.mim`).
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 
@@ -20,7 +20,7 @@ def run(step, *command):
         *command (str): A script, relative to ``ROOT``, and its arguments.
 
     Returns:
-        float: The seconds that it took.
+        float: The duration in seconds.
 
     Raises:
         subprocess.CalledProcessError: If the command fails.
@@ -39,7 +39,7 @@ def add_seconds(work_dir, **seconds):
     """Add to the seconds that each step has taken in all runs.
 
     Args:
-        work_dir (str): Its ``seconds.json`` keeps the sums.
+        work_dir (str): Folder whose ``seconds.json`` keeps the sums.
         **seconds (float): What this run adds, by the name of the step.
 
     Returns:
@@ -81,13 +81,13 @@ def evaluate(config, metric, checkpoint, work_dir, *options):
         config (str): Path of the config.
         metric (str): Key of the metric to return.
         checkpoint (str): Path of the weights.
-        work_dir (str): Gets results and predictions; older pictures in it
-            are removed.
+        work_dir (str): Folder for results and predictions; older pictures in
+            it are removed.
         *options (str): Further arguments of the tool.
 
     Returns:
-        tuple[float, float]: Value of the metric, and the seconds that the
-        evaluation took.
+        tuple[float, float]: The value of the metric, and the duration of the
+        evaluation in seconds.
     """
     shutil.rmtree(osp.join(work_dir, 'pictures'), ignore_errors=True)
     seconds = run('evaluate', 'tools/test.py', config, checkpoint,

@@ -6,14 +6,14 @@ from .tasks import TASKS
 
 
 def summarize(name, value, guess, seconds, work_dir, figure):
-    """Write summary.json and print what it says.
+    """Write summary.json and print it as a table.
 
     Args:
         name (str): A key of ``TASKS``.
         value (float): What the model scores.
-        guess (Guess): What scores best without looking at the picture.
+        guess (Guess): The best prediction that ignores the picture.
         seconds (dict[str, float]): The seconds that each step has taken.
-        work_dir (str): Gets ``summary.json``.
+        work_dir (str): Folder to write ``summary.json`` to.
         figure (str): Path of the grid of pictures.
     """
     task = TASKS[name]

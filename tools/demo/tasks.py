@@ -1,4 +1,4 @@
-"""What the demo trains, and on what."""
+"""The tasks of the demo."""
 import os.path as osp
 from collections import namedtuple
 

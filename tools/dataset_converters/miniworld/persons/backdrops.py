@@ -1,4 +1,4 @@
-"""Random surroundings behind everything else: walls, floors and shadows."""
+"""Random backgrounds: walls, floors and the shadows on them."""
 import cv2
 import numpy as np
 
@@ -12,11 +12,11 @@ def make_backdrop(rng, camera, wall, kind=None):
 
     Args:
         rng (np.random.Generator): Source of all choices.
-        camera (Camera): Views the world.
-        wall (float): How far away along the world's y the floor ends,
-            metres.
+        camera (Camera): The camera that views the world.
+        wall (float): Where the floor ends along the y axis of the world,
+            in metres.
         kind (str, optional): One of ``KINDS``. Defaults to None, which
-            draws one.
+            chooses one at random.
 
     Returns:
         np.ndarray: (H, W, 3) uint8, RGB.
@@ -53,18 +53,18 @@ def make_backdrop(rng, camera, wall, kind=None):
 
 
 def cast_shadows(picture, camera, things, strength=0.45):
-    """Darken the floor under things, in place.
+    """Darken the floor under objects, in place.
 
     Args:
         picture (np.ndarray): (H, W, 3) uint8.
-        camera (Camera): Views the world.
-        things (Sequence[tuple]): x, y and radius of each shadow, metres.
-        strength (float): Share of the light that is taken, in [0, 1].
+        camera (Camera): The camera that views the world.
+        things (Sequence[tuple]): x, y and radius of each shadow, in metres.
+        strength (float): Share of the light that is blocked, in [0, 1].
             Defaults to 0.45.
     """
     angle = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     circle = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
-    # soft, so that a small mask does
+    # shadows are soft, so a small mask is enough
     mask = np.zeros((camera.height // 4, camera.width // 4), np.uint8)
     for x, y, radius in things:
         places, depths = camera.project(radius * circle + (x, y, 0))
@@ -83,7 +83,7 @@ def _gradient(shape, top, bottom):
 
 
 def _noise(rng, shape, strength):
-    """Factors around 1, (H, W, 1), of noise in several sizes."""
+    """Return factors around 1, (H, W, 1), from noise at several scales."""
     total = np.zeros(shape, np.float32)
     for cells in (4, 12, 40, 120):
         grain = rng.standard_normal(
@@ -110,7 +110,7 @@ def _decorate(rng, picture, camera, wall):
 
 
 def _scatter(rng, picture):
-    """Throw shapes around and put them out of focus, in place."""
+    """Draw random shapes, out of focus, in place."""
     height, width = picture.shape[:2]
     for _ in range(rng.integers(6, 22)):
         center = [int(rng.uniform(0, width)), int(rng.uniform(0, height))]
@@ -137,7 +137,7 @@ def _draw_boards(rng, picture, camera, wall, floor):
         ends, depths = camera.project(np.array([(x, near, 0), (x, wall, 0)]))
         if depths.min() < 0.1:
             continue
-        # what is far outside would overflow
+        # points far outside the picture would overflow
         ends = np.clip(np.round(ends), -20000, 20000).astype(int)
         cv2.line(picture, ends[0].tolist(), ends[1].tolist(),
                  (0.7 * floor).tolist(), 1, cv2.LINE_AA)

@@ -3,8 +3,8 @@
 Note:
     Letters: H, W pixels of the picture; S = 2 samples per pixel and axis.
     Pixel i covers [i, i + 1) of a continuous coordinate. The world has z up.
-    The frame of a camera has x to the right, y down and z forward, metres.
-    A ray is ``depth * (x, y, 1)``, so that its parameter is the depth.
+    The frame of a camera has x to the right, y down and z forward, in metres.
+    A ray is ``depth * (x, y, 1)``, so its parameter is the depth.
 """
 from collections import namedtuple
 
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 SAMPLES = 2
-# what is nearer is not drawn, metres
+# surfaces nearer than this are not drawn, in metres
 _NEAR = 0.25
 
 _Light = namedtuple('_Light', 'direction ambient')
@@ -34,15 +34,16 @@ class Camera(namedtuple('Camera', 'position rotation focal width height')):
         """Aim a camera.
 
         Args:
-            position (Sequence[float]): Of the camera, metres.
-            target (Sequence[float]): What is in the middle of the picture.
-            roll (float): Degrees clockwise about the line of sight.
-            focal (float): Pixels.
-            width (int): Pixels per row.
-            height (int): Rows.
+            position (Sequence[float]): Position of the camera, in metres.
+            target (Sequence[float]): Point in the centre of the picture.
+            roll (float): Rotation about the line of sight, clockwise, in
+                degrees.
+            focal (float): Focal length in pixels.
+            width (int): Width of the picture in pixels.
+            height (int): Height of the picture in pixels.
 
         Returns:
-            Camera: With z of the world upward in the picture.
+            Camera: The z axis of the world points up in its picture.
         """
         position = np.asarray(position, float)
         forward = np.asarray(target, float) - position
@@ -56,26 +57,26 @@ class Camera(namedtuple('Camera', 'position rotation focal width height')):
                    focal, width, height)
 
     def local(self, points):
-        """Express points of the world in the frame of the camera.
+        """Express world points in the frame of the camera.
 
         Args:
-            points (np.ndarray): (..., 3), metres.
+            points (np.ndarray): (..., 3), in metres.
 
         Returns:
-            np.ndarray: (..., 3), metres: right, down, forward.
+            np.ndarray: (..., 3), in metres: right, down, forward.
         """
         return (np.asarray(points) - self.position) @ self.rotation.T
 
     def project(self, points):
-        """Find points in the picture.
+        """Project world points into the picture.
 
         Args:
-            points (np.ndarray): (..., 3) in the world, metres, in front of
-                the camera.
+            points (np.ndarray): (..., 3) in the world, in metres, in front
+                of the camera.
 
         Returns:
-            tuple: (..., 2) continuous x and y in pixels, and (...) depth in
-            metres.
+            tuple[np.ndarray, np.ndarray]: (..., 2) continuous x and y in
+            pixels, and (...) depth in metres.
         """
         local = self.local(points)
         depth = local[..., 2]
@@ -87,16 +88,17 @@ class Canvas:
     """A picture with depth, to which surfaces are added in any order.
 
     Args:
-        camera (Camera): Views the world.
+        camera (Camera): The camera that views the world.
         background (np.ndarray): (H, W, 3) uint8, RGB.
         light (Sequence[float]): Direction towards the light, in the world.
-        ambient (float): Brightness of what faces away from the light, in
-            [0, 1]. Defaults to 0.45.
+        ambient (float): Brightness of surfaces that face away from the
+            light, in [0, 1]. Defaults to 0.45.
 
     Attributes:
-        depth (np.ndarray): (S H, S W) float32, metres; inf where there is
-            background only.
-        label (np.ndarray): (S H, S W) int16, of the surface in front.
+        depth (np.ndarray): (S H, S W) float32, in metres; inf where only
+            the background is visible.
+        label (np.ndarray): (S H, S W) int16, the label of the nearest
+            surface.
     """
 
     def __init__(self, camera, background, light, ambient=0.45):
@@ -120,10 +122,10 @@ class Canvas:
             center (np.ndarray): (3,) in the world.
             axes (np.ndarray): (3, 3), its columns are the directions of the
                 axes in the world, of unit length.
-            radii (Sequence[float]): (3,) semi-axes, metres.
+            radii (Sequence[float]): (3,) semi-axes, in metres.
             color (Sequence[float]): RGB in [0, 255].
-            label (int): Of the surface. Defaults to 0.
-            stripes (Stripes, optional): Second colour. Defaults to None.
+            label (int): Label of the surface. Defaults to 0.
+            stripes (Stripes, optional): A second colour. Defaults to None.
         """
         center = self.camera.local(center)
         radii = np.asarray(radii, float)
@@ -132,7 +134,7 @@ class Canvas:
         if box is None:
             return
         x, y = self._x[None, box[1]], self._y[box[0], None]
-        # in the frame where it is the unit sphere
+        # in the frame in which the ellipsoid is the unit sphere
         inverse = (axes / radii).T.astype(np.float32)
         start = -inverse @ center.astype(np.float32)
         way = [row[0] * x + (row[1] * y + row[2]) for row in inverse]
@@ -156,36 +158,35 @@ class Canvas:
 
         Args:
             center (np.ndarray): (3,) in the world.
-            radius (float): Metres.
+            radius (float): Radius in metres.
             color (Sequence[float]): RGB in [0, 255].
-            label (int): Of the surface. Defaults to 0.
-            stripes (Stripes, optional): Second colour. Defaults to None.
+            label (int): Label of the surface. Defaults to 0.
+            stripes (Stripes, optional): A second colour. Defaults to None.
         """
         self.ellipsoid(center, np.eye(3), (radius,) * 3, color, label,
                        stripes)
 
     def cone(self, start, end, radius, end_radius, color, label=0,
              stripes=None):
-        """Draw what is between two balls, without the balls.
+        """Draw the surface that joins two balls, without the balls.
 
-        It is the part of their common tangent cone where it touches them
-        and all balls between them, so that it goes over into both balls
-        without an edge.
+        This is the part of their common tangent cone between the circles
+        where it touches them, so it meets both balls without an edge.
 
         Args:
-            start (np.ndarray): (3,) centre of one ball, in the world.
-            end (np.ndarray): (3,) of the other one.
-            radius (float): Of the ball at the start, metres.
-            end_radius (float): Of the ball at the end.
+            start (np.ndarray): (3,) centre of the first ball, in the world.
+            end (np.ndarray): (3,) centre of the second ball.
+            radius (float): Radius of the first ball, in metres.
+            end_radius (float): Radius of the second ball.
             color (Sequence[float]): RGB in [0, 255].
-            label (int): Of the surface. Defaults to 0.
-            stripes (Stripes, optional): Second colour. Defaults to None.
+            label (int): Label of the surface. Defaults to 0.
+            stripes (Stripes, optional): A second colour. Defaults to None.
         """
         start, end = self.camera.local(start), self.camera.local(end)
         length = np.linalg.norm(end - start)
         box = self._box([(start, radius**2 * np.eye(3)),
                          (end, end_radius**2 * np.eye(3))])
-        # one ball inside the other has no tangent cone
+        # there is no tangent cone if one ball is inside the other
         if box is None or length <= abs(radius - end_radius) + 1e-6:
             return
         axis = (end - start) / length
@@ -210,7 +211,7 @@ class Canvas:
         depth = (slope - np.sqrt(np.where(hit, root, 0))) / np.where(
             hit, square, 1)
         height = depth * way - np.float32(offset)
-        # height on the axis of the ball that is touched there
+        # position on the axis of the ball that is touched there
         touched = (height - np.float32(radius * sine)) / np.float32(cosine2)
         hit &= (touched > 0) & (touched < length) & (depth > _NEAR) & (
             depth < self.depth[box])
@@ -224,13 +225,13 @@ class Canvas:
         self._put(box, hit, depth, facing, color, label, stripes)
 
     def quad(self, corners, color, label=0, stripes=None):
-        """Draw a flat convex polygon; nothing when it comes too near.
+        """Draw a flat convex polygon, or nothing if it is too near.
 
         Args:
             corners (np.ndarray): (N, 3) in the world, in order.
             color (Sequence[float]): RGB in [0, 255].
-            label (int): Of the surface. Defaults to 0.
-            stripes (Stripes, optional): Second colour. Defaults to None.
+            label (int): Label of the surface. Defaults to 0.
+            stripes (Stripes, optional): A second colour. Defaults to None.
         """
         corners = self.camera.local(corners)
         if corners[:, 2].min() < _NEAR:
@@ -238,7 +239,7 @@ class Canvas:
         normal = np.cross(corners[1] - corners[0], corners[2] - corners[0])
         normal /= np.linalg.norm(normal)
         distance = normal @ corners[0]
-        # seen from the edge, or not at all
+        # edge-on, so invisible
         if abs(distance) < 1e-4:
             return
         box = self._box([(c, np.zeros((3, 3))) for c in corners])
@@ -253,20 +254,20 @@ class Canvas:
                            shift=4)
         x, y = self._x[None, box[1]], self._y[box[0], None]
         cosine = normal[0] * x + (normal[1] * y + normal[2])
-        # the outline is rounded to samples, so that rays may miss the plane
+        # the outline is rounded to samples, so rays may miss the plane
         hit = (hit > 0) & (cosine * np.sign(distance) > 1e-6)
         depth = distance / np.where(hit, cosine, 1)
         hit &= depth < self.depth[box]
-        # both sides are painted; the one towards the camera is lit
+        # both sides are painted; the one facing the camera is lit
         facing = -np.sign(distance) * (normal @ self._light.direction)
         self._put(box, hit, depth[hit].astype(np.float32), facing, color,
                   label, stripes)
 
     def picture(self):
-        """Return what was drawn.
+        """Return the finished picture.
 
         Returns:
-            np.ndarray: (H, W, 3) uint8, RGB, each pixel the mean of its
+            np.ndarray: (H, W, 3) uint8, RGB; each pixel is the mean of its
             samples.
         """
         return cv2.resize(self._color,
@@ -274,11 +275,11 @@ class Canvas:
                           interpolation=cv2.INTER_AREA)
 
     def _box(self, shapes):
-        """Slices of the samples that hold some ellipsoids' outlines.
+        """Return the slices of samples that contain some ellipsoids.
 
-        ``shapes`` has pairs of centre and (axes * radii) @ (axes * radii).T
-        in the frame of the camera. None if there is no such sample, or
-        something is too near.
+        ``shapes`` lists pairs of a centre and (axes * radii) @ (axes *
+        radii).T in the frame of the camera. Returns None if the picture
+        contains none of them, or if one is too near.
         """
         low, high = [], []
         for center, spread in shapes:
@@ -306,14 +307,15 @@ class Canvas:
         return tuple(slices)
 
     def _put(self, box, hit, depth, facing, color, label, stripes):
-        """Write the samples of a box where ``hit``; the rest is given there.
+        """Write the samples of a box where ``hit`` is true.
 
-        ``facing`` is the cosine between normal and light.
+        The other arrays have one value for each of these samples; ``facing``
+        is the cosine between normal and light.
         """
         self.depth[box][hit] = depth
         self.label[box][hit] = label
         ambient = self._light.ambient
-        # a soft light: half of it wraps around
+        # half of the soft light wraps around the surface
         shade = np.atleast_1d(ambient + (1 - ambient) * (
             0.5 + 0.5 * np.asarray(facing, np.float32)))
         color = np.asarray(color, np.float32)

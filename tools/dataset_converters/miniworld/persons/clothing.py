@@ -9,10 +9,10 @@ _SKINS = ((246, 212, 188), (233, 190, 160), (214, 165, 130), (182, 130, 95),
 _HAIRS = ((28, 24, 22), (58, 40, 28), (105, 70, 40), (190, 150, 85),
           (150, 70, 35), (165, 163, 160))
 
-#: Colours are RGB in [0, 255]. ``sleeve`` and ``leg`` are how far cloth
+#: Colours are RGB in [0, 255]. ``sleeve`` and ``leg`` say how far cloth
 #: reaches from shoulder to wrist and from hip to ankle, in [0, 1];
-#: ``stripe`` is a second colour of the top or None; ``hair`` is one of
-#: ``HAIRCUTS``; ``skirt`` is whether the legs are in one.
+#: ``stripe`` is a second colour of the top, or None; ``hair`` is one of
+#: ``HAIRCUTS``; ``skirt`` says whether the person wears a skirt.
 Look = namedtuple('Look', 'skin hair_color hair top stripe sleeve bottom '
                   'skirt leg shoe')
 
@@ -24,9 +24,9 @@ def random_color(rng, saturation=(0.1, 0.85), value=(0.2, 0.95)):
 
     Args:
         rng (np.random.Generator): Source of all choices.
-        saturation (tuple[float]): Least and largest. Defaults to
+        saturation (tuple[float]): Smallest and largest. Defaults to
             (0.1, 0.85).
-        value (tuple[float]): Least and largest. Defaults to (0.2, 0.95).
+        value (tuple[float]): Smallest and largest. Defaults to (0.2, 0.95).
 
     Returns:
         np.ndarray: (3,) RGB in [0, 255].
@@ -36,7 +36,7 @@ def random_color(rng, saturation=(0.1, 0.85), value=(0.2, 0.95)):
 
 
 def random_look(rng, skirts=True):
-    """Draw how a person looks.
+    """Choose the appearance of a person at random.
 
     Args:
         rng (np.random.Generator): Source of all choices.

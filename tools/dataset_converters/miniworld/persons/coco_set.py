@@ -1,4 +1,4 @@
-"""Write drawn people in the layout of COCO's keypoints.
+"""Write a data set of drawn people in the layout of COCO keypoints.
 
 Under the target folder::
 
@@ -30,7 +30,8 @@ SPLITS = ('train', 'val')
 DETECTIONS_JSON = osp.join('person_detection_results',
                            'val_detections.json')
 
-#: Raised when the same parameters would give other pictures or labels.
+#: Version of the recipe; counts up whenever the same parameters would give
+#: other pictures or labels.
 RECIPE = 2
 
 CATEGORY = dict(id=1, name='person', supercategory='person',
@@ -71,14 +72,14 @@ def picture_path(root, split, number):
 
 
 def plan_pictures(num_frames):
-    """Share out pictures to the splits.
+    """Distribute the pictures over the splits.
 
     Args:
         num_frames (int): Pictures of the whole set, at least 2.
 
     Returns:
-        dict[str, range]: Picture ids of each split, from 1, without gaps;
-        one in six is for validation.
+        dict[str, range]: The picture ids of each split. They start at 1 and
+        have no gaps; one picture in six is for validation.
     """
     val = max(round(_VAL_SHARE * num_frames), 1)
     return dict(train=range(1, num_frames - val + 1),
@@ -86,23 +87,24 @@ def plan_pictures(num_frames):
 
 
 def build_persons(out_dir, num_frames=600, seed=0):
-    """Draw a data set, unless it is there already.
+    """Draw a data set, unless the folder holds it already.
 
-    Each picture depends on the seed, its split and its id only. An
-    interrupted set is drawn anew, to the same bytes; the annotations are
-    written last.
+    Each picture depends only on the seed, its split and its id. An
+    interrupted set is drawn again from the start, with the same bytes; the
+    annotations are written last.
 
     Args:
-        out_dir (str): Target folder, made when missing.
-        num_frames (int): Pictures of both splits. Defaults to 600.
-        seed (int): Other seeds give other people. Defaults to 0.
+        out_dir (str): Target folder; created if missing.
+        num_frames (int): Number of pictures in both splits together.
+            Defaults to 600.
+        seed (int): A different seed gives different people. Defaults to 0.
 
     Returns:
         int: Number of pictures drawn by this call.
 
     Raises:
         ValueError: If an argument is out of range, or the folder holds a
-            set made with other parameters, or another data set.
+            set that was made with other parameters, or another data set.
     """
     parameters = dict(recipe=RECIPE, num_frames=num_frames, seed=seed)
     check_numbers('build_persons', parameters, num_frames=2, seed=0)
@@ -143,16 +145,16 @@ def build_persons(out_dir, num_frames=600, seed=0):
 
 
 def annotate(shot, image_id, first_id):
-    """Describe the people of a picture.
+    """Describe the people in a picture.
 
     Args:
         shot (Shot): Picture and labels.
-        image_id (int): Of the picture.
-        first_id (int): Of the first person; the others count on.
+        image_id (int): Id of the picture.
+        first_id (int): Id of the first person; the others follow.
 
     Returns:
-        list[dict]: COCO annotations. ``bbox`` and ``area`` are of the
-        visible pixels.
+        list[dict]: COCO annotations. ``bbox`` and ``area`` cover the visible
+        pixels only.
     """
     return [dict(
         id=first_id + index, image_id=image_id, category_id=CATEGORY['id'],
@@ -166,16 +168,17 @@ def annotate(shot, image_id, first_id):
 
 
 def detect(content, seed):
-    """Make boxes as a detector would: near the true ones, and some wrong.
+    """Imitate a detector: boxes near the true ones, and some false ones.
 
     Args:
         content (dict): COCO annotations.
-        seed (int): Of the errors.
+        seed (int): Seed of the errors.
 
     Returns:
-        list[dict]: COCO detection results. Centres are off by 3 % and sizes
-        by 5 % (standard deviation); scores are 0.7 to 1, those of the wrong
-        boxes, one to ten people, 0.05 to 0.4.
+        list[dict]: COCO detection results. The standard deviation is 3 % of
+        the size for centres and 5 % for sizes. Scores are 0.7 to 1. For
+        every ten people there is about one false box, with a score of 0.05
+        to 0.4.
     """
     rng = np.random.default_rng([seed, len(SPLITS)])
     sizes = {image['id']: (image['width'], image['height'])
@@ -200,7 +203,7 @@ def detect(content, seed):
 
 
 def _detection(image, center, size, limit, score):
-    """Return one detection result, cut to the picture."""
+    """Return one detection result, clipped to the picture."""
     low = np.clip(center - size / 2, 0, limit)
     high = np.clip(center + size / 2, 0, limit)
     return dict(image_id=image, category_id=CATEGORY['id'],

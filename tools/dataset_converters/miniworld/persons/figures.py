@@ -1,7 +1,6 @@
 """Draw a posed and dressed person, part by part.
 
-Each part has a number of its own on the canvas, by which it is found what
-hides a keypoint.
+Each part has its own label on the canvas, which tells what hides a keypoint.
 """
 import numpy as np
 
@@ -16,36 +15,36 @@ PARTS = ('trunk', 'skull', 'hair', 'mouth', 'skirt', *KEYPOINTS[:5], *(
 _FIRST = 1
 _PER_PERSON = 64
 
-# thickness of a body of girth 1, metres
+# radius of the limbs at the joints of a body of girth 1, in metres
 _THICK = dict(shoulder=0.055, elbow=0.041, wrist=0.029, hip=0.085,
               knee=0.056, ankle=0.038, neck=0.05)
-# parts that a keypoint is inside of
+# the parts that surround a keypoint
 _AROUND = dict(shoulder=('upper_arm',), elbow=('upper_arm', 'forearm'),
                wrist=('forearm', 'hand'), hip=('thigh',),
                knee=('thigh', 'shin'), ankle=('shin', 'foot'))
 
 
 def part_label(person, part):
-    """Number a part of a person on the canvas.
+    """Return the label of a part of a person on the canvas.
 
     Args:
-        person (int): From 0.
+        person (int): Number of the person, from 0.
         part (str): One of ``PARTS``.
 
     Returns:
-        int: At least 1; 0 is not a person.
+        int: At least 1; 0 stands for everything else.
     """
     return _FIRST + _PER_PERSON * person + PARTS.index(part)
 
 
 def person_of(labels):
-    """Find whose parts are seen.
+    """Find the person to whom each label belongs.
 
     Args:
-        labels (np.ndarray): Any shape, int, as `part_label` numbers.
+        labels (np.ndarray): Labels from `part_label`, int, any shape.
 
     Returns:
-        np.ndarray: Same shape, numbers of persons; -1 is none.
+        np.ndarray: The number of the person, same shape; -1 for none.
     """
     return np.where(labels < _FIRST, -1, (labels - _FIRST) // _PER_PERSON)
 
@@ -53,15 +52,16 @@ def person_of(labels):
 def keypoint_states(canvas, person, body, figure):
     """Project the keypoints of a person and find which are hidden.
 
-    A keypoint of the face is visible where its own part is seen. Another
-    one is inside the body; it is visible where a part around it is seen
-    that is nearer than it by hardly more than the body is thick there.
+    A keypoint of the face is visible where its own part is visible. Any
+    other keypoint lies inside the body; it is visible where a surrounding
+    part is visible that is nearer by hardly more than the thickness of the
+    body there.
 
     Args:
-        canvas (Canvas): With everything drawn.
+        canvas (Canvas): The finished canvas.
         person (int): Number of the person on the canvas.
-        body (Body): Lengths.
-        figure (Figure): In the world.
+        body (Body): Lengths of the body.
+        figure (Figure): The posed person, in the world.
 
     Returns:
         np.ndarray: (17, 3) float: x and y in pixels, where the centre of
@@ -90,7 +90,7 @@ def keypoint_states(canvas, person, body, figure):
 
 
 def _surroundings(name, body):
-    """Return parts around a keypoint and how deep in them it may be."""
+    """Return the parts around a keypoint and its greatest depth in them."""
     if name not in KEYPOINTS[5:]:
         return (name,), np.inf
     side, joint = name.split('_')
@@ -106,10 +106,10 @@ def draw_person(canvas, person, body, figure, look):
     """Draw a person.
 
     Args:
-        canvas (Canvas): To draw on.
+        canvas (Canvas): The canvas to draw on.
         person (int): Number of the person on the canvas, from 0.
-        body (Body): Lengths.
-        figure (Figure): In the world.
+        body (Body): Lengths of the body.
+        figure (Figure): The posed person, in the world.
         look (Look): Colours and cuts.
     """
     pen = _Pen(canvas, person, body.girth)
@@ -128,7 +128,7 @@ def draw_person(canvas, person, body, figure, look):
 
 
 class _Pen:
-    """Draws on a canvas by the names of parts, at a person's girth."""
+    """Draw parts of a person by name, scaled with the girth."""
 
     def __init__(self, canvas, person, girth):
         self.canvas, self.person, self.girth = canvas, person, girth
@@ -173,7 +173,7 @@ def _draw_trunk(pen, body, figure, look, stripes):
         pen.ellipsoid('trunk', pelvis + height * body.trunk * up, trunk,
                       (depth * deep, sideways, tall * body.trunk), look.top,
                       stripes)
-    # shoulders fall off from the neck
+    # shoulders slope down from the neck
     for side, _ in SIDES:
         shoulder = points[f'{side}_shoulder']
         pen.cone('trunk', points['neck'] - 0.025 * up, shoulder, 0.055,
@@ -218,14 +218,14 @@ def _draw_leg(pen, points, side, look):
 
 def _dressed_limb(pen, part, start, end, radius, end_radius, share, cloth,
                   skin):
-    """Draw a limb that is in cloth up to a share of its length."""
+    """Draw a limb that is clothed for a share of its length."""
     share = np.clip(share, 0, 1)
     middle = (1 - share) * start + share * end
     between = (1 - share) * radius + share * end_radius
     if share < 1:
         pen.limb(part, start, end, radius, end_radius, skin)
     if share > 0:
-        # cloth is a little wider
+        # cloth is slightly wider than the limb
         pen.cone(part, start, middle, 1.06 * radius, 1.12 * between, cloth)
     if share == 1:
         pen.ball(part, end, 1.06 * end_radius, cloth)

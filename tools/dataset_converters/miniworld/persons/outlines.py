@@ -1,4 +1,4 @@
-"""Polygons of masks, exact to the pixel."""
+"""Convert masks to polygons, exact to the pixel."""
 import cv2
 import numpy as np
 
@@ -6,14 +6,14 @@ import numpy as np
 def mask_polygons(mask):
     """Outline a mask along the borders of its pixels.
 
-    Polygons have no holes; pieces with holes are cut in two through them,
-    so that together the polygons cover the mask and nothing else.
+    Polygons have no holes. A piece with a hole is cut in two through it, so
+    together the polygons cover the mask and nothing else.
 
     Args:
         mask (np.ndarray): (H, W) bool.
 
     Returns:
-        list[list[int]]: x, y, x, y and so on of each polygon's corners,
+        list[list[int]]: The corners of each polygon as x, y, x, y and so on,
         where pixel i covers [i, i + 1); empty for an empty mask.
     """
     polygons = []
@@ -33,7 +33,7 @@ def mask_polygons(mask):
 
 
 def mask_box(mask):
-    """Bound a mask.
+    """Return the bounding box of a mask.
 
     Args:
         mask (np.ndarray): (H, W) bool, not empty.
@@ -47,7 +47,7 @@ def mask_box(mask):
 
 
 def _row_of_hole(piece):
-    """Return a row that cuts a hole in two, or at its top; None if none."""
+    """Return a row at which a cut opens a hole; None without a hole."""
     outside = np.pad(~piece, 1, constant_values=True).astype(np.uint8)
     count, regions, boxes, _ = cv2.connectedComponentsWithStats(
         outside, connectivity=8)
@@ -62,7 +62,7 @@ def _row_of_hole(piece):
 
 
 def _trace(piece):
-    """Walk around a 4-connected mask without holes, mask to the right."""
+    """Walk around a 4-connected mask without holes, keeping it right."""
     padded = np.pad(piece, 1)
     height, width = piece.shape
     inside = padded[1:-1, 1:-1]
@@ -80,8 +80,8 @@ def _trace(piece):
     last, polygon = None, []
     while True:
         options = steps[place]
-        # two pixels that touch at this corner only: stay at the one, which
-        # is to turn right
+        # where two pixels touch only at this corner, turn right to stay at
+        # the same one
         way = options[0] if len(options) == 1 else (last + 1) % 4
         if way != last:
             polygon += place

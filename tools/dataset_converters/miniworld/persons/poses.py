@@ -1,22 +1,22 @@
-"""Random poses of everyday life."""
+"""Random everyday poses."""
 import numpy as np
 
 from .skeleton import Pose
 
 
 def random_pose(rng, kind=None):
-    """Draw a pose.
+    """Choose a pose at random.
 
     Args:
         rng (np.random.Generator): Source of all choices.
         kind (str, optional): One of ``POSES``. Defaults to None, which
-            draws one by its weight.
+            chooses one according to the weights.
 
     Returns:
         Pose: Angles in degrees; half of all poses are mirrored.
 
     Raises:
-        ValueError: If there is no such kind.
+        ValueError: If the kind is not one of ``POSES``.
     """
     if kind is None:
         weights = np.array([weight for _, weight in POSES.values()])
@@ -32,7 +32,7 @@ def random_pose(rng, kind=None):
 
 
 def mirrored(pose):
-    """Exchange left and right.
+    """Swap left and right.
 
     Args:
         pose (Pose): Any pose.
@@ -46,7 +46,7 @@ def mirrored(pose):
 
 
 def _arm(rng):
-    """Draw an arm that hangs, rests on the hip or holds something."""
+    """Choose an arm that hangs, rests on the hip or holds something."""
     choice = rng.random()
     if choice < 0.55:
         return (rng.normal(0, 10), rng.uniform(6, 20), rng.uniform(-10, 40),
@@ -60,7 +60,7 @@ def _arm(rng):
 
 
 def _raised_arm(rng):
-    """Draw an arm at the height of the shoulder or above."""
+    """Choose an arm at shoulder height or above."""
     if rng.random() < 0.5:  # to the side and up
         return (rng.uniform(-10, 15), rng.uniform(75, 165),
                 rng.uniform(-150, -60), rng.choice(
@@ -156,7 +156,7 @@ def _lunging(rng):
     return Pose(pitch=rng.uniform(-5, 25), legs=legs, arms=np.array(arms))
 
 
-#: Kinds of poses and how often they come.
+#: Kinds of poses, with their weights.
 POSES = dict(standing=(_standing, 3), walking=(_walking, 3),
              arms_up=(_arms_up, 2.5), sitting=(_sitting, 2),
              crouching=(_crouching, 1), leaning=(_leaning, 1.5),

@@ -1,4 +1,4 @@
-"""Pictures of one to three people with things around them."""
+"""Pictures of one to three people among objects."""
 from collections import namedtuple
 
 import cv2
@@ -11,43 +11,43 @@ from .figures import draw_person, keypoint_states, person_of
 from .poses import POSES, random_pose
 from .skeleton import random_body, stand, turn
 
-#: Sides of a picture in pixels, and how many of ten are landscapes.
+#: Sides of a picture in pixels, and the share of landscape formats.
 LONG, SHORT = 320, 240
 _LANDSCAPES = 0.6
 
-# what a person shows at least: pixels, and visible keypoints
+# the fewest pixels and visible keypoints that a person may show
 _LEAST_AREA = 300
 _LEAST_VISIBLE = 5
 _ATTEMPTS = 50
 
-#: A person in a scene: lengths, places in the world, looks.
+#: A person in a scene: lengths, places in the world, appearance.
 Person = namedtuple('Person', 'body figure look seated')
 
-#: An upright box on the floor, or above it: middle of its underside (3,),
-#: half its width and depth, its height, degrees about z, RGB.
+#: An upright box on or above the floor: centre of its underside (3,), half
+#: its width and depth, its height, rotation about z in degrees, RGB.
 Box = namedtuple('Box', 'base half_width half_depth height heading color '
                  'striped')
 
-#: ``people`` is list[Person], ``boxes`` list[Box], ``poles`` list of
-#: (base (3,), height, radius, RGB), ``wall`` is how far the floor reaches.
+#: ``people`` is a list[Person], ``boxes`` a list[Box], ``poles`` a list of
+#: (base (3,), height, radius, RGB) and ``wall`` where the floor ends.
 Scene = namedtuple('Scene', 'camera people boxes poles wall light')
 
-#: ``picture`` (H, W, 3) uint8 RGB, ``masks`` list of (H, W) bool and
-#: ``keypoints`` list of (17, 3), as of `keypoint_states`, of each person.
+#: ``picture`` is (H, W, 3) uint8 RGB; for each person ``masks`` has an array
+#: (H, W) bool and ``keypoints`` the (17, 3) of `keypoint_states`.
 Shot = namedtuple('Shot', 'picture masks keypoints')
 
 
 def make_shot(rng):
-    """Draw a scene in which each person can be recognised.
+    """Draw a scene in which every person is recognisable.
 
     Args:
         rng (np.random.Generator): Source of all choices.
 
     Returns:
-        Shot: Of at least 300 pixels and five visible keypoints a person.
+        Shot: Every person has at least 300 pixels and five visible keypoints.
 
     Raises:
-        RuntimeError: If chance is against it fifty times.
+        RuntimeError: If fifty random scenes fail to show everyone.
     """
     for _ in range(_ATTEMPTS):
         scene = compose(rng)
@@ -56,25 +56,25 @@ def make_shot(rng):
                and (states[:, 2] == 2).sum() >= _LEAST_VISIBLE
                for mask, states in zip(shot.masks, shot.keypoints)):
             return shot
-    raise RuntimeError(f'make_shot: no person was seen well enough in '
-                       f'{_ATTEMPTS} scenes; use another seed.')
+    raise RuntimeError(f'make_shot: none of {_ATTEMPTS} scenes shows every '
+                       'person well enough; use another seed.')
 
 
 def compose(rng):
-    """Place people and things.
+    """Place people and objects.
 
     Args:
         rng (np.random.Generator): Source of all choices.
 
     Returns:
-        Scene: With no two people in the same place.
+        Scene: No two people stand in the same place.
     """
     landscape = rng.random() < _LANDSCAPES
     width, height = (LONG, SHORT) if landscape else (SHORT, LONG)
     count = 1 + rng.choice(3, p=(0.4, 0.35, 0.25) if landscape
                            else (0.7, 0.3, 0))
     focal = SHORT * rng.uniform(0.95, 1.6)
-    # 1.7 m fill this share of the height
+    # a height of 1.7 m fills this share of the picture
     distance = focal * 1.7 / (height * rng.uniform(0.5, 1.05))
     people = []
     while len(people) < count:
@@ -107,11 +107,11 @@ def photograph(scene, rng):
     """Draw a scene.
 
     Args:
-        scene (Scene): What to draw.
+        scene (Scene): The scene to draw.
         rng (np.random.Generator): Source of the backdrop and the noise.
 
     Returns:
-        Shot: Picture and labels.
+        Shot: The picture and its labels.
     """
     camera = scene.camera
     backdrop = make_backdrop(rng, camera, scene.wall)
@@ -139,12 +139,12 @@ def silhouettes(canvas, count):
     """Find the pixels of each person.
 
     Args:
-        canvas (Canvas): With everything drawn.
-        count (int): Of people.
+        canvas (Canvas): The finished canvas.
+        count (int): Number of people.
 
     Returns:
-        list[np.ndarray]: (H, W) bool each. A pixel is of the person who has
-        the most of its samples, and at least half of them.
+        list[np.ndarray]: (H, W) bool each. A pixel belongs to the person who
+        covers most of its samples, and at least half of them.
     """
     owner = person_of(canvas.label)
     height, width = canvas.camera.height, canvas.camera.width
@@ -157,11 +157,11 @@ def silhouettes(canvas, count):
 
 
 def draw_box(canvas, box):
-    """Draw those sides of a box that can be seen.
+    """Draw the visible sides of a box.
 
     Args:
-        canvas (Canvas): To draw on.
-        box (Box): In the world.
+        canvas (Canvas): The canvas to draw on.
+        box (Box): The box, in the world.
     """
     rotation = turn(2, box.heading)
     half = np.array([box.half_width, box.half_depth, box.height / 2])
@@ -189,7 +189,7 @@ def _make_person(rng, place):
     weights = np.array([weight for _, weight in POSES.values()])
     kind = rng.choice(list(POSES), p=weights / weights.sum())
     pose = random_pose(rng, kind)
-    # the camera is where y is smaller
+    # the camera is on the side of smaller y
     heading = -90 + (rng.normal(0, 35) if rng.random() < 0.5
                      else rng.uniform(-180, 180))
     look = random_look(rng, skirts=kind in ('standing', 'walking'))
@@ -197,7 +197,7 @@ def _make_person(rng, place):
 
 
 def _make_seat(rng, person):
-    """Return boxes of a stool or a chair under a person."""
+    """Return the boxes of a stool or chair under a person."""
     points = person.figure.points
     aside = points['left_hip'] - points['right_hip']
     ahead = np.array([aside[1], -aside[0], 0]) / np.hypot(*aside[:2])
@@ -223,7 +223,7 @@ def _make_seat(rng, person):
 
 
 def _make_boxes(rng, camera, people):
-    """Return furniture, some of it between camera and people."""
+    """Return furniture, some of it between the camera and the people."""
     places = [person.figure.points['pelvis'] for person in people]
     boxes = []
     for _ in range(rng.choice(4, p=(0.25, 0.35, 0.25, 0.15))):
@@ -245,7 +245,7 @@ def _make_boxes(rng, camera, people):
 
 
 def _make_poles(rng, people):
-    """Return lamps; (base, height, radius, colour) each."""
+    """Return lamps as (base, height, radius, colour)."""
     places = [person.figure.points['pelvis'] for person in people]
     poles = []
     for _ in range(rng.choice(3, p=(0.6, 0.3, 0.1))):
@@ -258,13 +258,13 @@ def _make_poles(rng, people):
 
 
 def _is_free(place, people, space):
-    """Whether nobody is nearer to x and y of a place than so many metres."""
+    """Return whether nobody is nearer to a place than ``space`` metres."""
     return all(np.hypot(*(person.figure.points['pelvis'][:2] - place[:2]))
                >= space for person in people)
 
 
 def _expose(picture, rng):
-    """Change brightness, sharpness and noise as cameras do."""
+    """Vary brightness, sharpness and noise, as cameras do."""
     picture = picture.astype(np.float32) * rng.uniform(0.75, 1.2)
     if rng.random() < 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 0.8))

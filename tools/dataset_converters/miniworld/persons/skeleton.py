@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-#: COCO's keypoints, in its order.
+#: The keypoints of COCO, in its order.
 KEYPOINTS = (
     'nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear',
     'left_shoulder', 'right_shoulder', 'left_elbow', 'right_elbow',
     'left_wrist', 'right_wrist', 'left_hip', 'right_hip', 'left_knee',
     'right_knee', 'left_ankle', 'right_ankle')
 
-#: COCO's limbs, as pairs of 1-based numbers of keypoints.
+#: The limbs of COCO, as pairs of 1-based keypoint numbers.
 LIMBS = ((16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13),
          (6, 7), (6, 8), (7, 9), (8, 10), (9, 11), (2, 3), (1, 2), (1, 3),
          (2, 4), (3, 5), (4, 6), (5, 7))
@@ -31,27 +31,27 @@ SIDES = (('left', 1), ('right', -1))
 Body = namedtuple('Body', 'hips trunk shoulders neck head upper_arm forearm '
                   'hand thigh shin ankle foot girth')
 
-# places on the skull, in its semi-axes
+# positions on the skull, in units of its semi-axes
 _FACE = dict(nose=(1.12, 0.0, -0.12), left_eye=(0.88, 0.42, 0.12),
              right_eye=(0.88, -0.42, 0.12), left_ear=(-0.08, 1.04, -0.05),
              right_ear=(-0.08, -1.04, -0.05))
 
 
 def random_body(rng):
-    """Draw the lengths of a person.
+    """Choose the lengths of a person at random.
 
     Args:
         rng (np.random.Generator): Source of all choices.
 
     Returns:
-        Body: Of a person of 1.35 to 1.95 m.
+        Body: The lengths of a person 1.35 to 1.95 m tall.
     """
     height = rng.uniform(1.35, 1.95)
 
     def share(mean):
         return height * mean * rng.uniform(0.94, 1.06)
 
-    # heads of small people are larger in relation
+    # small people have relatively large heads
     head = (0.35 * height + 0.65 * 1.7) * rng.uniform(0.96, 1.08)
     return Body(hips=share(0.056), trunk=share(0.3),
                 shoulders=share(0.112), neck=share(0.03),
@@ -64,15 +64,16 @@ def random_body(rng):
 
 @dataclass
 class Pose:
-    """Angles of the joints, in degrees; all zero is standing upright.
+    """Angles of the joints in degrees; all zeros stand upright.
 
     Args:
-        pitch (float): Of the trunk, positive forward. Defaults to 0.0.
-        roll (float): Of the trunk, positive to the right. Defaults to 0.0.
-        twist (float): Of the trunk over the hips, positive to the left.
+        pitch (float): Pitch of the trunk, positive forward. Defaults to 0.0.
+        roll (float): Roll of the trunk, positive to the right.
             Defaults to 0.0.
-        head (tuple[float]): Pitch, roll and turn of the head against the
-            trunk, with the signs of the trunk's. Defaults to (0, 0, 0).
+        twist (float): Twist of the trunk against the hips, positive to the
+            left. Defaults to 0.0.
+        head (tuple[float]): Pitch, roll and turn of the head relative to the
+            trunk, with the same signs. Defaults to (0, 0, 0).
         arms (np.ndarray): (2, 4), left then right: the upper arm's angle
             forward and away from the body, its turn inward about itself and
             the bend of the elbow.
@@ -88,22 +89,24 @@ class Pose:
     seated: bool = False
 
 
-#: Places of a posed person. ``points`` maps COCO's keypoints, and pelvis,
-#: neck, skull, left_hand, left_heel, left_toe and so on, to (3,) metres;
+#: The places of a posed person. ``points`` maps the keypoints of COCO, and
+#: pelvis, neck, skull, left_hand, left_heel, left_toe and so on, to (3,) in
+#: metres;
 #: ``trunk`` and ``skull`` are rotations, (3, 3), whose columns are forward,
 #: left and up.
 Figure = namedtuple('Figure', 'points trunk skull')
 
 
 def turn(axis, angle):
-    """Rotate about an axis of coordinates.
+    """Return a rotation about a coordinate axis.
 
     Args:
         axis (int): 0, 1 or 2.
-        angle (float): Degrees, counter-clockwise seen from the axis' tip.
+        angle (float): Degrees, counter-clockwise as seen from the tip of the
+            axis.
 
     Returns:
-        np.ndarray: (3, 3), for columns.
+        np.ndarray: (3, 3), for column vectors.
     """
     angle = np.deg2rad(angle)
     matrix = np.eye(3)
@@ -115,18 +118,19 @@ def turn(axis, angle):
 
 
 def stand(body, pose, place=(0.0, 0.0), heading=0.0):
-    """Pose a person, with the lowest foot on the floor.
+    """Pose a person with the lowest foot on the floor.
 
     Args:
-        body (Body): Lengths.
-        pose (Pose): Angles.
-        place (tuple[float]): x and y of the pelvis, metres. Defaults to
+        body (Body): Lengths of the body.
+        pose (Pose): Angles of the joints.
+        place (tuple[float]): x and y of the pelvis, in metres. Defaults to
             (0.0, 0.0).
-        heading (float): Degrees from the world's x, counter-clockwise from
-            above, of where the hips face. Defaults to 0.0.
+        heading (float): Direction in which the hips face, in degrees from
+            the x axis of the world, counter-clockwise from above.
+            Defaults to 0.0.
 
     Returns:
-        Figure: In the frame of the world, z up.
+        Figure: The person in the frame of the world, z up.
     """
     trunk = turn(2, pose.twist) @ turn(1, pose.pitch) @ turn(0, pose.roll)
     points = dict(pelvis=np.zeros(3), neck=trunk @ (0, 0, body.trunk))
@@ -134,7 +138,7 @@ def stand(body, pose, place=(0.0, 0.0), heading=0.0):
         hip = np.array([0, side * body.hips, 0])
         knee, ankle, shin = _limb(hip, np.eye(3), side, pose.legs[index],
                                   body.thigh, body.shin, 1)
-        # feet bend back towards level
+        # feet tend to stay level
         sole = _unit(shin[:, 0] * (1, 1, 0.3))
         heel = ankle + body.ankle * 0.6 * _unit(
             np.array([0, 0, -1.0]) - sole * 0.4)
@@ -165,7 +169,7 @@ def stand(body, pose, place=(0.0, 0.0), heading=0.0):
 
 
 def _limb(root, frame, side, angles, upper, lower, bend_sign):
-    """Return middle joint, end and the lower part's frame, (3, 3)."""
+    """Return the middle joint, the end and the frame of the lower part."""
     forward, outward, inward, bend = angles
     frame = (frame @ turn(0, side * outward) @ turn(1, -forward)
              @ turn(2, -side * inward))

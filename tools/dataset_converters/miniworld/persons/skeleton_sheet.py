@@ -1,4 +1,4 @@
-"""Overviews of people with their keypoints."""
+"""Contact sheets of people with their keypoints."""
 import json
 import os.path as osp
 
@@ -10,7 +10,7 @@ from .scenes import LONG
 from .skeleton import KEYPOINTS, LIMBS
 from ..sheets import arrange, pick_evenly, read_tile, write_sheet
 
-#: BGR of the person's left, the person's right and the rest.
+#: BGR colours of the person's left, the person's right and the rest.
 COLORS = dict(left=(60, 60, 255), right=(80, 220, 80), middle=(255, 160, 40))
 
 _ZOOM = 2
@@ -20,13 +20,14 @@ _PER_ROW = 6
 def skeleton_sheet(out_dir, path, max_frames=24):
     """Draw frames with boxes, outlines and skeletons.
 
-    Limbs of the person's left are red, of the right green and others blue.
-    A visible keypoint is a disc, a hidden one a ring.
+    The person's left limbs are red, the right ones green and all others
+    blue. A visible keypoint is a disc, a hidden one a ring.
 
     Args:
         out_dir (str): Folder of a finished data set.
         path (str): Picture to write, for example ``sheet.png``.
-        max_frames (int): Frames to show, half of each split, spread evenly.
+        max_frames (int): Number of frames to show, half of them from each
+            split, evenly spaced.
             Defaults to 24.
 
     Raises:
@@ -55,7 +56,7 @@ def draw_skeleton(picture, person, zoom=1):
     Args:
         picture (np.ndarray): (H, W, 3) uint8, BGR.
         person (dict): COCO annotation.
-        zoom (int): Pixels of the picture per pixel of the annotation.
+        zoom (int): Size of an annotated pixel in the picture.
             Defaults to 1.
     """
     for polygon in person['segmentation']:
@@ -79,7 +80,7 @@ def draw_skeleton(picture, person, zoom=1):
 
 
 def _side(*names):
-    """Return the side that all names share."""
+    """Return the side that all keypoints share, or 'middle'."""
     sides = {name.split('_')[0] for name in names} - {'nose'}
     return sides.pop() if len(sides) == 1 else 'middle'
 

@@ -1,7 +1,7 @@
-"""What belongs to walls, floor and ceiling: windows, doors, pictures, lights.
+"""Fittings of walls, floor and ceiling: windows, doors, pictures, lights.
 
-Built like :mod:`.furniture`; ``half`` is half a width, ``low`` and ``high``
-are heights above the floor, metres.
+The builders are like those of :mod:`.furniture`; ``half`` is half a width,
+``low`` and ``high`` are heights above the floor, in metres.
 """
 import numpy as np
 
@@ -17,12 +17,12 @@ from .materials import (
     to_texture,
     weave,
 )
+from .meshes import curtain_mesh
 from .primitives import (
     RUG_THICKNESS,
     WALL_THICKNESS,
     Item,
     Material,
-    curtain_mesh,
     pitch,
     scaled,
 )
@@ -90,8 +90,8 @@ def door(rng, style: Style) -> Item:
 def window(rng, half, low, high, glazed, power, night) -> Item:
     """A window in a wall opening, and the view behind it.
 
-    An open window shows the outside world, which geometry maps leave empty;
-    the view through a glazed one counts as window, as panes in Hypersim do.
+    An open window shows the outside world, which geometry maps leave empty.
+    The view through a glazed one counts as window, like panes in Hypersim.
     """
     item = Item('window', 'window')
     white = paint(hsv(rng, 0.1, 0.06, 0.9, 0.02, 0.04))
@@ -153,7 +153,7 @@ def blinds(rng, half, low, high) -> Item:
 
 
 def rug(rng, width, depth) -> Item:
-    """A rug of width x depth metres that starts at y = 0."""
+    """A rug of width x depth metres, from y = 0 on."""
     item = Item('rug', 'floormat')
     cloth = Material(texture=rug_pattern(rng))
     item.box((-width / 2, 0, 0), (width / 2, depth, RUG_THICKNESS - 0.002),
@@ -186,7 +186,7 @@ def ceiling_light(rng, height, power, pendant) -> Item:
         item.turned((0, 0, low), [(0.24, 0), (0.07, 0.22), (1e-4, 0.25)],
                     shade)
         item.panel((0, 0, low + 0.03), 0.26, 0.26, glow(12), facing='down')
-        # the pendant alone leaves the room too dark to be recognised
+        # the pendant alone leaves the room too dark
         item.begin()
         flat(0.2, 0.04, 0.041, 0.36, 60)
     elif rng.random() < 0.5:

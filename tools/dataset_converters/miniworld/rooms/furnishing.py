@@ -1,7 +1,6 @@
-"""Furnish seeded rooms and choose views of them; nothing is rendered here.
+"""Furnish random rooms and choose views of them; nothing is rendered here.
 
-The world frame and the frames of the furniture are those of
-:mod:`.primitives`.
+The frames of the world and the furniture are those of :mod:`.primitives`.
 """
 from dataclasses import replace
 from typing import Dict, List, Optional, Sequence, Tuple
@@ -31,6 +30,7 @@ from .primitives import (
     moved_box,
     placement,
 )
+from ..building import check_numbers
 
 #: Room types; room number i has type ``ROOM_KINDS[i % 4]``.
 ROOM_KINDS = ('living', 'bedroom', 'dining', 'study')
@@ -39,7 +39,7 @@ _SHELL = [NYU40_IDS[name] for name in ('wall', 'floor', 'ceiling')]
 
 
 class _Planner:
-    """Put furniture into an empty room without collisions.
+    """Place furniture in an empty room without collisions.
 
     Args:
         room (Room): Filled in place.
@@ -56,8 +56,8 @@ class _Planner:
         """Add an item, moved by a (4, 4) matrix.
 
         Args:
-            item (Item): What to add.
-            matrix (np.ndarray): (4, 4) pose. Defaults to that of the room.
+            item (Item): The item.
+            matrix (np.ndarray): (4, 4) pose. Defaults to the identity.
             solid (bool): Whether nothing else may stand there. Defaults to
                 True.
         """
@@ -77,7 +77,7 @@ class _Planner:
             self._taken.append(bounds)
 
     def reserve(self, low, high, matrix) -> None:
-        """Keep a box free, given by two corners in an item's frame."""
+        """Keep a box free, given by two corners in the frame of an item."""
         self._taken.append(moved_box(low, high, matrix))
 
     def _is_free(self, low, high) -> bool:
@@ -92,11 +92,11 @@ class _Planner:
 
         Args:
             wall (int): 0..3.
-            along (float): Place along the wall, metres from its end with
-                the smaller coordinate.
+            along (float): Position along the wall, in metres from the end
+                with the smaller coordinate.
 
         Returns:
-            np.ndarray: (4, 4).
+            np.ndarray: (4, 4) pose.
         """
         width, depth, _ = self.room.size
         offset = [(along, 0, 0), (width, along, 0), (along, depth, 0),
@@ -104,7 +104,7 @@ class _Planner:
         return placement(offset, 90 * wall)
 
     def try_put(self, item: Item, matrix, front=0.0, side=0.0) -> bool:
-        """Add an item if its place, with clearance, is free.
+        """Add an item if its place and the clearance around it are free.
 
         Args:
             item (Item): The furniture.
@@ -113,7 +113,7 @@ class _Planner:
             side (float): Metres to keep free to its left and right.
 
         Returns:
-            bool: Whether it was added.
+            bool: Whether the item was added.
         """
         low, high = item.bounds()
         low, high = low - (side, 0, 0), high + (side, front, 0)
@@ -131,13 +131,14 @@ class _Planner:
 
         Args:
             item (Item): The furniture.
-            front (float): Metres to keep free in front. Defaults to 0.
+            front (float): Metres to keep free in front. Defaults to 0.0.
             side (float): Metres to keep free beside. Defaults to 0.03.
-            walls (Sequence[int]): Walls to use. Defaults to all.
-            tries (int): Places to try. Defaults to 40.
+            walls (Sequence[int]): Walls to choose from. Defaults to
+                (0, 1, 2, 3).
+            tries (int): Number of places to try. Defaults to 40.
 
         Returns:
-            np.ndarray, optional: Its pose; None if there was no place.
+            np.ndarray, optional: Its (4, 4) pose; None if no place was free.
         """
         low, high = item.bounds()
         for _ in range(tries):
@@ -159,13 +160,13 @@ class _Planner:
         """Find a free rectangle on the floor.
 
         Args:
-            half (float): Half its width, metres.
-            deep (float): Half its depth, metres.
-            tries (int): Places to try. Defaults to 60.
+            half (float): Half its width in metres.
+            deep (float): Half its depth in metres.
+            tries (int): Number of places to try. Defaults to 60.
 
         Returns:
-            np.ndarray, optional: (4, 4) pose of its centre, as near to the
-            room's centre as found; None if there was no place.
+            np.ndarray, optional: (4, 4) pose of its centre, near the centre
+            of the room if possible; None if no place was free.
         """
         size = np.asarray(self.room.size)
         for step in range(tries):
@@ -261,8 +262,9 @@ def _add_window(planner: _Planner, style: Style, wall: int, glazed: bool,
     """Add a window and perhaps curtains or blinds, and keep them visible.
 
     Returns:
-        tuple: left, right, low and high edge of its opening in the frame of
-        an item that begins at the end of the wall, metres.
+        tuple[float, float, float, float]: Left, right, low and high edge of
+        the opening in metres, in the frame of an item that begins at the end
+        of the wall.
     """
     rng = planner.rng
     length, height = planner.room.size[wall % 2], planner.room.size[2]
@@ -288,12 +290,12 @@ def _add_window(planner: _Planner, style: Style, wall: int, glazed: bool,
 
 
 # --------------------------------------------------------------------------
-# Furniture per kind of room. These return the pose of a dining table, above
-# which the lamp may hang.
+# Furniture for each kind of room. These functions return the pose of a dining
+# table, above which the lamp may hang.
 
 
 def _fill(planner: _Planner, style: Style, share: float, *builders) -> None:
-    """Try each piece with a probability of ``share``, along any wall."""
+    """Try each piece along any wall, with a probability of ``share``."""
     for build in builders:
         if planner.rng.random() < share:
             planner.at_wall(build(planner.rng, style))
@@ -377,7 +379,7 @@ def _furnish_study(planner: _Planner, style: Style) -> None:
 
 
 def _coarse_view(camera, lows, highs, columns=20, rows=15):
-    """See the room as bounding boxes: first box and distance per ray."""
+    """View the bounding boxes: the first box and distance for each ray."""
     rays = camera.pixel_rays(columns, rows).reshape(-1, 1, 3)
     rays = rays.astype(np.float32)
     origin = camera.position.astype(np.float32)
@@ -397,15 +399,16 @@ def _coarse_view(camera, lows, highs, columns=20, rows=15):
 
 
 def _draw_camera(room: Room, rng, clearance: float) -> Optional[Camera]:
-    """Aim from a random place at random furniture; None if it is too near.
+    """Aim from a random place at random furniture.
 
     Args:
-        room (Room): With its furniture.
+        room (Room): A furnished room.
         rng (np.random.Generator): Source of all choices.
-        clearance (float): Least distance to furniture, metres.
+        clearance (float): Smallest distance to furniture in metres.
 
     Returns:
-        Camera, optional: At eye height, about level.
+        Camera, optional: A view at eye height, nearly level; None if it is
+        too near to something.
     """
     width, depth, _ = room.size
     position = np.array([rng.uniform(0.25, width - 0.25),
@@ -418,29 +421,29 @@ def _draw_camera(room: Room, rng, clearance: float) -> Optional[Camera]:
                           & (position < o.high + clearance)).all()
                          for o in room.objects):
         return None
-    # heads are rarely tilted far: between 18 down and 3 up
+    # between 18 degrees down and 3 degrees up, as people mostly look
     slope = np.clip((target[2] - position[2]) / away, -0.32, 0.05)
     target[2] = position[2] + slope * away
     return Camera.look_at(position, target)
 
 
 def _rate_views(room: Room, rng, enough: int) -> list:
-    """Draw views and rate each by what it shows.
+    """Choose random views and rate each by what it shows.
 
     Args:
-        room (Room): With its furniture.
+        room (Room): A furnished room.
         rng (np.random.Generator): Source of all choices.
-        enough (int): Number of views that will do.
+        enough (int): Number of views at which to stop.
 
     Returns:
-        list[tuple]: (score, (41,) share of each label, camera); label 0 is
-        the view out of an open window.
+        list[tuple]: (score, (41,) share of each label, camera) for each view;
+        label 0 is the outside seen through an open window.
     """
     lows, highs = (np.array(corners, dtype=np.float32) for corners in zip(
         *[part.bounds() for part in room.primitives]))
     labels = np.array([max(part.semantic, 0) for part in room.primitives])
     views = []
-    # crowded rooms: allow less distance to furniture when nothing is found
+    # in crowded rooms, allow views from nearer to the furniture
     for clearance in (0.45, 0.3, 0.15):
         for _ in range(100):
             camera = _draw_camera(room, rng, clearance)
@@ -463,17 +466,17 @@ def _rate_views(room: Room, rng, enough: int) -> list:
 
 
 def _choose_cameras(room: Room, rng, num_cameras: int) -> List[Camera]:
-    """Pick varied views of much furniture from free places at eye height."""
+    """Choose varied views that show much furniture."""
     views = _rate_views(room, rng, 3 * num_cameras)
     if not views:
-        raise RuntimeError('mini Hypersim: no free camera position; '
+        raise RuntimeError('make_room: no camera position is free; '
                            'choose another seed.')
     chosen: List[Camera] = []
     shown = np.zeros(41)
     shown[_SHELL] = np.inf
 
     def gain(view):
-        """Value of a view, given the classes and views chosen before."""
+        """Rate a view, given the classes and views chosen so far."""
         score, shares, camera = view
         score = score + 1.5 * (np.sqrt(shares) / (1 + shown)).sum()
         for other in chosen:
@@ -495,27 +498,25 @@ def _choose_cameras(room: Room, rng, num_cameras: int) -> List[Camera]:
 def make_room(seed: int, index: int, num_cameras: int = 4) -> Room:
     """Furnish a room and choose its cameras.
 
-    The result depends on the arguments only. Rooms of other indices or
-    seeds differ in size, furniture, colours, light and cameras.
+    The result depends only on the arguments. Rooms with other indices or seeds
+    differ in size, furniture, colours, light and cameras.
 
     Args:
         seed (int): Seed of the data set, >= 0.
-        index (int): Number of the room, >= 0; sets its kind.
+        index (int): Number of the room, >= 0; determines its kind.
         num_cameras (int): Number of views, >= 1. Defaults to 4. The
             furniture does not depend on it.
 
     Returns:
-        Room: The description.
+        Room: The room with furniture and cameras.
 
     Raises:
-        ValueError: If seed or index is negative or num_cameras is not
+        ValueError: If seed or index is negative, or num_cameras is not
             positive.
+        RuntimeError: If no place for a camera is free.
     """
-    for name, value, least in (('seed', seed, 0), ('index', index, 0),
-                               ('num_cameras', num_cameras, 1)):
-        if value < least:
-            raise ValueError(f'make_room: {name} must be at least {least}, '
-                             f'got {value}; change the argument.')
+    check_numbers('make_room', dict(seed=seed, index=index,
+                                    num_cameras=num_cameras), seed=0, index=0)
     rng = np.random.default_rng([seed, index])
     kind = ROOM_KINDS[index % len(ROOM_KINDS)]
     room = Room(kind, (float(rng.uniform(3.9, 5.4)),

@@ -1,8 +1,8 @@
 """Furniture that stands on the floor or hangs on a wall, piece by piece.
 
-Every public builder takes a ``np.random.Generator`` and the room's style and
-returns an item in the frame described in :mod:`.primitives`, metres; unless
-its docstring says otherwise it stands with its back to the wall y = 0.
+Every public builder takes a ``np.random.Generator`` and the style of the room,
+and returns an item in the frame that :mod:`.primitives` describes, in metres.
+Unless its docstring says otherwise, it stands with its back to the wall y = 0.
 """
 import numpy as np
 
@@ -16,12 +16,11 @@ from .materials import (
     stripes,
     weave,
 )
+from .meshes import BALL, cylinder_profile
 from .primitives import (
-    BALL,
     RUG_THICKNESS,
     Item,
     Material,
-    cylinder_profile,
     pitch,
     placement,
 )
@@ -31,7 +30,7 @@ from .primitives import (
 
 
 def _table_lamp(rng, style: Style, base) -> Item:
-    """A lamp of 0.4 m that stands at ``base``."""
+    """A lamp 0.4 m high that stands at ``base``."""
     item = Item('table lamp', 'lamp')
     radius = rng.uniform(0.10, 0.14)
     foot = style.accent if rng.random() < 0.6 else style.metal
@@ -63,14 +62,14 @@ def _books_row(item, rng, low, width, height, depth) -> None:
 
 
 def _storage(rng) -> Material:
-    """A colour for boxes: mostly cardboard, sometimes a painted box."""
+    """A material for boxes: mostly cardboard, sometimes painted."""
     if rng.random() < 0.7:
         return paint(hsv(rng, 0.08, 0.42, 0.66))
     return paint(hsv(rng, rng.random(), 0.3, 0.75))
 
 
 def _vase(item, rng, base) -> None:
-    """Put a vase of 0.24 m onto ``base``."""
+    """Put a vase 0.24 m high onto ``base``."""
     item.begin('otherprop')
     color = Material('glossy', linear(hsv(rng, rng.random(), 0.35, 0.7)))
     item.turned(base, [(1e-4, 0), (0.05, 0), (0.075, 0.08), (0.06, 0.16),
@@ -200,7 +199,7 @@ def wall_shelves(rng, style: Style) -> Item:
 
 
 def wardrobe(rng, style: Style) -> Item:
-    """A cabinet of two or three tall doors."""
+    """A cabinet with two or three tall doors."""
     return _case(rng, style, 'wardrobe', 'cabinet', rng.uniform(0.9, 1.4),
                  0.58, rng.uniform(1.9, 2.2), 1, int(rng.integers(2, 4)))
 
@@ -227,7 +226,7 @@ def wall_mirror(rng, style: Style) -> Item:
 
 
 def nightstand(rng, style: Style) -> Item:
-    """Two drawers with a book and mostly a lamp on top."""
+    """Two drawers with a book and, mostly, a lamp on top."""
     item = _case(rng, style, 'nightstand', 'nightstand', 0.46, 0.42, 0.5, 2,
                  1, legs=0.1)
     if rng.random() < 0.85:
@@ -275,7 +274,7 @@ def bed(rng, style: Style) -> Item:
 
 
 def sofa(rng, style: Style, seats=None) -> Item:
-    """A sofa of two or three seats, or of as many as given."""
+    """A sofa with the given number of seats, or two or three."""
     item = Item('sofa', 'sofa')
     seats = seats or int(rng.integers(2, 4))
     half, depth, arm = seats * 0.32 + 0.16, 0.88, 0.16
@@ -305,12 +304,12 @@ def sofa(rng, style: Style, seats=None) -> Item:
 
 
 def armchair(rng, style: Style) -> Item:
-    """A sofa of one seat, in the second fabric."""
+    """A sofa with one seat, in the second fabric."""
     return sofa(rng, style, seats=1)
 
 
 def _chair(rng, style: Style, padded) -> Item:
-    """A chair whose front faces -y, so that it looks at a table there."""
+    """A chair whose front faces -y, towards a table there."""
     item = Item('chair', 'chair')
     half = 0.21
     for x in (-half, half - 0.035):
@@ -520,7 +519,7 @@ def counter(rng, style: Style) -> Item:
 
 
 def sideboard(rng, style: Style) -> Item:
-    """A long low cabinet with a vase and mostly a lamp on top."""
+    """A long low cabinet with a vase and, mostly, a lamp on top."""
     item = _case(rng, style, 'sideboard', 'cabinet', rng.uniform(1.1, 1.5),
                  0.44, rng.uniform(0.78, 0.9), 2, 3, legs=0.12)
     top = item.bounds()[1][2]
@@ -531,7 +530,7 @@ def sideboard(rng, style: Style) -> Item:
 
 
 def plant(rng, style: Style) -> Item:
-    """A pot plant with a stem and leaves."""
+    """A potted plant with a stem and leaves."""
     item = Item('plant', 'otherprop')
     center = np.array([0.0, 0.32, 0.0])
     pot = paint(hsv(rng, rng.choice([0.05, 0.6, 0.1]), 0.4, 0.6))

@@ -1,4 +1,4 @@
-"""Write rendered rooms in Hypersim's raw layout."""
+"""Write a data set of rendered rooms in Hypersim's raw layout."""
 import csv
 import io
 import os.path as osp
@@ -35,7 +35,8 @@ FRAME_KINDS = ('color', 'depth_meters', 'normal_cam', 'normal_world',
                'position', 'render_entity_id', 'semantic',
                'semantic_instance', 'tonemap')
 
-#: Raised when the same parameters would give other rooms or pictures.
+#: Version of the recipe; counts up whenever the same parameters would give
+#: other rooms or pictures.
 RECIPE = 1
 
 _TITLE = 'mini Hypersim'
@@ -53,8 +54,8 @@ def scene_name(room: int) -> str:
         room (int): Number of the room, from 0.
 
     Returns:
-        str: ``'ai_900_001'`` for room 0; volumes from 900 on do not exist
-        in Hypersim.
+        str: ``'ai_900_001'`` for room 0; Hypersim has no volumes from 900
+        on.
     """
     return f'ai_{900 + room // 99:03d}_{room % 99 + 1:03d}'
 
@@ -66,8 +67,8 @@ def split_rooms(num_rooms: int) -> List[str]:
         num_rooms (int): Number of rooms, >= 1.
 
     Returns:
-        list[str]: ``'train'``, ``'val'`` or ``'test'`` per room. Two rooms
-        are train and val; from three on no split is empty.
+        list[str]: ``'train'``, ``'val'`` or ``'test'`` for each room. Two
+        rooms are train and val; with three or more no split is empty.
     """
     val = max(round(0.12 * num_rooms), num_rooms >= 2)
     test = max(round(0.08 * num_rooms), num_rooms >= 3)
@@ -80,7 +81,8 @@ def plan_frames(num_frames: int, frames_per_room: int) -> List[PlannedFrame]:
 
     Args:
         num_frames (int): Number of frames, >= 1.
-        frames_per_room (int): Views per room; the last room may have fewer.
+        frames_per_room (int): Number of views of each room; the last room
+            may have fewer.
 
     Returns:
         list[PlannedFrame]: (scene name, room number, frame id, split).
@@ -93,27 +95,27 @@ def plan_frames(num_frames: int, frames_per_room: int) -> List[PlannedFrame]:
 
 
 def build_rooms(out_dir: str,
-                        num_frames: int = 100,
-                        width: int = 128,
-                        height: int = 96,
-                        spp: int = 24,
-                        seed: int = 0,
-                        frames_per_room: int = 4) -> int:
+                num_frames: int = 100,
+                width: int = 128,
+                height: int = 96,
+                spp: int = 24,
+                seed: int = 0,
+                frames_per_room: int = 4) -> int:
     """Render a data set, or finish one that was interrupted.
 
-    Frames whose files all exist are kept. Rooms are split into train, val
-    and test as wholes. The split CSV is written last, so a data set that
-    has one is complete.
+    Frames whose files all exist are kept. A room belongs as a whole to train,
+    val or test. The split CSV is written last, so a data set that has one is
+    complete.
 
     Args:
-        out_dir (str): Target folder, made when missing.
-        num_frames (int): Frames in total. Defaults to 100.
-        width (int): Pixels per row. Defaults to 128.
-        height (int): Rows. Defaults to 96.
+        out_dir (str): Target folder; created if missing.
+        num_frames (int): Total number of frames. Defaults to 100.
+        width (int): Width of the picture in pixels. Defaults to 128.
+        height (int): Height of the picture in pixels. Defaults to 96.
         spp (int): Samples per pixel of the colour picture; geometry maps
             are exact with one ray. Defaults to 24.
-        seed (int): Other seeds give other rooms. Defaults to 0.
-        frames_per_room (int): Views per room. Defaults to 4.
+        seed (int): A different seed gives different rooms. Defaults to 0.
+        frames_per_room (int): Number of views of each room. Defaults to 4.
 
     Returns:
         int: Number of frames rendered by this call.
@@ -121,7 +123,7 @@ def build_rooms(out_dir: str,
     Raises:
         ImportError: If frames are missing and Mitsuba is not installed.
         ValueError: If an argument is out of range, or the folder holds a
-            data set made with other parameters, or another data set.
+            data set that was made with other parameters, or another data set.
     """
     parameters = dict(recipe=RECIPE, num_frames=num_frames, width=width,
                       height=height, spp=spp, seed=seed,
@@ -152,12 +154,11 @@ def _path(out_dir: str, frame: PlannedFrame, kind: str) -> str:
 
 def _render(out_dir: str, frames: List[PlannedFrame],
             parameters: Dict[str, int]) -> None:
-    """Render frames, those of a room together."""
+    """Render frames, one room after the other."""
     current = room = renderer = None
     for frame in tracked(frames, _TITLE):
         if frame.room != current:
-            # imported here so that looking at a finished set needs no
-            # Mitsuba
+            # imported here so that a finished set needs no Mitsuba
             from .render import RoomRenderer
             current = frame.room
             room = make_room(parameters['seed'], current,
@@ -194,7 +195,7 @@ def _write_scene(detail: str, room: Room) -> None:
 
 def _camera_csv(frames: List[PlannedFrame], width: int,
                 height: int) -> bytes:
-    """Write the standard camera once per scene, with Apple's columns."""
+    """Describe the standard camera of each scene in Apple's columns."""
     half = np.tan(FIELD_OF_VIEW / 2)
     from_uv = np.diag([half, half * height / width, -1.0])
     near, far = 1.0, 1000.0

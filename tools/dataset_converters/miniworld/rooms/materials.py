@@ -1,7 +1,7 @@
 """Colours, textures and the materials that a room's furniture shares.
 
-Colours are chosen in display space and converted, so that the tone-mapped
-picture shows about what was chosen. ``rng`` is a ``np.random.Generator``,
+Colours are chosen in display space and converted, so the tone-mapped picture
+shows roughly the chosen ones. ``rng`` is a ``np.random.Generator`` and
 ``color`` a (3,) display colour in [0, 1].
 """
 import colorsys
@@ -27,7 +27,7 @@ def hsv(rng, hue, saturation, value, hue_jitter=0.02, jitter=0.06):
 
 
 def paint(color, **kwargs) -> Material:
-    """Return a material, diffuse by default, of a display colour."""
+    """Return a material with a display colour, diffuse by default."""
     return Material(color=linear(color), **kwargs)
 
 
@@ -100,14 +100,14 @@ def check(first, second) -> Texture:
 
 
 def weave(rng, color, amount=0.1, size=(0.5, 0.5)) -> Texture:
-    """Cloth: fine threads with slow changes of tone."""
+    """Cloth: fine threads with gradual changes of tone."""
     noise = (rng.uniform(-1, 1, (64, 64)) * 0.6
              + _smooth_noise(rng, (64, 64), (6, 6)))
     return to_texture(color * (1 + amount * noise[..., None]), size)
 
 
 def painting(rng) -> Texture:
-    """A picture to hang: landscape, colour fields or discs."""
+    """A picture for the wall: a landscape, colour fields or discs."""
     image = np.empty((48, 64, 3))
     y, x = np.mgrid[0:48, 0:64] / 64.0
     style = rng.integers(3)
@@ -157,7 +157,7 @@ def rug_pattern(rng) -> Texture:
 
 
 def outside(rng, night) -> Texture:
-    """Sky, far trees and lawn as seen through a window; relative radiance."""
+    """Sky, distant trees and lawn outside a window, as relative radiance."""
     image = np.empty((48, 48, 3))
     if night:
         image[:] = (0.02, 0.03, 0.07)
@@ -171,7 +171,7 @@ def outside(rng, night) -> Texture:
 
 
 def screen(rng) -> Texture:
-    """What a switched-on screen shows."""
+    """The picture on a screen that is switched on."""
     image = np.empty((32, 48, 3))
     image[:] = hsv(rng, rng.choice([0.58, 0.62, 0.5]), 0.7, 0.5)
     image[18:] = hsv(rng, 0.3, 0.6, 0.35)
@@ -181,7 +181,7 @@ def screen(rng) -> Texture:
 
 @dataclass(eq=False)
 class Style:
-    """The materials that one room's furniture shares."""
+    """The materials that the furniture of a room shares."""
     wood: Material
     wood2: Material
     white: Material
@@ -193,7 +193,7 @@ class Style:
     lamp_power: float
 
     def lamp_shade(self, rng, saturation) -> Material:
-        """Return the cloth of a lamp, which shines where lamps are on."""
+        """Return the cloth of a lamp, which shines if the lamps are on."""
         color = linear(hsv(rng, 0.11, saturation, 0.9))
         light = None
         if self.lamp_on:
@@ -202,7 +202,7 @@ class Style:
 
 
 def make_style(rng, evening) -> Style:
-    """Choose a room's materials; lamps are always on in the evening."""
+    """Choose the materials of a room; in the evening all lamps are on."""
     tone = rng.integers(4)
     wood = [hsv(rng, 0.09, 0.45, 0.72), hsv(rng, 0.06, 0.58, 0.45),
             hsv(rng, 0.045, 0.65, 0.55), hsv(rng, 0.1, 0.3, 0.82)][tone]

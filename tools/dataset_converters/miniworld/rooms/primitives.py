@@ -1,14 +1,16 @@
-"""The parts that rooms are described with, in plain numpy.
+"""The parts that describe rooms, in plain numpy.
 
-World frame: metres, z up; the floor is the rectangle [0, W] x [0, D] at
-z = 0. Wall 0 is y = 0, wall 1 is x = W, wall 2 is y = D, wall 3 is x = 0.
+The world frame is in metres, with z up; the floor is the rectangle
+[0, W] x [0, D] at z = 0. Wall 0 is y = 0, wall 1 is x = W, wall 2 is y = D, wall 3 is x = 0.
 An object is designed in its own frame: x along the wall, y away from the
-wall into the room, z up, origin on the floor at the wall.
+wall into the room, z up, with the origin on the floor at the wall.
 """
 from dataclasses import dataclass, field, replace
 from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
+
+from .meshes import CUSHION, PADDING, Mesh, cylinder_profile, lathe_mesh
 
 #: The names of the NYU40 ids that the rooms use.
 NYU40_IDS = dict(
@@ -32,7 +34,7 @@ class Texture:
     Attributes:
         image (np.ndarray): (h, w, 3) float32, linear RGB, top row first.
         size (tuple): Metres that one repetition covers along u and v; None
-            stretches the picture once over a rectangle.
+            stretches the picture over the whole rectangle.
         follow_length (bool): Whether u runs along the longer side of a
             box, as wood grain does.
     """
@@ -49,29 +51,15 @@ class Material:
         kind (str): ``diffuse``, ``glossy``, ``metal`` or ``mirror``.
         color (tuple): Linear RGB reflectance in [0, 1].
         texture (Texture, optional): Replaces ``color``.
-        roughness (float): Of ``glossy`` and ``metal``, in (0, 1].
-        emission (tuple, optional): Linear RGB radiance, any unit; scales
-            the texture where there is one.
+        roughness (float): Roughness of ``glossy`` and ``metal``, in (0, 1].
+        emission (tuple, optional): Linear RGB radiance in any unit; scales
+            the texture if there is one.
     """
     kind: str = 'diffuse'
     color: Tuple[float, float, float] = (0.5, 0.5, 0.5)
     texture: Optional[Texture] = None
     roughness: float = 0.2
     emission: Optional[Tuple[float, float, float]] = None
-
-
-@dataclass(frozen=True, eq=False)
-class Mesh:
-    """Triangles with smooth normals, in the primitive's own frame.
-
-    Attributes:
-        vertices (np.ndarray): (V, 3) float64.
-        faces (np.ndarray): (F, 3) int64 vertex numbers.
-        normals (np.ndarray): (V, 3) float64, unit length.
-    """
-    vertices: np.ndarray
-    faces: np.ndarray
-    normals: np.ndarray
 
 
 @dataclass(eq=False)
@@ -81,8 +69,8 @@ class Primitive:
     Attributes:
         shape (str): ``box`` ([-1, 1]^3), ``sphere`` (unit, at the origin),
             ``rectangle`` ([-1, 1]^2 at z = 0, normal +z) or ``mesh``.
-        to_world (np.ndarray): (4, 4) float64, metres.
-        material (Material): Its surface.
+        to_world (np.ndarray): (4, 4) float64, in metres.
+        material (Material): Material of the surface.
         semantic (int): NYU40 id 1..40, or -1 for the outside world.
         instance (int): Number of the object it belongs to, from 1; -1 for
             the outside world, which geometry maps leave empty.
@@ -99,7 +87,8 @@ class Primitive:
         """Return the axis-aligned bounding box.
 
         Returns:
-            tuple: lowest and highest corner, (3,) each, world, metres.
+            tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,)
+            each, in the world, in metres.
         """
         if self.shape == 'mesh':
             points = self.mesh.vertices
@@ -115,7 +104,7 @@ class Camera:
     """A pinhole camera with Hypersim's axes: x right, y up, view along -z.
 
     Attributes:
-        position (np.ndarray): (3,) float64, optical centre, metres.
+        position (np.ndarray): (3,) float64, optical centre in metres.
         rotation (np.ndarray): (3, 3) float64, camera to world; its columns
             are the camera axes in the world.
     """
@@ -128,14 +117,14 @@ class Camera:
         """Aim an upright camera at a point.
 
         Args:
-            position (Sequence[float]): Optical centre, metres.
-            target (Sequence[float]): Point in the picture's centre.
+            position (Sequence[float]): Optical centre in metres.
+            target (Sequence[float]): Point in the centre of the picture.
 
         Returns:
-            Camera: Without roll.
+            Camera: A camera without roll.
 
         Raises:
-            ValueError: If the view would be vertical, where up is undefined.
+            ValueError: If the view is vertical, so that up is undefined.
         """
         position = np.asarray(position, dtype=float)
         backward = position - np.asarray(target, dtype=float)
@@ -155,9 +144,9 @@ class Camera:
         """Return the unit directions through all pixel centres.
 
         Args:
-            width (int): Pixels per row.
-            height (int): Rows.
-            fov (float): Horizontal field of view, radians. Defaults to
+            width (int): Width of the picture in pixels.
+            height (int): Height of the picture in pixels.
+            fov (float): Horizontal field of view in radians. Defaults to
                 pi / 3.
 
         Returns:
@@ -177,8 +166,8 @@ class PlacedObject:
     """Where a piece of furniture stands.
 
     Attributes:
-        name (str): For error messages.
-        low (np.ndarray): (3,) lowest corner of its bounding box, metres.
+        name (str): Name for error messages.
+        low (np.ndarray): (3,) lowest corner of its bounding box, in metres.
         high (np.ndarray): (3,) highest corner.
     """
     name: str
@@ -192,7 +181,7 @@ class Room:
 
     Attributes:
         kind (str): One of :data:`.furnishing.ROOM_KINDS`.
-        size (tuple): Width, depth and height inside, metres.
+        size (tuple): Inner width, depth and height in metres.
         primitives (list[Primitive]): All surfaces.
         objects (list[PlacedObject]): Furniture; not walls and windows.
         cameras (list[Camera]): Where the pictures are taken.
@@ -205,14 +194,14 @@ class Room:
 
 
 def scaled(scale, offset) -> np.ndarray:
-    """Scale along the axes, then move; (4, 4)."""
+    """Scale along the axes, then translate; (4, 4)."""
     matrix = np.diag([*scale, 1.0]).astype(float)
     matrix[:3, 3] = offset
     return matrix
 
 
 def placement(offset, degrees=0) -> np.ndarray:
-    """Turn about z, then move; (4, 4)."""
+    """Rotate about z, then translate; (4, 4)."""
     angle = np.deg2rad(degrees)
     matrix = np.eye(4)
     # rounding keeps right angles exact, so walls stay axis-aligned
@@ -223,14 +212,14 @@ def placement(offset, degrees=0) -> np.ndarray:
 
 
 def pitch(degrees) -> np.ndarray:
-    """Turn about x; (3, 3)."""
+    """Rotate about x; (3, 3)."""
     angle = np.deg2rad(degrees)
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[1, 0, 0], [0, c, -s], [0, s, c]])
 
 
 def _extremes(points, matrix) -> Tuple[np.ndarray, np.ndarray]:
-    """Bound (P, 3) points after a (4, 4) motion; (3,) lowest, highest."""
+    """Bound (P, 3) points after a (4, 4) motion; lowest, highest corner."""
     points = points @ matrix[:3, :3].T + matrix[:3, 3]
     return points.min(axis=0), points.max(axis=0)
 
@@ -239,12 +228,12 @@ def moved_box(low, high, matrix) -> Tuple[np.ndarray, np.ndarray]:
     """Bound a box, given by two corners, after a motion by right angles.
 
     Args:
-        low (Sequence[float]): Lowest corner, metres.
+        low (Sequence[float]): Lowest corner in metres.
         high (Sequence[float]): Highest corner.
         matrix (np.ndarray): (4, 4) pose.
 
     Returns:
-        tuple: lowest and highest corner, (3,) each.
+        tuple[np.ndarray, np.ndarray]: Lowest and highest corner, (3,) each.
     """
     return _extremes(np.array([low, high]), matrix)
 
@@ -255,85 +244,6 @@ def joint_bounds(primitives) -> Tuple[np.ndarray, np.ndarray]:
     return np.min(lows, axis=0), np.max(highs, axis=0)
 
 
-def _grid_faces(rows, columns) -> np.ndarray:
-    """Split a rows x columns grid of vertices into triangles."""
-    index = np.arange(rows * columns).reshape(rows, columns)
-    a, b = index[:-1, :-1].ravel(), index[:-1, 1:].ravel()
-    c, d = index[1:, :-1].ravel(), index[1:, 1:].ravel()
-    return np.concatenate([np.stack([a, b, d], 1), np.stack([a, d, c], 1)])
-
-
-def _unit(vectors) -> np.ndarray:
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-12)
-
-
-def _cushion_mesh(exponent) -> Mesh:
-    """A superellipsoid in [-1, 1]^3; small exponents are box-like."""
-    theta, phi = np.meshgrid(np.linspace(-np.pi / 2, np.pi / 2, 17),
-                             np.linspace(-np.pi, np.pi, 33), indexing='ij')
-
-    def power(value, exponent):
-        return np.sign(value) * np.abs(value)**exponent
-
-    def surface(exponent):
-        return np.stack([
-            power(np.cos(theta), exponent) * power(np.cos(phi), exponent),
-            power(np.cos(theta), exponent) * power(np.sin(phi), exponent),
-            power(np.sin(theta), exponent)], axis=-1).reshape(-1, 3)
-
-    # cos(+-pi/2) is 6e-17, which a small power would turn into a hole
-    vertices = surface(exponent)
-    vertices[:33, :2] = vertices[-33:, :2] = 0
-    normals = _unit(surface(2 - exponent))
-    normals[:33], normals[-33:] = (0, 0, -1), (0, 0, 1)
-    return Mesh(vertices, _grid_faces(17, 33), normals)
-
-
-def _lathe_mesh(profile, segments=24) -> Mesh:
-    """Turn a profile [(radius, z), ...] around z; corners stay sharp.
-
-    The profile runs so that the outside is on its right, that is upwards
-    for an outer wall.
-    """
-    vertices, faces, normals = [], [], []
-    angle = np.linspace(0, 2 * np.pi, segments + 1)
-    circle = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    for (r0, z0), (r1, z1) in zip(profile[:-1], profile[1:]):
-        rings = [np.column_stack([circle * r, np.full(segments + 1, z)])
-                 for r, z in ((r0, z0), (r1, z1))]
-        normal = _unit(np.column_stack(
-            [circle * (z1 - z0), np.full(segments + 1, r0 - r1)]))
-        faces.append(_grid_faces(2, segments + 1)
-                     + sum(len(v) for v in vertices))
-        vertices.extend(rings)
-        normals.extend([normal, normal])
-    return Mesh(np.concatenate(vertices), np.concatenate(faces),
-                np.concatenate(normals))
-
-
-def cylinder_profile(radius, low, high):
-    """Return the profile of a closed cylinder for :meth:`Item.turned`."""
-    return [(1e-4, low), (radius, low), (radius, high), (1e-4, high)]
-
-
-def curtain_mesh(width, height, folds) -> Mesh:
-    """A hanging cloth with folds, in the x-z plane around y = 0."""
-    x = np.linspace(-width / 2, width / 2, 8 * folds + 1)
-    amplitude = 0.03
-    phase = 2 * np.pi * folds * (x / width + 0.5)
-    slope = amplitude * 2 * np.pi * folds / width * np.cos(phase)
-    sheet = np.column_stack([x, amplitude * np.sin(phase), np.zeros_like(x)])
-    normal = _unit(np.column_stack(
-        [-slope, np.ones_like(x), np.zeros_like(x)]))
-    return Mesh(np.concatenate([sheet, sheet + (0, 0, height)]),
-                _grid_faces(2, len(x)), np.concatenate([normal, normal]))
-
-
-_CUSHION = _cushion_mesh(0.55)
-_PADDING = _cushion_mesh(0.22)
-BALL = _cushion_mesh(1.0)
-
 class Item:
     """Collect the primitives of one piece of furniture in its own frame.
 
@@ -342,7 +252,7 @@ class Item:
         label (str): Key of :data:`NYU40_IDS`, or ``outside``.
 
     Attributes:
-        label (str): That of the primitives added next.
+        label (str): Label of the primitives that are added next.
     """
 
     def __init__(self, name: str, label: str) -> None:
@@ -353,17 +263,18 @@ class Item:
         self._instances = 1
 
     def begin(self, label: Optional[str] = None) -> None:
-        """Count what follows as a further object, e.g. the next pillow.
+        """Start another object, for example the next pillow.
 
         Args:
-            label (str, optional): Its label. Defaults to the item's.
+            label (str, optional): Its label. Defaults to None, which takes
+                the label of the item.
         """
         self.label = label or self._own_label
         self._instance = self._instances
         self._instances += 1
 
     def add(self, shape, to_world, material, mesh=None) -> None:
-        """Add a primitive of the current label."""
+        """Add a primitive with the current label."""
         semantic = -1 if self.label == 'outside' else NYU40_IDS[self.label]
         self.primitives.append(Primitive(shape, to_world, material, semantic,
                                          self._instance, mesh))
@@ -377,16 +288,16 @@ class Item:
         matrix = _spanning(low, high)
         if turn is not None:
             matrix[:3, :3] = turn @ matrix[:3, :3]
-        self.add('mesh', matrix, material, _CUSHION if soft else _PADDING)
+        self.add('mesh', matrix, material, CUSHION if soft else PADDING)
 
     def ball(self, center, radius, material) -> None:
         """Add a sphere."""
         self.add('sphere', scaled([radius] * 3, center), material)
 
     def turned(self, center, profile, material) -> None:
-        """Add a solid of revolution, see :func:`_lathe_mesh`."""
+        """Add a solid of revolution, see `lathe_mesh`."""
         self.add('mesh', scaled((1, 1, 1), center), material,
-                 _lathe_mesh(profile))
+                 lathe_mesh(profile))
 
     def rod(self, start, end, radius, material) -> None:
         """Add a closed cylinder between two points."""
@@ -400,7 +311,7 @@ class Item:
         matrix[:3, :3] = np.stack([side, np.cross(axis, side), axis], axis=1)
         matrix[:3, 3] = start
         self.add('mesh', matrix, material,
-                 _lathe_mesh(cylinder_profile(radius, 0, length), 12))
+                 lathe_mesh(cylinder_profile(radius, 0, length), 12))
 
     def panel(self, center, width, height, material, facing='front') -> None:
         """Add a rectangle; ``front`` faces +y, ``down`` -z, ``up`` +z."""
@@ -413,7 +324,7 @@ class Item:
         self.add('rectangle', matrix, material)
 
     def legs(self, xs, ys, thick, low, high, material) -> None:
-        """Add square legs from ``low`` to ``high`` at all corners (x, y)."""
+        """Add square legs from ``low`` to ``high`` at every (x, y)."""
         for x in xs:
             for y in ys:
                 self.box((x, y, low), (x + thick, y + thick, high), material)
@@ -427,7 +338,7 @@ class Item:
                      (half - thick, front, z + thick), material)
 
     def merge(self, other: 'Item', matrix=np.eye(4)) -> None:
-        """Take over another item, moved by a (4, 4) matrix."""
+        """Add another item, moved by a (4, 4) matrix."""
         for part in other.primitives:
             self.primitives.append(replace(
                 part, to_world=matrix @ part.to_world,

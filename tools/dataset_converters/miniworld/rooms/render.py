@@ -5,18 +5,12 @@ from typing import Dict, Optional
 import cv2
 import numpy as np
 
-from .primitives import (
-    FIELD_OF_VIEW,
-    Camera,
-    Material,
-    Mesh,
-    Primitive,
-    Room,
-)
+from .meshes import Mesh
+from .primitives import FIELD_OF_VIEW, Camera, Material, Primitive, Room
 
 
 def _import_mitsuba():
-    """Import Mitsuba and choose the variant that runs on every machine."""
+    """Import Mitsuba and select the variant that runs on every machine."""
     try:
         import mitsuba
     except ImportError as error:
@@ -57,7 +51,7 @@ def _metric_uv(mesh: Mesh, to_world: np.ndarray, material: Material):
     Args:
         mesh (Mesh): In its own frame.
         to_world (np.ndarray): (4, 4); only its scale matters.
-        material (Material): With a texture that has a size in metres.
+        material (Material): Its texture has a size in metres.
 
     Returns:
         np.ndarray: (V, 2) float64, in repetitions of the texture.
@@ -78,8 +72,8 @@ def _metric_uv(mesh: Mesh, to_world: np.ndarray, material: Material):
 class RoomRenderer:
     """Render pictures and geometry maps of one room with Mitsuba 3.
 
-    Uses the variant ``scalar_rgb``, which needs neither a GPU nor LLVM, and
-    leaves it selected. Colour and geometry come from the same scene.
+    Selects the variant ``scalar_rgb``, which needs neither a GPU nor LLVM.
+    Colour and geometry come from the same scene.
 
     Args:
         room (Room): The room to render.
@@ -95,11 +89,10 @@ class RoomRenderer:
         scene = dict(type='scene', integrator=dict(
             type='path', max_depth=5, rr_depth=4))
         for number, primitive in enumerate(room.primitives):
-            # rays tell the name of what they hit
+            # a ray reports the name of the shape that it hits
             name = f'p{number}'
             scene[name] = self._build_shape(name, primitive)
-        # loading in parallel shuffles the lights, and so their samples
-        self._scene = self._mi.load_dict(scene, parallel=False)
+        self._scene = self._mi.load_dict(scene)
 
     def _build_shape(self, name: str, primitive: Primitive):
         mesh = dict(box=_BOX, mesh=primitive.mesh).get(primitive.shape)
@@ -114,7 +107,7 @@ class RoomRenderer:
         return shape
 
     def _build_mesh(self, name: str, mesh: Mesh, primitive: Primitive):
-        """Hand a mesh over in world coordinates."""
+        """Build a mesh in world coordinates."""
         mi = self._mi
         material, to_world = primitive.material, primitive.to_world
         properties = mi.Properties()
@@ -160,14 +153,14 @@ class RoomRenderer:
             radiance = self._build_bitmap(image)
             mean = image.mean()
         low, high = primitive.bounds()
-        # samples are shared out by power (up to a constant), which leaves
-        # less noise than Mitsuba's equal shares
+        # samples are distributed by power (up to a constant), which leaves
+        # less noise than Mitsuba's uniform choice
         x, y, z = high - low
         return dict(type='area', radiance=radiance,
                     sampling_weight=float(mean * (x * y + y * z + z * x)))
 
     def _build_bsdf(self, material: Material):
-        """Translate a material once, however many surfaces share it."""
+        """Translate a material, once for all surfaces that share it."""
         if material in self._bsdfs:
             return self._bsdfs[material]
         # the texture of an emitter is its radiance
@@ -194,12 +187,12 @@ class RoomRenderer:
 
         Args:
             camera (Camera): The view.
-            width (int): Pixels per row.
-            height (int): Rows.
+            width (int): Width of the picture in pixels.
+            height (int): Height of the picture in pixels.
             spp (int): Samples per pixel, rounded up to an even number.
                 Defaults to 32.
-            seed (int): Of the sampling noise, >= 0. Defaults to 0.
-            fov (float): Horizontal field of view, radians. Defaults to
+            seed (int): Seed of the sampling noise, >= 0. Defaults to 0.
+            fov (float): Horizontal field of view in radians. Defaults to
                 pi / 3.
 
         Returns:
@@ -209,7 +202,7 @@ class RoomRenderer:
         """
         rays = camera.pixel_rays(width, height, fov)
         surface = self._cast_rays(camera, rays)
-        # two independent halves tell how noisy each pixel is
+        # the difference of two halves estimates the noise of each pixel
         seeds = np.random.SeedSequence(seed).generate_state(2)
         halves = [self._trace(camera, width, height, (spp + 1) // 2, int(s),
                               fov) for s in seeds]
@@ -225,9 +218,9 @@ class RoomRenderer:
 
         Args:
             camera (Camera): The view.
-            width (int): Pixels per row.
-            height (int): Rows.
-            fov (float): Horizontal field of view, radians. Defaults to
+            width (int): Width of the picture in pixels.
+            height (int): Height of the picture in pixels.
+            fov (float): Horizontal field of view in radians. Defaults to
                 pi / 3.
 
         Returns:
@@ -252,26 +245,31 @@ class RoomRenderer:
     def _trace(self, camera: Camera, width: int, height: int, spp: int,
                seed: int, fov: float) -> np.ndarray:
         """Path-trace the radiance at the camera; (H, W, 3) float32."""
-        mi = self._mi
+        sensor = self._mi.load_dict(dict(
+            self._sensor(camera, width, height, fov),
+            sampler=dict(type='independent', sample_count=spp)))
+        color = np.array(self._mi.render(self._scene, sensor=sensor, spp=spp,
+                                         seed=seed), dtype=np.float32)
+        return np.maximum(np.nan_to_num(color, posinf=0, neginf=0), 0)
+
+    def _sensor(self, camera: Camera, width: int, height: int,
+                fov: float) -> dict:
+        """Describe a pinhole camera to Mitsuba, without its sampler."""
         to_world = np.eye(4)
         # Mitsuba's camera looks along +z and has x to the left
         to_world[:3, :3] = camera.rotation * (-1, 1, -1)
         to_world[:3, 3] = camera.position
-        sensor = mi.load_dict(dict(
+        return dict(
             type='perspective', fov=float(np.rad2deg(fov)), fov_axis='x',
-            to_world=mi.ScalarTransform4f(to_world),
+            to_world=self._mi.ScalarTransform4f(to_world),
             # blocks rendered in parallel overlap under wider filters, so
             # that their sums would depend on the order of the threads
             film=dict(type='hdrfilm', width=width, height=height,
                       rfilter=dict(type='box'), pixel_format='rgb',
-                      component_format='float32'),
-            sampler=dict(type='independent', sample_count=spp)))
-        color = np.array(mi.render(self._scene, sensor=sensor, spp=spp,
-                                   seed=seed), dtype=np.float32)
-        return np.maximum(np.nan_to_num(color, posinf=0, neginf=0), 0)
+                      component_format='float32'))
 
     def _cast_rays(self, camera: Camera, rays: np.ndarray) -> '_Surface':
-        """Ask Mitsuba what each ray hits first."""
+        """Find the first surface that each ray hits."""
         mi = self._mi
         rays = rays.reshape(-1, 3)
         origin = mi.Point3f(*camera.position.tolist())
@@ -354,8 +352,8 @@ def _denoise(first: np.ndarray, second: np.ndarray, albedo: np.ndarray,
     Args:
         first (np.ndarray): (H, W, 3) linear radiance.
         second (np.ndarray): (H, W, 3), with independent noise.
-        albedo (np.ndarray): (H, W, 3), zero where nothing shall be done.
-        entity (np.ndarray): (H, W) int; light is mixed within one number.
+        albedo (np.ndarray): (H, W, 3), zero where nothing is filtered.
+        entity (np.ndarray): (H, W) int; light is only mixed within a surface.
         normal (np.ndarray): (H, W, 3) unit length.
 
     Returns:
@@ -367,7 +365,7 @@ def _denoise(first: np.ndarray, second: np.ndarray, albedo: np.ndarray,
     light = (color / divisor).astype(np.float32)
     noise = np.abs(first - second) / divisor / 2
 
-    # a rare bright path is darkened to what its neighbourhood has
+    # a rare bright path is darkened to the level of its neighbourhood
     brightness = light.mean(axis=-1)
     usual = cv2.medianBlur(brightness, 5)
     excess = np.maximum(brightness / np.maximum(2.5 * usual, 1e-6), 1)
@@ -399,7 +397,7 @@ def _denoise(first: np.ndarray, second: np.ndarray, albedo: np.ndarray,
                           * np.clip(cosine, 0, 1)**32
                           * (other[..., 8] == entity))
                 if i == j == 2:
-                    # a pixel without normal keeps itself
+                    # a pixel without a normal keeps its own value
                     weight = np.full_like(weight, taps[2]**2)
                 total += weight
                 new_light += weight[..., None] * other[..., :3]
@@ -414,8 +412,8 @@ def _face_viewer(facet: np.ndarray, smooth: np.ndarray,
                  rays: np.ndarray) -> np.ndarray:
     """Turn normals towards the viewer.
 
-    Interpolated normals may point away at silhouettes; the normal of the
-    triangle is taken there.
+    Interpolated normals may point away at silhouettes, where the normal of
+    the triangle is used instead.
 
     Args:
         facet (np.ndarray): (P, 3) normals of the surfaces hit.
@@ -423,8 +421,8 @@ def _face_viewer(facet: np.ndarray, smooth: np.ndarray,
         rays (np.ndarray): (P, 3) view directions.
 
     Returns:
-        np.ndarray: (P, 3) unit length, n . ray < 0; zero where both inputs
-        are.
+        np.ndarray: (P, 3), unit length, n . ray < 0; zero where both inputs
+        are zero.
     """
     facet = np.where((facet * rays).sum(1, keepdims=True) > 0, -facet, facet)
     smooth = np.where((facet * smooth).sum(1, keepdims=True) < 0, -smooth,

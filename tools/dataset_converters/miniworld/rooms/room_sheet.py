@@ -1,4 +1,4 @@
-"""Overviews of rooms with their labels."""
+"""Contact sheets of rooms with their labels."""
 import csv
 import os.path as osp
 from typing import Dict, Optional
@@ -24,16 +24,17 @@ def room_sheet(data_root: str,
                palette: Optional[np.ndarray] = None) -> None:
     """Draw frames as colour | distance | normals | classes, two per row.
 
-    Distance runs from blue (near) to red (far) per frame; normals are
-    (n + 1) / 2. Pixels outside the room are black.
+    Distances run from blue (near) to red (far) in each frame; normals are
+    shown as (n + 1) / 2. Pixels outside the room are black.
 
     Args:
-        data_root (str): A finished data set.
+        data_root (str): Folder of a finished data set.
         path (str): Picture to write, for example ``sheet.png``.
-        max_frames (int): Frames to show, spread evenly over the set.
+        max_frames (int): Number of frames to show, evenly spaced.
             Defaults to 24.
         palette (np.ndarray, optional): (40, 3) RGB colours of the NYU40
-            ids 1..40. Defaults to None (that of ``HypersimDataset``).
+            ids 1..40. Defaults to None, which takes the palette of
+            ``HypersimDataset``.
 
     Raises:
         FileNotFoundError: If the folder has no finished data set.

@@ -1,6 +1,6 @@
-"""Write photographs of subjects in the layouts of P3M-10k and DIS5K.
+"""Write data sets of photographed subjects in two layouts.
 
-A data set is a folder of its own under the target folder::
+Each is a folder under the target folder::
 
     P3M-10k/                             kind 'matting'
       train/{blurred_image,mask}/
@@ -37,19 +37,20 @@ from ..rooms.furnishing import make_room
 
 PARAMETERS_JSON = 'mini_objects.json'
 
-#: Raised when the same parameters would give other subjects or pictures.
+#: Version of the recipe; counts up whenever the same parameters would give
+#: other subjects or pictures.
 RECIPE = 3
 
-#: What DIS5K's pictures without a level of detail show beside structures.
+#: What pictures of DIS5K without a level of detail show besides structures.
 SOLIDS = (person, toy, foliage)
 
-#: One folder of pictures: its path, its sub-folders, its share of the
-#: frames and the level of detail of its subjects, None for all levels.
+#: A folder of pictures: its path, its sub-folders, its share of the frames and
+#: the level of detail of its subjects (None for all levels).
 Split = namedtuple('Split', 'folder images labels share detail')
 
 _P3M = 'P3M-10k'
 _DIS = 'DIS5K'
-#: The splits of each kind; the first one is for training.
+#: The splits of each kind; the first is for training.
 SPLITS = dict(
     matting=(
         Split('train', 'blurred_image', 'mask', 0.7, None),
@@ -66,7 +67,7 @@ ROOTS = dict(matting=_P3M, dis=_DIS)
 # mini-Hypersim uses the rooms from 0 on; the four kinds of rooms alternate
 _FIRST_ROOM = dict(matting=100000, dis=200000)
 _TITLE = 'mini objects'
-# samples of a label cost one ray each
+# a sample of a label costs only one ray
 _LABEL_SAMPLES = 4
 
 PlannedFrame = namedtuple(
@@ -74,15 +75,15 @@ PlannedFrame = namedtuple(
 
 
 def split_frames(kind, num_frames):
-    """Share out frames to the splits of a data set.
+    """Distribute frames over the splits of a data set.
 
     Args:
         kind (str): ``'matting'`` or ``'dis'``.
-        num_frames (int): Frames of the whole set.
+        num_frames (int): Number of frames of the whole set.
 
     Returns:
-        list[int]: Frames of each of ``SPLITS[kind]``: at least one, and
-        what is not for validation or test is for training.
+        list[int]: Number of frames of each of ``SPLITS[kind]``, at least one;
+        those that are not for validation or test are for training.
 
     Raises:
         ValueError: If there are fewer frames than splits.
@@ -93,7 +94,7 @@ def split_frames(kind, num_frames):
             f'build_subjects: num_frames must be at least {len(splits)}, '
             f'one per split of {kind!r}, got {num_frames}; raise it.')
     rest = [max(round(s.share * num_frames), 1) for s in splits[1:]]
-    # tiny sets: every split gets one frame before training gets more
+    # in tiny sets every split gets one frame before training gets more
     if sum(rest) >= num_frames:
         rest = [1] * len(rest)
     return [num_frames - sum(rest), *rest]
@@ -104,21 +105,22 @@ def plan_frames(kind, num_frames, seed, frames_per_room):
 
     Args:
         kind (str): ``'matting'`` or ``'dis'``.
-        num_frames (int): Frames in total.
-        seed (int): Of the choice of subjects.
-        frames_per_room (int): Views per room; no room is in two splits.
+        num_frames (int): Total number of frames.
+        seed (int): Seed of the choice of subjects.
+        frames_per_room (int): Number of views of each room; no room is in two
+            splits.
 
     Returns:
-        list[PlannedFrame]: (image and label path below the data set's
-        folder, frame number, room number, view of the room, index of the
-        subject's builder, its level of detail).
+        list[PlannedFrame]: Paths of image and label below the folder of the
+        data set, frame number, room number, view of the room, index of the
+        builder of the subject and its level of detail.
     """
     rng = np.random.default_rng([seed, _FIRST_ROOM[kind]])
     frames = []
     room = _FIRST_ROOM[kind]
     for split, count in zip(SPLITS[kind],
                             split_frames(kind, num_frames)):
-        # levels of detail are compared on the same kinds of subjects
+        # all levels of detail show the same kinds of subjects
         subjects = _draw_subjects(kind, np.random.default_rng(
             seed) if split.detail else rng, count, split.detail)
         for place, subject in enumerate(subjects):
@@ -140,38 +142,37 @@ def plan_frames(kind, num_frames, seed, frames_per_room):
 
 
 def _draw_subjects(kind, rng, count, detail):
-    """Draw the builder of each frame of a split; (count,) indices."""
+    """Choose the builder of each frame of a split; (count,) indices."""
     if kind == 'matting':
         return rng.choice(len(PORTRAITS), count,
                           p=[weight for _, weight in PORTRAITS])
     if detail:
         return _rounds(rng, len(STRUCTURES), count)
-    # three of four are solid: thin structures alone are hardly more than
-    # nothing, by their area
+    # three of four are solid: thin structures alone cover hardly any area
     subjects = len(STRUCTURES) + _rounds(rng, len(SOLIDS), count)
     subjects[::4] = _rounds(rng, len(STRUCTURES), len(subjects[::4]))
     return subjects
 
 
 def _rounds(rng, kinds, count):
-    """Draw one of each kind before any comes again."""
+    """Choose each kind once before any is repeated."""
     rounds = max(-(-count // kinds), 1)
     return np.concatenate(
         [rng.permutation(kinds) for _ in range(rounds)])[:count]
 
 
 def compose_shot(kind, frame, room, seed, aspect):
-    """Build a frame's subject and place it.
+    """Build and place the subject of a frame.
 
     Args:
         kind (str): ``'matting'`` or ``'dis'``.
-        frame (PlannedFrame): What to show.
-        room (Room): Its room.
-        seed (int): Of the data set.
+        frame (PlannedFrame): The frame.
+        room (Room): The room of the frame.
+        seed (int): Seed of the data set.
         aspect (float): Width of the picture over its height.
 
     Returns:
-        Shot: Depends on the arguments only.
+        Shot: It depends only on the arguments.
     """
     rng = np.random.default_rng([seed, _FIRST_ROOM[kind], frame.number])
     if kind == 'matting':
@@ -180,7 +181,7 @@ def compose_shot(kind, frame, room, seed, aspect):
     if frame.subject >= len(STRUCTURES):
         subject = SOLIDS[frame.subject - len(STRUCTURES)](rng)
         shot = portrait_shot(room, frame.view, subject, rng, aspect)
-        # masks are of sharp objects
+        # objects with masks are in focus
         return replace(shot, aperture=0.0, slide=np.zeros(3))
     item = STRUCTURES[frame.subject](rng, frame.detail)
     return structure_shot(room, Subject(item, *item.bounds()), rng, aspect)
@@ -200,17 +201,17 @@ def build_subjects(out_dir,
     subjects.
 
     Args:
-        out_dir (str): Target folder, made when missing.
+        out_dir (str): Target folder; created if missing.
         kind (str): ``'matting'`` makes ``P3M-10k``, ``'dis'`` makes
             ``DIS5K``, ``'all'`` makes both. Defaults to 'all'.
-        num_frames (int): Frames of each kind. Defaults to 100.
-        width (int): Pixels per row. Defaults to 128.
-        height (int): Rows. Defaults to 96.
-        spp (int): Samples per pixel of the pictures; labels have four
-            times as many. Defaults to 12.
-        seed (int): Other seeds give other rooms and subjects. Defaults to
-            0.
-        frames_per_room (int): Views per room. Defaults to 4.
+        num_frames (int): Number of frames of each kind. Defaults to 100.
+        width (int): Width of the picture in pixels. Defaults to 128.
+        height (int): Height of the picture in pixels. Defaults to 96.
+        spp (int): Samples per pixel of the pictures; labels get four times
+            as many. Defaults to 12.
+        seed (int): A different seed gives different rooms and subjects.
+            Defaults to 0.
+        frames_per_room (int): Number of views of each room. Defaults to 4.
 
     Returns:
         int: Number of frames rendered by this call.
@@ -218,7 +219,7 @@ def build_subjects(out_dir,
     Raises:
         ImportError: If frames are missing and Mitsuba is not installed.
         ValueError: If an argument is out of range, or the folder holds a
-            data set made with other parameters, or another data set.
+            data set that was made with other parameters, or another data set.
     """
     kinds = tuple(SPLITS) if kind == 'all' else (kind,)
     if kind not in ('all', *SPLITS):
@@ -260,7 +261,7 @@ def _build_kind(root, kind, frames, parameters):
 
 def _render_frame(root, kind, frame, room, parameters, shapes):
     """Render and write one picture and its label."""
-    # imported here so that looking at a finished set needs no Mitsuba
+    # imported here so that a finished set needs no Mitsuba
     from .photograph import develop, render_alpha, render_color
     size = parameters['width'], parameters['height']
     shot = compose_shot(kind, frame, room, parameters['seed'],

@@ -1,13 +1,14 @@
 """Thin parts that subjects are built from: tubes, blades and sheer cloth.
 
 Letters: N curves or blades, S points along each, R x C points of a sheet,
-K corners of a tube's cross-section. Lengths are metres.
+K corners of the cross-section of a tube. Lengths are in metres.
 """
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..rooms.primitives import Item, Material, Mesh
+from ..rooms.meshes import Mesh, strip_faces, unit
+from ..rooms.primitives import Item, Material
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +16,7 @@ class Sheer(Material):
     """A material that lets part of the light pass straight through.
 
     Attributes:
-        opacity (float): Share of the light that it stops, in [0, 1].
+        opacity (float): Share of the light that it blocks, in [0, 1].
     """
     opacity: float = 0.5
 
@@ -26,41 +27,14 @@ class Subject:
 
     Attributes:
         item (Item): Its surfaces.
-        low (np.ndarray): (3,) lowest corner of what the picture must
-            show; the rest, such as the lower body of a person, may leave
-            the picture at its lower edge.
+        low (np.ndarray): (3,) lowest corner of the part that the picture
+            must show; the rest, such as the lower body of a person, may
+            extend beyond the lower edge of the picture.
         high (np.ndarray): (3,) highest corner.
     """
     item: Item
     low: np.ndarray
     high: np.ndarray
-
-
-def unit(vectors):
-    """Scale vectors along the last axis to unit length.
-
-    Args:
-        vectors (np.ndarray): (..., 3); zero vectors stay zero.
-
-    Returns:
-        np.ndarray: (..., 3).
-    """
-    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.maximum(length, 1e-12)
-
-
-def _strip_faces(rows, columns, count, closed):
-    """Triangulate ``count`` grids of rows x columns vertices each."""
-    row, column = np.meshgrid(np.arange(rows - 1),
-                              np.arange(columns if closed else columns - 1),
-                              indexing='ij')
-    after = (column + 1) % columns
-    a, b = row * columns + column, row * columns + after
-    c, d = a + columns, b + columns
-    faces = np.concatenate([np.stack([a, b, d], -1), np.stack([a, d, c], -1)]
-                           ).reshape(-1, 3)
-    start = np.arange(count)[:, None, None] * rows * columns
-    return (faces + start).reshape(-1, 3)
 
 
 def tube_mesh(points, radius, sides=3):
@@ -69,7 +43,7 @@ def tube_mesh(points, radius, sides=3):
     Args:
         points (np.ndarray): (N, S, 3) curves, S >= 2.
         radius (float | np.ndarray): Distance of the corners from the
-            curve; one number, or anything that broadcasts to (N, S).
+            curve; broadcast to (N, S).
         sides (int): K, corners of the cross-section. Defaults to 3.
 
     Returns:
@@ -78,7 +52,7 @@ def tube_mesh(points, radius, sides=3):
     points = np.asarray(points, float)
     count, steps = points.shape[:2]
     along = unit(np.gradient(points, axis=1))
-    # least variation of direction: the normal of the plane of a flat curve
+    # the direction of least variation: the normal of a flat curve's plane
     axis = np.linalg.eigh(np.einsum('nsi,nsj->nij', along, along))[1][..., 0]
     side = unit(np.cross(along, axis[:, None]))
     other = np.cross(along, side)
@@ -88,7 +62,7 @@ def tube_mesh(points, radius, sides=3):
     radius = np.broadcast_to(radius, (count, steps))[..., None, None]
     vertices = points[:, :, None] + radius * normals
     return Mesh(vertices.reshape(-1, 3),
-                _strip_faces(steps, sides, count, True),
+                strip_faces(steps, sides, count, True),
                 normals.reshape(-1, 3))
 
 
@@ -97,8 +71,8 @@ def blade_mesh(points, across, width):
 
     Args:
         points (np.ndarray): (N, S, 3) middle lines, S >= 2.
-        across (np.ndarray): (N, 3) or (N, S, 3) direction of the width.
-        width (float | np.ndarray): Full width; broadcasts to (N, S).
+        across (np.ndarray): (N, 3) or (N, S, 3) directions across.
+        width (float | np.ndarray): Full width; broadcast to (N, S).
 
     Returns:
         Mesh: N * S * 2 vertices.
@@ -112,12 +86,12 @@ def blade_mesh(points, across, width):
     half = np.broadcast_to(width, (count, steps))[..., None] / 2
     vertices = np.stack([points - half * across, points + half * across], 2)
     normals = unit(np.cross(np.gradient(points, axis=1), across))
-    return Mesh(vertices.reshape(-1, 3), _strip_faces(steps, 2, count, False),
+    return Mesh(vertices.reshape(-1, 3), strip_faces(steps, 2, count, False),
                 np.repeat(normals.reshape(-1, 3), 2, axis=0))
 
 
 def sheet_mesh(points):
-    """Make a smooth surface of a grid of points.
+    """Make a smooth surface through a grid of points.
 
     Args:
         points (np.ndarray): (R, C, 3), R and C >= 2.
@@ -129,17 +103,17 @@ def sheet_mesh(points):
     rows, columns = points.shape[:2]
     normals = unit(np.cross(np.gradient(points, axis=0),
                             np.gradient(points, axis=1)))
-    return Mesh(points.reshape(-1, 3), _strip_faces(rows, columns, 1, False),
+    return Mesh(points.reshape(-1, 3), strip_faces(rows, columns, 1, False),
                 normals.reshape(-1, 3))
 
 
 def add_mesh(item, mesh, material):
-    """Add a mesh in the item's own frame.
+    """Add a mesh in the frame of the item.
 
     Args:
-        item (Item): Taken further.
-        mesh (Mesh): Its vertices are in the frame of the item.
-        material (Material): Its surface.
+        item (Item): The item to extend.
+        mesh (Mesh): Mesh with vertices in the frame of the item.
+        material (Material): Material of the surface.
     """
     item.add('mesh', np.eye(4), material, mesh)
 
@@ -148,10 +122,10 @@ def add_rods(item, ends, radius, material, sides=8):
     """Add straight rods as one mesh.
 
     Args:
-        item (Item): Taken further.
-        ends (Sequence): (N, 2, 3) start and end of each.
-        radius (float): Of all rods.
-        material (Material): Their surface.
+        item (Item): The item to extend.
+        ends (Sequence): (N, 2, 3) start and end of each rod.
+        radius (float): Radius of all rods.
+        material (Material): Material of the rods.
         sides (int): Corners of the cross-section. Defaults to 8.
     """
     add_mesh(item, tube_mesh(np.asarray(ends, float), radius, sides),
@@ -162,11 +136,11 @@ def add_ring(item, center, radius, thick, material, normal=(0, 0, 1)):
     """Add a torus.
 
     Args:
-        item (Item): Taken further.
-        center (Sequence[float]): (3,) its middle.
-        radius (float): Of the circle.
+        item (Item): The item to extend.
+        center (Sequence[float]): (3,) centre.
+        radius (float): Radius of the circle.
         thick (float): Radius of the tube.
-        material (Material): Its surface.
+        material (Material): Material of the surface.
         normal (Sequence[float]): (3,) axis. Defaults to (0, 0, 1).
     """
     add_mesh(item, tube_mesh(circle(center, radius, normal)[None], thick, 8),
@@ -177,11 +151,11 @@ def circle(center, radius, normal=(0, 0, 1), steps=33):
     """Return points on a closed circle.
 
     Args:
-        center (Sequence[float]): (3,) its middle.
-        radius (float): Of the circle.
+        center (Sequence[float]): (3,) centre.
+        radius (float): Radius of the circle.
         normal (Sequence[float]): (3,) axis. Defaults to (0, 0, 1).
-        steps (int): S; the first and last point are the same. Defaults to
-            33.
+        steps (int): S, number of points; the first and the last coincide.
+            Defaults to 33.
 
     Returns:
         np.ndarray: (S, 3).

@@ -1,13 +1,13 @@
-"""Photograph a subject in a room, and its alpha with the same lens.
+"""Photograph a subject in a room, and its alpha through the same lens.
 
-The alpha of a pixel is the share of camera samples, over the pixel's square,
-the lens and the exposure, that the subject stops:
+The alpha of a pixel is the share of camera samples, over the square of the
+pixel, the lens and the exposure, that the subject blocks:
 
 .. math:: I = \\alpha F + (1 - \\alpha) B
 
-It is traced, not derived from edges: the subject is black and stands before
-a wall of radiance 1, so that the picture is 1 - alpha. A sheer surface stops
-its opacity, whatever number of them lie behind each other.
+It is traced, not derived from edges: the subject is black and stands in front
+of a wall with radiance 1, so the picture is 1 - alpha. A sheer surface blocks
+light according to its opacity, however many lie behind each other.
 """
 from dataclasses import replace
 
@@ -21,9 +21,9 @@ from .shots import Shot
 from ..rooms.primitives import Material, Primitive, Room
 from ..rooms.render import RoomRenderer
 
-#: Positions of the camera during an exposure with motion.
+#: Number of camera positions during an exposure with motion.
 _EXPOSURES = 8
-# farther than any room is deep, metres
+# farther than any room is deep, in metres
 _BACKDROP = 50.0
 
 
@@ -31,11 +31,10 @@ class LensRenderer(RoomRenderer):
     """Render a scene through a lens, with sheer materials.
 
     Args:
-        room (Room): What to render.
-        shapes (dict, optional): Filled with the surfaces built, by
-            primitive, and asked before building; shared by several
-            renderers of one room it saves most of their start. Defaults to
-            None.
+        room (Room): The room to render.
+        shapes (dict, optional): Cache of the shapes that were built, by
+            primitive; sharing it among the renderers of one room saves most
+            of their start-up time. Defaults to None.
 
     Raises:
         ImportError: If Mitsuba is not installed.
@@ -67,18 +66,19 @@ class LensRenderer(RoomRenderer):
 
         Args:
             shot (Shot): Camera, lens and motion; its surfaces are ignored.
-            width (int): Pixels per row.
-            height (int): Rows.
-            spp (int): Samples per pixel; at least one per position of a
+            width (int): Width of the picture in pixels.
+            height (int): Height of the picture in pixels.
+            spp (int): Samples per pixel; at least one for each position of a
                 moving camera.
-            seed (int): Of the sampling noise, >= 0.
-            integrator (dict): Mitsuba's description of the method.
+            seed (int): Seed of the sampling noise, >= 0.
+            integrator (dict): Description of the method for Mitsuba.
 
         Returns:
             np.ndarray: (H, W, 3) float32, linear RGB radiance, >= 0.
         """
         mi = self._mi
-        # blocks of a fixed size: their seeds must not depend on the cores
+        # a fixed block size, so that seeds do not depend on the number of
+        # cores
         integrator = mi.load_dict(dict(integrator, block_size=16))
         moves = np.any(shot.slide)
         count = _EXPOSURES if moves else 1
@@ -86,17 +86,10 @@ class LensRenderer(RoomRenderer):
         total = 0
         for step, noise in enumerate(seeds):
             share = (step + 0.5) / count - 0.5
-            position = shot.camera.position + share * np.asarray(shot.slide)
-            to_world = np.eye(4)
-            # Mitsuba's camera looks along +z and has x to the left
-            to_world[:3, :3] = shot.camera.rotation * (-1, 1, -1)
-            to_world[:3, 3] = position
+            camera = replace(shot.camera, position=shot.camera.position
+                             + share * np.asarray(shot.slide))
             sensor = dict(
-                type='perspective', fov=float(np.rad2deg(shot.fov)),
-                fov_axis='x', to_world=mi.ScalarTransform4f(to_world),
-                film=dict(type='hdrfilm', width=width, height=height,
-                          rfilter=dict(type='box'), pixel_format='rgb',
-                          component_format='float32'),
+                self._sensor(camera, width, height, shot.fov),
                 sampler=dict(type='multijitter',
                              sample_count=-(-spp // count)))
             if shot.aperture:
@@ -113,19 +106,19 @@ def render_color(shot: Shot, width, height, spp=12, seed=0, shapes=None):
     """Photograph a subject in its room.
 
     Args:
-        shot (Shot): What to render.
-        width (int): Pixels per row.
-        height (int): Rows.
+        shot (Shot): The photograph to take.
+        width (int): Width of the picture in pixels.
+        height (int): Height of the picture in pixels.
         spp (int): Samples per pixel. Defaults to 12.
-        seed (int): Of the sampling noise. Defaults to 0.
+        seed (int): Seed of the sampling noise. Defaults to 0.
         shapes (dict, optional): See :class:`LensRenderer`. Defaults to
             None.
 
     Returns:
-        np.ndarray: (H, W, 3) float32, linear RGB radiance, with noise.
+        np.ndarray: (H, W, 3) float32, linear RGB radiance, noisy.
     """
     renderer = LensRenderer(_as_room(shot.room + shot.subject), shapes)
-    # light falls through sheer cloth only where shadow rays see its opacity
+    # only this method lets shadow rays pass through sheer cloth
     sheer = any(isinstance(part.material, Sheer) for part in shot.subject)
     return renderer.expose(
         shot, width, height, spp, seed,
@@ -136,17 +129,17 @@ def render_alpha(shot: Shot, width, height, spp=48, seed=0):
     """Trace how much of each pixel the subject covers.
 
     Args:
-        shot (Shot): What to render; nothing of its room may be in front of
+        shot (Shot): The photograph to take; nothing in its room may hide
             the subject.
-        width (int): Pixels per row.
-        height (int): Rows.
+        width (int): Width of the picture in pixels.
+        height (int): Height of the picture in pixels.
         spp (int): Samples per pixel. Defaults to 48.
-        seed (int): Of the sampling noise. Defaults to 0.
+        seed (int): Seed of the sampling noise. Defaults to 0.
 
     Returns:
         np.ndarray: (H, W) float32 in [0, 1].
     """
-    # a black mirror ends a path without looking for lights
+    # a black mirror ends a path without sampling lights
     black = dict(kind='mirror', color=(0.0,) * 3)
     opaque = Material(**black)
     parts = []
@@ -155,7 +148,7 @@ def render_alpha(shot: Shot, width, height, spp=48, seed=0):
         parts.append(replace(part, material=opaque if opacity is None else
                              Sheer(**black, opacity=opacity)))
     pose = np.eye(4)
-    # wide enough for what a shaken lens sees aside of the picture
+    # wide enough for what a moving lens sees beside the picture
     pose[:3, :3] = shot.camera.rotation * (
         4 * _BACKDROP * np.tan(shot.fov / 2) * np.array([1, 1, 0])
         + (0, 0, 1))
@@ -164,7 +157,7 @@ def render_alpha(shot: Shot, width, height, spp=48, seed=0):
     parts.append(Primitive('rectangle', pose, Material(
         **black, emission=(1.0,) * 3), -1, -1))
     renderer = LensRenderer(_as_room(parts))
-    # every sheer surface counts as one step of the path
+    # every sheer surface takes one step of the path
     passed = renderer.expose(shot, width, height, spp, seed, dict(
         type='path', max_depth=64, rr_depth=1000))
     return np.clip(1 - passed[..., 0], 0, 1)
@@ -175,10 +168,10 @@ def _as_room(primitives):
 
 
 def develop(color):
-    """Turn radiance into a picture with little noise.
+    """Turn radiance into a denoised picture.
 
     Non-local means (Buades et al., CVPR 2005), as strong as the noise that
-    second differences tell (Immerkaer, CVIU 1996).
+    second differences indicate (Immerkaer, CVIU 1996).
 
     Args:
         color (np.ndarray): (H, W, 3) float32, linear RGB radiance.
@@ -186,7 +179,7 @@ def develop(color):
     Returns:
         np.ndarray: (H, W, 3) uint8 RGB.
     """
-    # a rare bright path is darkened to what its neighbourhood has
+    # a rare bright path is darkened to the level of its neighbourhood
     brightness = color.mean(axis=-1)
     padded = np.pad(brightness, 1, mode='edge')
     rows, columns = brightness.shape
@@ -198,7 +191,7 @@ def develop(color):
     grey = picture.mean(axis=-1)
     taps = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], float)
     response = np.abs(cv2.filter2D(grey, -1, taps))
-    # the median passes over edges; 6 and 0.6745 make it a deviation
+    # the median ignores edges; 6 and 0.6745 turn it into a deviation
     noise = np.median(response) / 6 / 0.6745
     strength = float(np.clip(1.2 * noise, 2, 9))
     return cv2.fastNlMeansDenoisingColored(picture, None, strength,

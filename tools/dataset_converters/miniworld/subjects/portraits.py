@@ -1,8 +1,8 @@
 """Subjects with soft outlines: hair, fur, leaves, feathers, sheer cloth.
 
 Every public builder takes a ``np.random.Generator`` and returns a
-:class:`.parts.Subject`, metres, of which a head-sized part around the origin
-is framed; stems and bodies go on below it.
+:class:`.parts.Subject` in metres. The picture is to frame the head-sized part
+around the origin; stems and bodies continue below it.
 """
 import numpy as np
 
@@ -14,11 +14,10 @@ from .parts import (
     blade_mesh,
     sheet_mesh,
     tube_mesh,
-    unit,
 )
 from ..rooms.materials import hsv, linear, paint, stripes, weave
+from ..rooms.meshes import BALL, unit
 from ..rooms.primitives import (
-    BALL,
     Item,
     Material,
     pitch,
@@ -31,12 +30,12 @@ _HEAD = np.array([0.078, 0.095, 0.115])
 
 
 def _oval(item, center, size, material):
-    """Add an ellipsoid of half axes ``size``."""
+    """Add an ellipsoid with semi-axes ``size``."""
     item.add('mesh', scaled(size, center), material, BALL)
 
 
 def _directions(rng, count):
-    """Draw (count, 3) unit vectors, even on the sphere."""
+    """Draw (count, 3) unit vectors, uniform on the sphere."""
     return unit(rng.standard_normal((count, 3)))
 
 
@@ -49,10 +48,10 @@ def _strands(rng, roots, outward, length, gravity, curl=0.0, stray=0.1,
         roots (np.ndarray): (N, 3).
         outward (np.ndarray): (N, 3) unit directions at the roots.
         length (float): Mean length.
-        gravity (float): Weight of falling against growing outward.
-        curl (float): Radius of curls. Defaults to 0.
+        gravity (float): Weight of falling relative to growing outward.
+        curl (float): Radius of curls. Defaults to 0.0.
         stray (float): Spread of the directions. Defaults to 0.1.
-        wind (Sequence[float]): (3,) added to gravity. Defaults to none.
+        wind (Sequence[float]): (3,) added to gravity. Defaults to (0, 0, 0).
         steps (int): Points per curve. Defaults to 7.
 
     Returns:
@@ -135,7 +134,7 @@ def _add_hair(item, rng, style):
     hair = paint(color)
     count = 750
     outward = _directions(rng, 3 * count)
-    # not in the face: hair grows above the brow and behind the ears
+    # hair grows above the brow and behind the ears, not in the face
     grows = (((outward[:, 2] > 0.45) & (outward[:, 1] < 0.4))
              | (outward[:, 1] < np.minimum(0.1, 0.4 * outward[:, 2] + 0.1)))
     outward = outward[grows & (outward[:, 2] > -0.45)][:count]
@@ -153,7 +152,7 @@ def _add_hair(item, rng, style):
         tail=dict(length=0.12, gravity=0.2, stray=0.1))[style]
     points = _strands(rng, roots, outward, **settings)
     if style == 'tail':
-        # towards a knot at the back of the head, then hanging aside
+        # to a knot at the back of the head, then hanging to the side
         knot = np.array([side * 0.03, -0.12, 0.06])
         share = np.linspace(0, 1, points.shape[1])[:, None]
         points = roots[:, None] * (1 - share) + knot * share
@@ -207,11 +206,7 @@ def _add_veil(item, rng):
 def person(rng):
     """A person from the chest up, with hair, perhaps a hat or a veil.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The head is at the origin.
+    The head is at the origin.
     """
     item = Item('person', 'otherprop')
     skin = [hsv(rng, 0.06, 0.35, 0.9), hsv(rng, 0.06, 0.45, 0.75),
@@ -237,7 +232,7 @@ def person(rng):
 
 
 def _add_fur(item, rng, center, size, material, count, length, low=-1.0):
-    """Grow fur on an ellipsoid where the unit normal's z is over ``low``."""
+    """Grow fur on an ellipsoid where the z of the normal exceeds ``low``."""
     outward = _directions(rng, count)
     outward = outward[outward[:, 2] > low]
     roots = np.asarray(center) + outward * size * 0.99
@@ -249,11 +244,7 @@ def _add_fur(item, rng, center, size, material, count, length, low=-1.0):
 def toy(rng):
     """A furry animal with ears, eyes and a snout.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The head is at the origin.
+    The head is at the origin.
     """
     item = Item('toy', 'otherprop')
     tone = [hsv(rng, 0.08, 0.55, 0.5), hsv(rng, 0.1, 0.1, 0.85),
@@ -286,20 +277,16 @@ def toy(rng):
 
 
 def _pot(item, rng, z):
-    """Put a pot whose rim is at height ``z``; it goes on below."""
+    """Put a pot below its rim at height ``z``."""
     color = paint(hsv(rng, rng.choice([0.05, 0.6, 0.1]), 0.4, 0.6))
     item.turned((0, 0, z), [(1e-4, -0.24), (0.08, -0.24), (0.11, 0),
                             (0.095, 0), (0.09, -0.02), (1e-4, -0.02)], color)
 
 
 def foliage(rng):
-    """A pot plant: arching fronds with narrow leaves, or grass.
+    """A potted plant: arching fronds with narrow leaves, or grass.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The leaves are around the origin.
+    The leaves are around the origin.
     """
     item = Item('foliage', 'otherprop')
     base = np.array([0, 0, -0.22])
@@ -339,7 +326,7 @@ def foliage(rng):
         bloom = paint(hsv(rng, rng.choice([0.0, 0.13, 0.8, 0.95]), 0.7, 0.8))
         for tip in stems[rng.permutation(count)[:7], -3]:
             _oval(item, tip, (0.016, 0.016, 0.012), bloom)
-    # long leaves may leave the picture
+    # long leaves may extend beyond the picture
     reach = np.clip(np.quantile(np.abs(stems[..., 0]), 0.9), 0.13, 0.26)
     return Subject(item, np.array([-reach, -reach, -0.26]),
                    np.array([reach, reach, stems[..., 2].max() + 0.03]))
@@ -348,11 +335,7 @@ def foliage(rng):
 def dandelion(rng):
     """One to three seed heads of thin rays on stalks.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The seed heads are around the origin.
+    The seed heads are around the origin.
     """
     item = Item('dandelion', 'otherprop')
     stalk = paint(hsv(rng, 0.28, 0.5, 0.5))
@@ -386,11 +369,7 @@ def dandelion(rng):
 def duster(rng):
     """A bunch of feathers on a handle.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The feathers are around the origin.
+    The feathers are around the origin.
     """
     item = Item('duster', 'otherprop')
     add_rods(item, [[(0, 0, -1.3), (0, 0, -0.12)]], 0.014,
@@ -424,11 +403,7 @@ def duster(rng):
 def balloons(rng):
     """Sheer balloons on strings.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The balloons are around the origin.
+    The balloons are around the origin.
     """
     item = Item('balloons', 'otherprop')
     count = int(rng.integers(1, 5))
@@ -456,11 +431,7 @@ def balloons(rng):
 def umbrella(rng):
     """An open umbrella of sheer cloth, with ribs and a shaft.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-
-    Returns:
-        Subject: The canopy is around the origin.
+    The canopy is around the origin.
     """
     item = Item('umbrella', 'otherprop')
     upright = Item('umbrella', 'otherprop')
@@ -469,7 +440,7 @@ def umbrella(rng):
     around = np.linspace(0, 2 * np.pi, 8 * ribs + 1)
     share = np.linspace(0.02, 1, 12)
     angle, out = np.meshgrid(around, share)
-    # the cloth hangs in between the ribs
+    # the cloth sags between the ribs
     sag = 1 - 0.1 * out * (1 - np.cos(ribs * angle)) / 2
     canopy = np.stack([reach * out * sag * np.cos(angle),
                        reach * out * sag * np.sin(angle),
@@ -490,6 +461,6 @@ def umbrella(rng):
                    np.array([reach, reach, 0.18]))
 
 
-#: Builders and how often each is drawn.
+#: The builders and the probability of each.
 PORTRAITS = ((person, 0.54), (toy, 0.12), (foliage, 0.1), (dandelion, 0.06),
              (duster, 0.06), (balloons, 0.06), (umbrella, 0.06))

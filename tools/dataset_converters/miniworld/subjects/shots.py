@@ -1,7 +1,6 @@
 """Place a subject in a furnished room and choose how to photograph it.
 
-Frames are those of :mod:`..rooms.primitives`; nothing is rendered
-here.
+The frames are those of :mod:`..rooms.primitives`; nothing is rendered here.
 """
 from dataclasses import dataclass, replace
 from typing import List, Sequence
@@ -17,7 +16,8 @@ from ..rooms.primitives import (
     placement,
 )
 
-#: Height of what hangs from the ceiling and is never cleared away, metres.
+#: Objects above this height, in metres, hang from the ceiling and are never
+#: cleared away.
 _OVERHEAD = 2.2
 
 
@@ -26,16 +26,16 @@ class Shot:
     """One photograph.
 
     Attributes:
-        subject (list[Primitive]): Surfaces in front, in the world.
-        room (list[Primitive]): All other surfaces; none of them is in
-            front of the subject.
-        camera (Camera): Pose at the middle of the exposure.
-        fov (float): Horizontal field of view, radians.
-        aperture (float): Radius of the lens, metres; 0 is a pinhole, which
-            sees everything sharp.
-        focus (float): Distance of the plane that a lens sees sharp.
-        slide (Sequence[float]): (3,) way of the camera during the exposure,
-            metres, world; zero leaves nothing blurred.
+        subject (list[Primitive]): Surfaces of the subject, in the world.
+        room (list[Primitive]): All other surfaces; none of them hides the
+            subject.
+        camera (Camera): Pose in the middle of the exposure.
+        fov (float): Horizontal field of view in radians.
+        aperture (float): Radius of the lens in metres; 0 is a pinhole, for
+            which everything is in focus.
+        focus (float): Distance of the plane in focus, in metres.
+        slide (Sequence[float]): (3,) motion of the camera during the
+            exposure, in metres, in the world.
     """
     subject: List[Primitive]
     room: List[Primitive]
@@ -66,17 +66,17 @@ def _grid(low, high, matrix, steps=5):
 
 
 def _in_the_way(objects, eye, points, margin=0.12):
-    """List what stands on the lines from the eye to points.
+    """List the furniture on the lines from the eye to some points.
 
     Args:
-        objects (list[PlacedObject]): Furniture.
-        eye (np.ndarray): (3,) metres.
-        points (np.ndarray): (P, 3), metres.
+        objects (list[PlacedObject]): The furniture.
+        eye (np.ndarray): (3,), in metres.
+        points (np.ndarray): (P, 3), in metres.
         margin (float): Metres to keep free around a piece. Defaults to
             0.12.
 
     Returns:
-        list[PlacedObject]: What hangs overhead is not listed.
+        list[PlacedObject]: Furniture in the way, except what hangs overhead.
     """
     # no line is parallel to a face, which would divide zero by zero
     way = points - eye
@@ -87,7 +87,7 @@ def _in_the_way(objects, eye, points, margin=0.12):
         far = (thing.high + margin - eye) / way
         enter = np.minimum(near, far).max(axis=1)
         leave = np.maximum(near, far).min(axis=1)
-        # it counts up to the far side of the subject
+        # only up to the far side of the subject
         hit = (enter < leave) & (leave > 0) & (enter < 1)
         if hit.any() and thing.low[2] < _OVERHEAD:
             blocked.append(thing)
@@ -95,7 +95,7 @@ def _in_the_way(objects, eye, points, margin=0.12):
 
 
 def _without(primitives, things):
-    """Leave out the surfaces of some furniture, but not its lights."""
+    """Remove the surfaces of some furniture, but not its lights."""
     kept = []
     for part in primitives:
         low, high = part.bounds()
@@ -107,16 +107,18 @@ def _without(primitives, things):
 
 
 def shares(points, camera, fov, aspect):
-    """Project points to the picture.
+    """Project points into the picture.
 
     Args:
-        points (np.ndarray): (P, 3) in front of the camera, metres, world.
+        points (np.ndarray): (P, 3) in front of the camera, in the world, in
+            metres.
         camera (Camera): The view.
-        fov (float): Horizontal field of view, radians.
+        fov (float): Horizontal field of view in radians.
         aspect (float): Width of the picture over its height.
 
     Returns:
-        np.ndarray: (P, 2), from -1 (left, lower edge) to 1 (right, upper).
+        np.ndarray: (P, 2), from -1 (left, lower edge) to 1 (right, upper
+        edge).
     """
     local = (points - camera.position) @ camera.rotation
     half = np.tan(fov / 2)
@@ -124,12 +126,12 @@ def shares(points, camera, fov, aspect):
 
 
 def _studio_light(room, camera, goal, rng):
-    """Put a soft light beside the camera, or none where there is no place.
+    """Put a soft light beside the camera, if there is room for one.
 
     Args:
         room (Room): The light hangs inside it.
-        camera (Camera): The view, which must not show the light.
-        goal (np.ndarray): (3,) where it shines, metres.
+        camera (Camera): The view, in which the light must not appear.
+        goal (np.ndarray): (3,) point at which it shines, in metres.
         rng (np.random.Generator): Source of all choices.
 
     Returns:
@@ -152,7 +154,7 @@ def _studio_light(room, camera, goal, rng):
     pose[:3, :3] = np.stack([size * side, size * np.cross(normal, side),
                              normal], axis=1)
     pose[:3, 3] = place
-    # the same brightness on the subject at any distance
+    # the subject is equally bright at any distance
     radiance = power * away**2 / (4 * size**2)
     return [Primitive('rectangle', pose, Material(
         color=(0.5,) * 3, emission=tuple(
@@ -160,19 +162,19 @@ def _studio_light(room, camera, goal, rng):
 
 
 def portrait_shot(room: Room, view, subject, rng, aspect):
-    """Hold a subject in front of one of the room's own views.
+    """Place a subject in front of one of the room's own cameras.
 
     Args:
-        room (Room): Not changed.
+        room (Room): The room, which stays as it is.
         view (int): Index into the room's cameras.
-        subject (Subject): Its framed part fills 75 to 110 % of the
-            picture's width or height, and its lower edge is cut.
+        subject (Subject): Its framed part will fill 75 to 110 % of the width
+            or height of the picture, and be cut at the lower edge.
         rng (np.random.Generator): Source of all choices.
         aspect (float): Width of the picture over its height.
 
     Returns:
         Shot: Mostly with a soft light beside the camera and a blurred
-        background; one in five is shaken.
+        background; in one of five the camera moves.
     """
     camera = room.cameras[view]
     fov = FIELD_OF_VIEW * rng.uniform(0.65, 1.0)
@@ -210,19 +212,20 @@ def portrait_shot(room: Room, view, subject, rng, aspect):
 
 
 def structure_shot(room: Room, subject, rng, aspect):
-    """Stand a subject on the floor and walk around it for a view.
+    """Stand a subject on the floor and search for a view around it.
 
     Args:
-        room (Room): Not changed; its own cameras are not used.
-        subject (Subject): It stands on z = 0, is turned at random and
-            fills 75 to 97 % of the picture's width or height.
+        room (Room): The room, which stays as it is; its own cameras are not
+            used.
+        subject (Subject): It stands on z = 0, will be turned at random and
+            fill 75 to 97 % of the width or height of the picture.
         rng (np.random.Generator): Source of all choices.
         aspect (float): Width of the picture over its height.
 
     Returns:
-        Shot: That of 80 drawn ones for which least furniture has to be
-        cleared away. Sharp, half of them with a slightly blurred
-        background.
+        Shot: The one of 80 random views for which the least furniture has to
+        be cleared away. The subject is in focus; in half of the shots the
+        background is slightly blurred.
 
     Raises:
         RuntimeError: If the subject fits nowhere.
@@ -246,7 +249,7 @@ def structure_shot(room: Room, subject, rng, aspect):
         away = np.array([np.cos(angle), np.sin(angle), 0])
         distance = ((high - low)[2] / 2 / tangent[1] / fill
                     + 0.5 * reach)
-        # where the subject is wide rather than tall, step back
+        # step back if the subject is wide rather than tall
         for _ in range(3):
             eye = middle + distance * away
             eye[2] = eye_height
@@ -260,7 +263,7 @@ def structure_shot(room: Room, subject, rng, aspect):
         if (local[:, 2] > -0.2).any() or not (
                 (eye[:2] > 0.12).all() and (eye[:2] < size - 0.12).all()):
             continue
-        # move the subject out of the centre as far as it stays inside
+        # move the subject off centre, but not out of the picture
         shown = shares(corners, camera, fov, aspect)
         span = np.stack([shown.min(axis=0), shown.max(axis=0)])
         if span[1].max() > 1.15 or span[0].min() < -1.15:

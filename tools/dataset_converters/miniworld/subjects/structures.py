@@ -1,9 +1,9 @@
-"""Subjects of thin parts for dichotomous segmentation.
+"""Subjects with thin parts for dichotomous segmentation.
 
 Every public builder takes a ``np.random.Generator`` and a level of detail
-from 1 to 4, which sets the number of bars, rungs, spokes or branches, and
-returns an item that stands centred on the floor at the origin, metres. Wires
-are thicker than real ones, so that small pictures show them.
+from 1 to 4, which sets the number of bars, rungs, spokes or branches. It
+returns an item in metres that stands on the floor, centred at the origin.
+Wires are thicker than real ones, so that small pictures show them.
 """
 import numpy as np
 
@@ -14,14 +14,10 @@ from .parts import (
     blade_mesh,
     circle,
     tube_mesh,
-    unit,
 )
 from ..rooms.materials import grain, hsv, paint
-from ..rooms.primitives import (
-    Item,
-    Material,
-    cylinder_profile,
-)
+from ..rooms.meshes import cylinder_profile, unit
+from ..rooms.primitives import Item, Material
 
 
 def _wood(rng):
@@ -41,7 +37,7 @@ def _lacquer(rng):
 
 
 def _arc(start, end, height, steps=9):
-    """Bow a line between two points upwards; (steps, 3)."""
+    """Bend a line between two points upwards; (steps, 3)."""
     share = np.linspace(0, 1, steps)[:, None]
     line = np.asarray(start) * (1 - share) + np.asarray(end) * share
     line[:, 2] += height * 4 * share[:, 0] * (1 - share[:, 0])
@@ -49,14 +45,9 @@ def _arc(start, end, height, steps=9):
 
 
 def chair(rng, detail):
-    """A chair whose back, and with much detail its seat, is of slats.
+    """A chair with a slatted back and, with much detail, a slatted seat.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: Its front is +y.
+    Its front is +y.
     """
     item = Item('chair', 'chair')
     wood = _wood(rng) if rng.random() < 0.6 else _lacquer(rng)
@@ -92,12 +83,7 @@ def chair(rng, detail):
 def ladder(rng, detail):
     """A step ladder with stays.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: Its rungs run along x.
+    Its rungs run along x.
     """
     item = Item('ladder', 'otherprop')
     coat = _wood(rng) if rng.random() < 0.5 else _lacquer(rng)
@@ -125,12 +111,7 @@ def ladder(rng, detail):
 def fence(rng, detail):
     """A garden fence: pickets, or a lattice in a frame.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: It runs along x.
+    It runs along x.
     """
     item = Item('fence', 'otherprop')
     coat = _wood(rng) if rng.random() < 0.6 else _lacquer(rng)
@@ -163,12 +144,7 @@ def fence(rng, detail):
 def shelf(rng, detail):
     """A shelf of wires.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: Its back is -y.
+    Its back is -y.
     """
     item = Item('shelf', 'shelves')
     coat = _lacquer(rng)
@@ -199,12 +175,7 @@ def shelf(rng, detail):
 def bicycle(rng, detail):
     """A bicycle, with much detail also mudguards and a basket.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: It runs along x.
+    It runs along x.
     """
     item = Item('bicycle', 'otherprop')
     coat = _lacquer(rng)
@@ -271,12 +242,7 @@ def bicycle(rng, detail):
 def lamp(rng, detail):
     """A floor lamp on a tripod with a cage of wires for a shade.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: It is round.
+    It is round.
     """
     item = Item('lamp', 'lamp')
     coat = _lacquer(rng)
@@ -315,12 +281,7 @@ def lamp(rng, detail):
 def tree(rng, detail):
     """A bare tree in a pot; with much detail the twigs have leaves.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: Its trunk is upright.
+    Its trunk is upright.
     """
     item = Item('tree', 'otherprop')
     item.turned((0, 0, 0), [(1e-4, 0), (0.12, 0), (0.17, 0.26), (0.15, 0.26),
@@ -355,12 +316,7 @@ def tree(rng, detail):
 def cage(rng, detail):
     """A bird cage on a stand.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: It is round.
+    It is round.
     """
     item = Item('cage', 'otherprop')
     coat = _lacquer(rng)
@@ -395,12 +351,7 @@ def cage(rng, detail):
 def rack(rng, detail):
     """A drying rack, with cloths on some of its rods.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: Its rods run along x.
+    Its rods run along x.
     """
     item = Item('rack', 'otherprop')
     coat = _wood(rng) if rng.random() < 0.4 else _lacquer(rng)
@@ -429,12 +380,7 @@ def rack(rng, detail):
 def fan(rng, detail):
     """A fan on a stand behind a round grille.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: It blows towards +y.
+    It blows towards +y.
     """
     item = Item('fan', 'otherprop')
     coat, other = _lacquer(rng), _lacquer(rng)
@@ -470,12 +416,7 @@ def fan(rng, detail):
 def wagon(rng, detail):
     """A tea trolley of tubes and slats on spoked wheels.
 
-    Args:
-        rng (np.random.Generator): Source of all choices.
-        detail (int): 1 to 4.
-
-    Returns:
-        Item: It runs along x.
+    It runs along x.
     """
     item = Item('wagon', 'otherprop')
     coat, wood = _lacquer(rng), _wood(rng)
@@ -497,6 +438,6 @@ def wagon(rng, detail):
     return item
 
 
-#: Builders in the order of their numbers in file names, from 1.
+#: The builders, in the order of their numbers in file names, from 1.
 STRUCTURES = (chair, ladder, fence, shelf, bicycle, lamp, tree, cage, rack,
               fan, wagon)

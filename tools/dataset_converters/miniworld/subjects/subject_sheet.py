@@ -1,4 +1,4 @@
-"""Overviews of subjects with their labels."""
+"""Contact sheets of subjects with their labels."""
 import json
 import os.path as osp
 
@@ -14,10 +14,10 @@ def subject_sheet(out_dir, path, max_frames=24):
     """Draw frames as picture | label, four per row, one kind after another.
 
     Args:
-        out_dir (str): Target folder of finished data sets.
+        out_dir (str): Folder that holds the finished data sets.
         path (str): Picture to write, for example ``sheet.png``.
-        max_frames (int): Frames of each kind to show, spread evenly over
-            the set. Defaults to 24.
+        max_frames (int): Number of frames of each kind to show, evenly
+            spaced. Defaults to 24.
 
     Raises:
         FileNotFoundError: If the folder has no data set, or a frame is

@@ -2,8 +2,8 @@ import sys
 
 import numpy as np
 import pytest
+from miniworld.rooms.meshes import BALL
 from miniworld.rooms.primitives import (
-    BALL,
     Camera,
     Material,
     Primitive,
