@@ -392,7 +392,7 @@ class SDUNet(BaseModule):
                 f'SDUNet: latents must be (N, {self.in_channels}, h, w), got '
                 f'{tuple(latents.shape)}; in_channels of the backbone and '
                 'the protocol must agree.')
-        return -self.run_unet(latents, timesteps)[index]
+        return self._output(self._run_blocks(latents, timesteps)[1])
 
     def run_unet(self, latents, timesteps=None):
         """Run the U-Net once.
@@ -409,6 +409,18 @@ class SDUNet(BaseModule):
         Raises:
             RuntimeError: If ``pretrained`` is set, but not loaded.
         """
+        outs, hidden = self._run_blocks(latents, timesteps)
+        if self.predicts_latent:
+            outs[len(self.unet.down_blocks)] = -self._output(hidden)
+        return outs
+
+    def _output(self, hidden):
+        """Apply the output layers; gives the velocity."""
+        unet = self.unet
+        return unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+
+    def _run_blocks(self, latents, timesteps=None):
+        """Return the outputs of the up blocks, and the last of them."""
         require_weights(self)
         if timesteps is None:
             timesteps = self.timestep
@@ -438,10 +450,7 @@ class SDUNet(BaseModule):
                 hidden = block.upsamplers[0](hidden, skips[-1].shape[2:])
             if self.feature_type != 'pre_upsample':
                 outs[index] = hidden
-        if self.predicts_latent:
-            hidden = unet.conv_act(unet.conv_norm_out(hidden))
-            outs[num_blocks] = -unet.conv_out(hidden)
-        return outs
+        return outs, hidden
 
     def get_layer_depth(self, param_name, prefix=''):
         """Give the depth of a parameter along the path of the image.
