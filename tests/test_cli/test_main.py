@@ -38,5 +38,5 @@ try:
     main()
 finally:
     print(sorted({'torch', 'mmcv', 'mmseg', 'diffusers'} & set(sys.modules)))
-''', '--version')
+''', '--version', fresh=True)
     assert done.stdout.split('\n')[:2] == [genpercept_mm.__version__, '[]']
