@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
 # Before the host's models: compat acts on import
-from genpercept_mm.cli.arguments import (
+from genpercept_mm.cli.tool_arguments import (
     add_common_arguments,
     prepare_config,
 )

@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from genpercept_mm.cli.arguments import (
+from genpercept_mm.cli.tool_arguments import (
     add_common_arguments,
     prepare_config,
 )

@@ -13,7 +13,7 @@ import argparse
 import torch
 from benchmarking.clock import DTYPES, Clock
 from benchmarking.hardware import describe_hardware
-from benchmarking.parts import (
+from benchmarking.sd_parts import (
     build_model,
     make_batch,
     time_inference,

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from benchmarking.parts import build_model
+from benchmarking.sd_parts import build_model
 from benchmarking.plain_diffusers import PlainDiffusers
 from conftest import MINI_CONFIG
 from mmengine.config import Config

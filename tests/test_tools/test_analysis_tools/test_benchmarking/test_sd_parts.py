@@ -1,6 +1,6 @@
 import pytest
 import torch
-from benchmarking.parts import build_model, time_loader
+from benchmarking.sd_parts import build_model, time_loader
 from mmengine.config import Config
 
 COLORMAP = 'configs/mini/genpercept_vae_mini-hypersim-seg.py'

@@ -3,7 +3,7 @@ import argparse
 import pytest
 from mmengine.config import Config
 
-from genpercept_mm.cli.arguments import (
+from genpercept_mm.cli.tool_arguments import (
     add_common_arguments,
     prepare_config,
 )
