@@ -4,12 +4,15 @@ import inspect
 import pkgutil
 import re
 
+import demo
+import miniworld
 import pytest
 
 import genpercept_mm
 
-MODULES = [name for _, name, _ in pkgutil.walk_packages(
-    genpercept_mm.__path__, 'genpercept_mm.')]
+MODULES = [name for package in (genpercept_mm, demo, miniworld)
+           for _, name, _ in pkgutil.walk_packages(
+               package.__path__, f'{package.__name__}.')]
 
 
 def documented(docstring):

@@ -13,6 +13,7 @@ import argparse
 import torch
 from benchmarking.clock import DTYPES, Clock
 from benchmarking.hardware import describe_hardware
+from benchmarking.plain_diffusers import PlainDiffusers
 from benchmarking.sd_parts import (
     build_model,
     make_batch,
@@ -20,7 +21,6 @@ from benchmarking.sd_parts import (
     time_loader,
     time_training,
 )
-from benchmarking.plain_diffusers import PlainDiffusers
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 

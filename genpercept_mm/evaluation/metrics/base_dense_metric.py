@@ -286,8 +286,7 @@ def to_uint8(values):
 
 
 def write_png(path, picture):
-    """Write (H, W) or (H, W, 3) RGB, uint8 or uint16, completely or not at all.
-    """
+    """Write (H, W) or (H, W, 3) RGB, uint8 or uint16, whole or not at all."""
     if picture.ndim == 3:
         picture = picture[..., ::-1]
     data = cv2.imencode('.png', picture)[1]

@@ -1,7 +1,7 @@
 import pytest
 import torch
-from benchmarking.sd_parts import build_model
 from benchmarking.plain_diffusers import PlainDiffusers
+from benchmarking.sd_parts import build_model
 from conftest import MINI_CONFIG
 from mmengine.config import Config
 

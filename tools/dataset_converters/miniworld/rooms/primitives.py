@@ -2,8 +2,9 @@
 
 The world frame is in metres, with z up; the floor is the rectangle
 [0, W] x [0, D] at z = 0. Wall 0 is y = 0, wall 1 is x = W, wall 2 is y = D,
-wall 3 is x = 0. An object is designed in its own frame: x along the wall, y away from the
-wall into the room, z up, with the origin on the floor at the wall.
+wall 3 is x = 0. An object is designed in its own frame: x along the wall, y
+away from the wall into the room, z up, with the origin on the floor at the
+wall.
 """
 from dataclasses import dataclass, field, replace
 from typing import List, Optional, Sequence, Tuple
