@@ -1,1 +1,1 @@
-"""Measure run time and memory, and name the machine that they belong to."""
+"""Measure run time and memory, and describe the machine."""
