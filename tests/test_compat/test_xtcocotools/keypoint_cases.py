@@ -38,8 +38,8 @@ def draw_people(seed=0, images=6, people=4, parts=('keypoints', ),
                 points = rng.uniform(box[:2], box[:2] + box[2:],
                                      (PARTS[part], 2))
                 person[part] = np.c_[points, seen].round(2).ravel().tolist()
-            person['num_keypoints'] = np.count_nonzero(
-                person['keypoints'][2::3])
+            person['num_keypoints'] = sum(
+                v > 0 for v in person['keypoints'][2::3])
             content['annotations'].append(person)
     return content
 

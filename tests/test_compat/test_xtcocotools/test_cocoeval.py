@@ -48,7 +48,7 @@ def part_scores(index, result):
 
 
 def count_only_visible(index, person):
-    visible = np.count_nonzero(np.equal(person['keypoints'][2::3], 2))
+    visible = person['keypoints'][2::3].count(2)
     person['num_keypoints'] = visible if index % 5 else 0
 
 
