@@ -107,9 +107,10 @@ def wait(pid, connection, timeout):
     handle = os.pidfd_open(pid)
     ended = select.select([handle, connection], [], [], timeout)[0]
     if handle not in ended:
-        # faulthandler writes where it stands
-        os.kill(pid, signal.SIGABRT)
-        select.select([handle], [], [], 10)
+        if connection not in ended:
+            # faulthandler writes where it stands
+            os.kill(pid, signal.SIGABRT)
+            select.select([handle], [], [], 10)
         os.killpg(pid, signal.SIGKILL)
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     return code if handle in ended else None
