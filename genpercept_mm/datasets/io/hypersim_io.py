@@ -38,16 +38,9 @@ Frame = namedtuple('Frame', 'scene camera frame')
 
 
 def frame_path(data_root, scene, camera, frame, kind):
-    """Build the path of one file of one frame.
-
-    Args:
-        data_root (str): Folder that contains the scenes.
-        scene (str): For example ``'ai_001_001'``.
-        camera (str): For example ``'cam_00'``.
-        frame (int): Frame id.
-        kind (str): ``'tonemap'`` (preview JPG), ``'color'`` or one of
-            ``GEOMETRY_KINDS``.
-    """
+    """Build the path of one file of a frame, such as ('ai_001_001', 'cam_00',
+    7). ``kind`` is 'tonemap' (preview JPG), 'color' or one of
+    ``GEOMETRY_KINDS``."""
     check_choice('frame_path', 'kind', kind,
                  ('tonemap', 'color', *GEOMETRY_KINDS))
     folder = dict(tonemap='final_preview', color='final_hdf5').get(
@@ -103,13 +96,8 @@ def _rows(path, columns, origin):
 def read_split_csv(path, split):
     """List the public frames of one split of the official CSV.
 
-    Args:
-        path (str): ``metadata_images_split_scene_v1.csv``.
-        split (str): ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        list[Frame]: In the order of the file, without the frames that Apple
-        excluded from the public release.
+    They are in the order of the file. Frames that Apple excluded from the
+    public release are left out.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -136,10 +124,6 @@ def read_split_csv(path, split):
 
 def read_cameras(path):
     """Read ``M_cam_from_uv`` of every scene; many are tilted or shifted.
-
-    Args:
-        path (str): ``contrib/mikeroberts3000/metadata_camera_parameters.csv``
-            of ml-hypersim.
 
     Returns:
         dict[str, list[list[float]]]: Scene name to 3 x 3 matrix, which takes

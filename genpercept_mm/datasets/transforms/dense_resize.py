@@ -50,8 +50,8 @@ class DenseResize(BaseTransform):
     afterwards: they keep the original size, at which predictions are
     returned.
 
-    Required keys: ``img``, ``seg_fields``. Modified keys: those, and
-    ``img_shape``. Added keys: ``scale_factor``.
+    Required keys: ``img``, ``seg_fields``. Modified keys: ``img``, the maps
+    of ``seg_fields``, ``img_shape``. Added keys: ``scale_factor``.
 
     Args:
         scale (tuple[int], optional): (width, height). Defaults to None.

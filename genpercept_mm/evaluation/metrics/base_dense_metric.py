@@ -286,7 +286,9 @@ def to_uint8(values):
 
 
 def write_png(path, picture):
-    """Write (H, W) or (H, W, 3) RGB, uint8 or uint16, completely or not at all.
+    """Write a PNG completely or not at all.
+
+    The picture is (H, W) or (H, W, 3) RGB, uint8 or uint16.
     """
     if picture.ndim == 3:
         picture = picture[..., ::-1]

@@ -46,7 +46,7 @@ class SegIoUMetric(IoUMetric):
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results):
-        """Average ``aAcc``, ``mIoU`` and ``mAcc``, in percent, over the subset.
+        """Average over the subset; the numbers are in percent.
 
         Raises:
             ValueError: If a class index is out of range.
