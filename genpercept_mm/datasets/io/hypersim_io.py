@@ -148,12 +148,12 @@ def read_cameras(path):
 
 
 def read_hdf5(path):
-    """Read the array of a Hypersim HDF5 file, as stored.
+    """Read the array ``dataset`` of a Hypersim HDF5 file, as stored.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         OSError: If the file is truncated or not HDF5.
-        KeyError: If the file has no array ``dataset``.
+        KeyError: If the file does not have this array.
     """
     import h5py
     if not osp.isfile(path):
@@ -188,16 +188,9 @@ def write_hdf5(path, array):
 def tone_map(color, render_entity_id=None):
     """Map linear radiance to a displayable image as Apple's tool does.
 
-    The scale puts the 90th percentile of the brightness of valid pixels at
-    0.8 after a gamma of 2.2.
-
-    Args:
-        color (np.ndarray): (H, W, 3) float, linear radiance.
-        render_entity_id (np.ndarray, optional): (H, W) int, -1 = invalid.
-            Defaults to None, which makes all pixels valid.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
+    The scale puts the 90th percentile of the brightness of valid pixels,
+    those whose entity id is not -1, at 0.8 after a gamma of 2.2. Float
+    radiance (H, W, 3) becomes uint8 RGB.
     """
     color = np.nan_to_num(color.astype(np.float32))
     valid = (np.ones(color.shape[:2], bool) if render_entity_id is None

@@ -113,15 +113,10 @@ def single_channel(raster, path):
 def check_size(results, path, shape):
     """Refuse a label that may not match its image pixel by pixel.
 
-    OpenCV turns images as their EXIF tag asks, but labels are never turned.
-    A quarter turn shows in the sizes; whether any other turn is right cannot
-    be told.
-
-    Args:
-        results (dict): The sample, with ``img_path``. Sizes are compared
-            if it has ``ori_shape``, which loading the image adds.
-        path (str): The label's file.
-        shape (tuple[int]): (H, W) of the label.
+    Sizes are compared if ``results`` has ``ori_shape``, which loading the
+    image adds. OpenCV turns images as their EXIF tag asks, but labels are
+    never turned. A quarter turn shows in the sizes; whether any other turn is
+    right cannot be told.
     """
     image_path, shape = results.get('img_path', ''), tuple(shape)
     size = tuple(results.get('ori_shape', shape)[:2])

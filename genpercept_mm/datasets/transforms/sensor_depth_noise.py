@@ -159,8 +159,7 @@ def find_edges(depth, valid, ratio):
 
 
 def neighbourhood_mean(values, valid):
-    """Average the valid pixels of every 3 x 3 neighbourhood; 0 if none is.
-    """
+    """Average the valid pixels of every 3 x 3 neighbourhood, 0 for none."""
 
     def total(array):
         return cv2.boxFilter(array.astype(np.float64), -1, (3, 3),
