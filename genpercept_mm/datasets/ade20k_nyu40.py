@@ -29,17 +29,9 @@ class ADE20KNYU40Dataset(ADE20KDataset):
 
     @classmethod
     def get_label_map(cls, new_classes=None):
-        """Map ADE20K's 0-based ids to NYU40's, others to 255.
+        """Map ADE20K's ids 0..149 to NYU40's 0..39, or to 255.
 
-        Args:
-            new_classes (Sequence[str], optional): Must be None or all 40
-                classes. Defaults to None.
-
-        Returns:
-            dict[int, int]: {0..149: 0..39 or 255}.
-
-        Raises:
-            ValueError: If other classes are asked for.
+        ``new_classes`` must be None or all 40 classes.
         """
         if new_classes is not None and tuple(
                 new_classes) != cls.METAINFO['classes']:

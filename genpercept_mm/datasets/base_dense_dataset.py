@@ -120,8 +120,8 @@ class BaseDenseDataset(BaseDataset):
 
         Returns:
             Iterable[dict]: ``sample_name``, ``img_path``, the paths of
-            ``self.labels`` and what loaders must know of their formats.
-            Values of keys that end in ``_path`` are files that must exist.
+            ``self.labels`` and what loaders must know of their formats. Keys
+            that end in ``_path`` name files that must exist.
         """
         raise NotImplementedError
 

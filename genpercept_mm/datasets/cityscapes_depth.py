@@ -11,7 +11,7 @@ _IMAGE_END = '_leftImg8bit.png'
 
 @DATASETS.register_module()
 class CityscapesDepthDataset(BaseDenseDataset):
-    """Cityscapes with depth computed from its disparity maps.
+    """Cityscapes with depth computed from its disparity maps (stereo).
 
     Each sample has ``depth_path`` (the disparity, 16-bit PNG) and
     ``camera_path``; valid depth is between 1e-5 and 80 m. The depth is

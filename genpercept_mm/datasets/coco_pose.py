@@ -51,17 +51,7 @@ class CocoPoseDataset(CocoDataset):
         return super()._load_detection_results()
 
     def parse_data_info(self, raw_data_info):
-        """Parse a label.
-
-        Args:
-            raw_data_info (dict): ``raw_ann_info`` and ``raw_img_info``.
-
-        Returns:
-            dict | None: The result of ``mmpose.CocoDataset``.
-
-        Raises:
-            ValueError: If the label does not have 17 keypoints.
-        """
+        """See ``mmpose.CocoDataset.parse_data_info``."""
         label = raw_data_info['raw_ann_info']
         wanted = self.metainfo['num_keypoints']
         given = len(label.get('keypoints', ())) / 3

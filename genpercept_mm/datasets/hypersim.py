@@ -5,7 +5,6 @@ from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 
 from genpercept_mm.registry import DATASETS
-from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.nyu40 import NYU40
 
 from .base_dense_dataset import BaseDenseDataset
@@ -28,23 +27,6 @@ CAMERA_PLACES = (CAMERA_CSV,
 class HypersimDataset(BaseDenseDataset, BaseSegDataset):
     """Hypersim as Apple ships it; no preprocessing step.
 
-    ::
-
-        data/hypersim
-        ├── metadata_images_split_scene_v1.csv
-        ├── metadata_camera_parameters.csv
-        └── ai_001_001
-            └── images
-                ├── scene_cam_00_final_preview
-                │   └── frame.0000.tonemap.jpg
-                ├── scene_cam_00_final_hdf5
-                │   └── frame.0000.color.hdf5
-                └── scene_cam_00_geometry_hdf5
-                    ├── frame.0000.depth_meters.hdf5
-                    ├── frame.0000.normal_cam.hdf5
-                    ├── frame.0000.render_entity_id.hdf5
-                    └── frame.0000.semantic.hdf5
-
     Frames that the CSV excludes from the public release are left out, which
     leaves 59,543 for train, 7,386 for val and 7,690 for test. Images load
     with `LoadHypersimImage`.
@@ -62,14 +44,14 @@ class HypersimDataset(BaseDenseDataset, BaseSegDataset):
 
     Args:
         split (str): ``'train'``, ``'val'`` or ``'test'``.
-        data_root (str): Defaults to 'data/hypersim'.
-        ann_file (str): The split CSV, relative to ``data_root``. Defaults
-            to the official name.
+        data_root (str): See `BaseDenseDataset`. Defaults to
+            'data/hypersim'.
+        ann_file (str): The split CSV, absolute or relative to ``data_root``.
+            Defaults to the official name.
         image (str): ``'tonemap'``, the preview JPG, or ``'color'``, the
             radiance, tone-mapped while loading (needs no previews, slower).
             Defaults to 'tonemap'.
-        missing (str): What to do if listed files do not exist: ``'raise'``,
-            or ``'skip'`` for a partial download. Defaults to 'raise'.
+        missing (str): See `BaseDenseDataset`. Defaults to 'raise'.
         labels (str | Sequence[str], optional): From ``'depth'``,
             ``'normal'`` and ``'seg'``. Defaults to None, class maps for
             mmseg.
@@ -84,10 +66,7 @@ class HypersimDataset(BaseDenseDataset, BaseSegDataset):
             mmseg's ``BaseSegDataset``.
 
     Raises:
-        FileNotFoundError: If the folder, a CSV or listed files do not exist.
-        TypeError: If an argument is unknown.
-        ValueError: If an argument is outside its set, or a scene has no
-            camera.
+        ValueError: If the cameras' CSV lacks a scene.
     """
 
     METAINFO = dict(
@@ -117,10 +96,8 @@ To try without data: configs/mini/genpercept_upernet_mini-hypersim.py after
                  normal='normal_cam',
                  camera_file=None,
                  **kwargs):
-        for name, value, choices in (
-                ('image', image, ('tonemap', 'color')),
-                ('normal', normal, ('normal_cam', 'normal_bump_cam'))):
-            check_choice(type(self).__name__, name, value, choices)
+        self._choices('image', [image], ('tonemap', 'color'))
+        self._choices('normal', [normal], ('normal_cam', 'normal_bump_cam'))
         self.split, self.image, self.normal = split, image, normal
         self.camera_file = camera_file
         self.for_mmseg = labels is None
@@ -128,12 +105,7 @@ To try without data: configs/mini/genpercept_upernet_mini-hypersim.py after
             # label -1 is the ignored one
             self._HOST, self._UNUSED = BaseSegDataset, {'reduce_zero_label'}
             labels = 'seg'
-        super().__init__(
-            labels=labels,
-            data_root=data_root,
-            ann_file=ann_file,
-            missing=missing,
-            **kwargs)
+        super().__init__(labels, data_root, ann_file, missing, **kwargs)
 
     def _load_metainfo(self, metainfo=None):
         if self.for_mmseg:

@@ -86,17 +86,18 @@ rgb and depth"""
             stem = osp.splitext(name)[0]
             depth_path = osp.join(
                 folders['depth'], stem.replace('rgb_', 'depth_') + '.png')
-            # the loader of normals needs these, too
-            facts = dict(depth_scale=1 / 100, depth_range=(1e-5, 80.))
+            sample = dict(
+                sample_name=f'{scene}/{condition}/{camera}/{stem}',
+                img_path=osp.join(folders['rgb'], name),
+                # the loader of normals needs these, too
+                depth_scale=1 / 100,
+                depth_range=(1e-5, 80.))
             if 'depth' in self.labels:
-                facts.update(depth_path=depth_path, depth_format='png')
+                sample.update(depth_path=depth_path, depth_format='png')
             if 'normal' in self.labels:
-                facts.update(
+                sample.update(
                     normal_path=depth_path,
                     normal_format='from_depth',
                     normal_axes='genpercept',
                     intrinsics=INTRINSICS)
-            yield dict(
-                sample_name=f'{scene}/{condition}/{camera}/{stem}',
-                img_path=osp.join(folders['rgb'], name),
-                **facts)
+            yield sample

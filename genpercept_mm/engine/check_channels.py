@@ -19,9 +19,8 @@ def check_channels(model, cfg):
     checked, nor is anything behind a neck that is not known to read the maps
     in order.
 
-    Args:
-        model (nn.Module): A host's model, possibly wrapped for several GPUs.
-        cfg (dict): The config that it was built from.
+    ``model`` may be wrapped for several GPUs; ``cfg`` is the config that it
+    was built from.
 
     Raises:
         ValueError: If a neck or head declares channels or strides that

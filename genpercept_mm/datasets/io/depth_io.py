@@ -46,10 +46,8 @@ def hypersim_rays(shape, camera=None):
 
     Args:
         shape (tuple[int]): (H, W).
-        camera (Sequence, optional): 3 x 3 matrix ``M_cam_from_uv``, which
-            takes (u, v, 1) with u right and v up in [-1, 1] to a point on
-            the ray in camera space. Defaults to None, the standard camera
-            with a horizontal field of view of pi/3.
+        camera (Sequence, optional): 3 x 3, see `read_cameras`. Defaults to
+            None, the standard camera with a horizontal field of view of pi/3.
 
     Returns:
         np.ndarray: (H, W, 3) float32 unit vectors in camera space: x right,
@@ -87,13 +85,8 @@ def read_hypersim_depth(results):
 def read_entity_mask(results, shape):
     """Tell which pixels of a Hypersim frame show a surface.
 
-    Args:
-        results (dict): Has ``entity_path``.
-        shape (tuple[int]): (H, W) of the label, which must be that of the
-            entity ids.
-
-    Returns:
-        np.ndarray: (H, W) bool, False where ``render_entity_id`` is -1.
+    The mask is False where ``results['entity_path']`` contains -1. The ids
+    must have the shape (H, W) of the label.
     """
     entity = read_hdf5(results['entity_path'])
     if entity.shape != tuple(shape):

@@ -16,8 +16,7 @@ class FileListing:
         self._folders = {}
 
     def names(self, folder):
-        """Return the names in a folder, a frozenset; empty if it is missing.
-        """
+        """Return the names in a folder, a frozenset, which may not exist."""
         if folder not in self._folders:
             self._folders[folder] = (
                 frozenset(os.listdir(folder)) if osp.isdir(folder)
@@ -32,8 +31,8 @@ class FileListing:
             if name.lower().endswith(IMAGE_SUFFIXES) and name[0] != '.')
 
     def with_alpha(self, images, masks):
-        """Yield samples of the images of a folder, whose mattes are PNG files
-        of the same name in another folder."""
+        """Yield samples of a folder's images, whose mattes are PNG files of
+        the same names in another folder."""
         for name in self.images(images):
             stem = osp.splitext(name)[0]
             yield dict(

@@ -38,16 +38,9 @@ Frame = namedtuple('Frame', 'scene camera frame')
 
 
 def frame_path(data_root, scene, camera, frame, kind):
-    """Build the path of one file of one frame.
-
-    Args:
-        data_root (str): Folder that contains the scenes.
-        scene (str): For example ``'ai_001_001'``.
-        camera (str): For example ``'cam_00'``.
-        frame (int): Frame id.
-        kind (str): ``'tonemap'`` (preview JPG), ``'color'`` or one of
-            ``GEOMETRY_KINDS``.
-    """
+    """Build the path of one file of a frame, such as ('ai_001_001', 'cam_00',
+    7). ``kind`` is 'tonemap' (preview JPG), 'color' or one of
+    ``GEOMETRY_KINDS``."""
     check_choice('frame_path', 'kind', kind,
                  ('tonemap', 'color', *GEOMETRY_KINDS))
     folder = dict(tonemap='final_preview', color='final_hdf5').get(
@@ -103,13 +96,8 @@ def _rows(path, columns, origin):
 def read_split_csv(path, split):
     """List the public frames of one split of the official CSV.
 
-    Args:
-        path (str): ``metadata_images_split_scene_v1.csv``.
-        split (str): ``'train'``, ``'val'`` or ``'test'``.
-
-    Returns:
-        list[Frame]: In the order of the file, without the frames that Apple
-        excluded from the public release.
+    They are in the order of the file. Frames that Apple excluded from the
+    public release are left out.
 
     Raises:
         FileNotFoundError: If the file does not exist.
@@ -137,10 +125,6 @@ def read_split_csv(path, split):
 def read_cameras(path):
     """Read ``M_cam_from_uv`` of every scene; many are tilted or shifted.
 
-    Args:
-        path (str): ``contrib/mikeroberts3000/metadata_camera_parameters.csv``
-            of ml-hypersim.
-
     Returns:
         dict[str, list[list[float]]]: Scene name to 3 x 3 matrix, which takes
         (u, v, 1), u right and v up in [-1, 1], to a ray in camera space.
@@ -164,12 +148,12 @@ def read_cameras(path):
 
 
 def read_hdf5(path):
-    """Read the array of a Hypersim HDF5 file, as stored.
+    """Read the array ``dataset`` of a Hypersim HDF5 file, as stored.
 
     Raises:
         FileNotFoundError: If the file does not exist.
         OSError: If the file is truncated or not HDF5.
-        KeyError: If the file has no array ``dataset``.
+        KeyError: If the file does not have this array.
     """
     import h5py
     if not osp.isfile(path):
@@ -204,16 +188,9 @@ def write_hdf5(path, array):
 def tone_map(color, render_entity_id=None):
     """Map linear radiance to a displayable image as Apple's tool does.
 
-    The scale puts the 90th percentile of the brightness of valid pixels at
-    0.8 after a gamma of 2.2.
-
-    Args:
-        color (np.ndarray): (H, W, 3) float, linear radiance.
-        render_entity_id (np.ndarray, optional): (H, W) int, -1 = invalid.
-            Defaults to None, which makes all pixels valid.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB.
+    The scale puts the 90th percentile of the brightness of valid pixels,
+    those whose entity id is not -1, at 0.8 after a gamma of 2.2. Float
+    radiance (H, W, 3) becomes uint8 RGB.
     """
     color = np.nan_to_num(color.astype(np.float32))
     valid = (np.ones(color.shape[:2], bool) if render_entity_id is None

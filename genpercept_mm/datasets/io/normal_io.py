@@ -89,15 +89,9 @@ def face_hypersim_camera(normals, camera=None):
     """Turn normals around that point away from the camera.
 
     Some of Hypersim's surfaces are modelled inside out. A visible surface
-    faces the camera, so a normal that points along its ray is wrong.
-
-    Args:
-        normals (np.ndarray): (H, W, 3) unit vectors in camera space.
-        camera (Sequence, optional): 3 x 3, see `hypersim_rays`. Defaults to
-            None, the standard camera.
-
-    Returns:
-        np.ndarray: (H, W, 3), same dtype.
+    faces the camera, so a normal that points along its ray is wrong. The
+    normals are (H, W, 3) unit vectors in camera space; for the camera see
+    `hypersim_rays`.
     """
     rays = hypersim_rays(normals.shape[:2], camera)
     away = (normals * rays).sum(axis=-1) > 1e-3

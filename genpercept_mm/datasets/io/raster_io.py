@@ -29,15 +29,10 @@ def read_bytes(path):
 
 
 def read_raster(path):
-    """Decode an image file without converting its values.
+    """Decode an image file, such as PNG, EXR, TIFF or JPEG, with OpenCV.
 
-    Args:
-        path (str): A file that OpenCV decodes, such as PNG, EXR, TIFF or
-            JPEG.
-
-    Returns:
-        np.ndarray: (H, W) or (H, W, C) in the dtype of the file, with the
-        channels in the order R, G, B, alpha.
+    The result is (H, W) or (H, W, C), with unconverted values in the dtype of
+    the file and the channels in the order R, G, B, alpha.
     """
     content = np.frombuffer(read_bytes(path), np.uint8)
     remedy = 'it is probably truncated. Download or extract it again.'
@@ -118,19 +113,10 @@ def single_channel(raster, path):
 def check_size(results, path, shape):
     """Refuse a label that may not match its image pixel by pixel.
 
-    OpenCV turns images as their EXIF tag asks, but labels are never turned.
-    A quarter turn shows in the sizes; whether any other turn is right cannot
-    be told.
-
-    Args:
-        results (dict): The sample, with ``img_path``. Sizes are compared
-            if it has ``ori_shape``, which loading the image adds.
-        path (str): The label's file.
-        shape (tuple[int]): (H, W) of the label.
-
-    Raises:
-        ValueError: If the sizes differ (both files are named), or the image
-            is turned in a way that the sizes do not prove right.
+    Sizes are compared if ``results`` has ``ori_shape``, which loading the
+    image adds. OpenCV turns images as their EXIF tag asks, but labels are
+    never turned. A quarter turn shows in the sizes; whether any other turn is
+    right cannot be told.
     """
     image_path, shape = results.get('img_path', ''), tuple(shape)
     size = tuple(results.get('ori_shape', shape)[:2])

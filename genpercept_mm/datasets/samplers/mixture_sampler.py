@@ -30,9 +30,8 @@ class MixtureSampler(Sampler):
 
     With a ``fraction``, each data set is replaced by a subset of that share
     of its samples. Subsets depend only on ``fraction_seed`` and the position
-    of the data set, not on ``seed``, ranks or the training, and the subset
-    of a smaller fraction is part of that of a larger one. Resuming a
-    training with the same fraction continues with the same subset.
+    of the data set, so a resumed training continues with the same one. The
+    subset of a smaller fraction is part of that of a larger one.
 
     ``sampler`` only provides the data set and the seed. mmengine requires
     one, and passes it and the loader's ``batch_size`` to a
@@ -67,10 +66,8 @@ class MixtureSampler(Sampler):
         subsets (list[np.ndarray]): Their indices in the data set, ascending.
 
     Raises:
-        ValueError: If ``sampler`` has no data set, ``batch_size`` is not a
-            positive integer, a data set or its subset is smaller than a
-            batch, or ``probabilities``, ``fraction`` or ``fraction_seed`` is
-            not as described above.
+        ValueError: If ``sampler`` has no data set, a data set or its subset
+            is smaller than a batch, or an argument is not as described above.
     """
 
     def __init__(self,

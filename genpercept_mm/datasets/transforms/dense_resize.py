@@ -11,17 +11,10 @@ MODES = ('bilinear', 'bicubic', 'nearest-exact')
 
 
 def resize_map(array, size, mode):
-    """Resize an array as the official pipelines resize tensors.
+    """Resize (H, W) or (H, W, C) as the official pipelines resize tensors.
 
-    Args:
-        array (np.ndarray): (H, W) or (H, W, C); the values of integer types
-            are rounded after interpolation.
-        size (tuple[int]): New (height, width).
-        mode (str): ``'bilinear'`` or ``'bicubic'``, both antialiased, or
-            ``'nearest-exact'``.
-
-    Returns:
-        np.ndarray: The resized array, of the same dtype.
+    ``size`` is (height, width), ``mode`` one of ``MODES``, the first two with
+    antialiasing. The dtype stays; integers are rounded.
     """
     if array.shape[:2] == tuple(size):
         return array
@@ -50,8 +43,8 @@ class DenseResize(BaseTransform):
     afterwards: they keep the original size, at which predictions are
     returned.
 
-    Required keys: ``img``, ``seg_fields``. Modified keys: those, and
-    ``img_shape``. Added keys: ``scale_factor``.
+    Required keys: ``img``, ``seg_fields``. Modified keys: ``img``, the maps
+    of ``seg_fields``, ``img_shape``. Added keys: ``scale_factor``.
 
     Args:
         scale (tuple[int], optional): (width, height). Defaults to None.

@@ -21,18 +21,12 @@ class LoadDepth(BaseLoadLabel):
     pixel is passed on, with a warning for the first one; losses and metrics
     skip it.
 
-    Required Keys:
-
-    - depth_path, depth_format (a key of ``DEPTH_READERS``) and what the
-      format needs (``depth_scale``, ``camera_path``, ...)
-    - depth_range ((min, max) in metres, optional): without it, any positive
-      depth
-    - depth_mask_path (optional): non-zero where valid
-
-    Added Keys:
-
-    - gt_depth_map (H, W) float32, metres along the view axis
-    - gt_depth_mask (H, W) bool
+    Required keys: ``depth_path``, ``depth_format`` (a key of
+    ``DEPTH_READERS``) and what the format needs, such as ``depth_scale``.
+    Optional keys: ``depth_range`` ((min, max) in metres; without it, any
+    positive depth is valid) and ``depth_mask_path`` (non-zero where valid).
+    Added keys: ``gt_depth_map`` (H, W) float32, metres along the view axis,
+    and ``gt_depth_mask`` (H, W) bool.
     """
 
     LABEL = 'depth'

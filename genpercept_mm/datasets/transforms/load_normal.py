@@ -29,17 +29,11 @@ class LoadNormal(BaseLoadLabel):
     are compared with their depth, and a warning names the axes that fit if
     they do so clearly better.
 
-    Required Keys:
-
-    - normal_path, normal_format (a key of ``NORMAL_READERS``)
-    - normal_axes (see `axis_signs`)
-    - normal_min_norm (float, optional): shorter vectors are invalid too
-    - gt_depth_map, gt_depth_mask, optional: for the check
-
-    Added Keys:
-
-    - gt_normal_map (H, W, 3) float32, zero where invalid
-    - gt_normal_mask (H, W) bool
+    Required keys: ``normal_path``, ``normal_format`` (a key of
+    ``NORMAL_READERS``), ``normal_axes`` (see `axis_signs`). Optional keys:
+    ``normal_min_norm`` (shorter vectors are invalid too) and, for the check,
+    ``gt_depth_map`` and ``gt_depth_mask``. Added keys: ``gt_normal_map``
+    (H, W, 3) float32, zero where invalid, and ``gt_normal_mask`` (H, W) bool.
 
     Args:
         axes (str | Sequence[int], optional): Frame of the files. Defaults to

@@ -44,16 +44,10 @@ class SensorDepthNoise(BaseTransform):
     in every epoch, process and run. Nothing changes if all parameters of
     noise and loss and ``step`` are 0 and ``max_range`` is None.
 
-    Required Keys:
-
-    - gt_depth_map (H, W) metres, gt_depth_mask (H, W) bool
-    - dataset_name, sample_name
-    - img (H, W, 3) uint8, if ``dark_loss`` is set
-
-    Modified Keys:
-
-    - gt_depth_map; 0 where a return is missing
-    - gt_depth_mask
+    Required keys: ``gt_depth_map`` (H, W) metres, ``gt_depth_mask`` (H, W)
+    bool, ``dataset_name``, ``sample_name`` and, if ``dark_loss`` is set,
+    ``img`` (H, W, 3) uint8. Modified keys: ``gt_depth_map``, which becomes 0
+    where a return is missing, and ``gt_depth_mask``.
 
     Args:
         disparity_scale (float): Focal length times baseline, in pixels times
@@ -107,17 +101,7 @@ class SensorDepthNoise(BaseTransform):
             if not fits:
                 raise ValueError(f'SensorDepthNoise: {name} must be {wanted},'
                                  f' got {value}.')
-        self.disparity_scale = disparity_scale
-        self.noise = noise
-        self.step = step
-        self.window = window
-        self.edge_ratio = edge_ratio
-        self.edge_loss = edge_loss
-        self.edge_bleed = edge_bleed
-        self.dark_level = dark_level
-        self.dark_loss = dark_loss
-        self.max_range = max_range
-        self.seed = seed
+            setattr(self, name, value)
 
     def transform(self, results):
         """Measure the depth of one sample."""
@@ -175,8 +159,7 @@ def find_edges(depth, valid, ratio):
 
 
 def neighbourhood_mean(values, valid):
-    """Average the valid pixels of every 3 x 3 neighbourhood; 0 if none is.
-    """
+    """Average the valid pixels of every 3 x 3 neighbourhood, 0 for none."""
 
     def total(array):
         return cv2.boxFilter(array.astype(np.float64), -1, (3, 3),

@@ -96,12 +96,8 @@ class SafeCheckpointHook(CheckpointHook):
             self.backend_args = dict(backend='genpercept_mm.atomic')
 
     def before_save_checkpoint(self, runner, checkpoint):
-        """Record what a dense model predicts.
-
-        The checkpoint's ``meta`` gets ``quantity`` (str), ``codec`` (dict, as
-        in the config) and ``arch`` (of the backbone), where the model has
-        them.
-        """
+        """Record ``quantity`` (str), ``codec`` (dict, as in the config) and
+        ``arch`` (of the backbone) in ``meta``, where the model has them."""
         model = unwrap_model(runner.model)
         codec = getattr(model, 'codec', None)
         arch = getattr(getattr(model, 'backbone', None), 'arch', None)

@@ -95,13 +95,10 @@ class BaseDenseMetric(BaseMetric):
 
     @abstractmethod
     def write(self, path, field, pred, sample):
-        """Write one prediction.
+        """Write the prediction of a sample to a file.
 
-        Args:
-            path (str): File to write, without its suffix.
-            field (str): Field that contains the prediction.
-            pred (np.ndarray): (channels, H, W) float, finite.
-            sample (dict): The sample.
+        ``path`` does not have a suffix; for ``field`` and ``pred`` see
+        `evaluate_sample`.
         """
 
     def summarize(self, entries):
@@ -169,11 +166,7 @@ class BaseDenseMetric(BaseMetric):
         return field, pred
 
     def read_label(self, sample, shape):
-        """Read the label and the mask of a sample.
-
-        Args:
-            sample (dict): The sample.
-            shape (tuple[int]): (H, W) of the prediction.
+        """Read the label of a sample and its mask, of the prediction's (H, W).
 
         Returns:
             tuple[np.ndarray]: Label (channels, H, W) and mask (H, W) bool,
@@ -286,7 +279,10 @@ def to_uint8(values):
 
 
 def write_png(path, picture):
-    """Write (H, W) or (H, W, 3) RGB, uint8 or uint16, whole or not at all."""
+    """Write a PNG completely or not at all.
+
+    The picture is (H, W) or (H, W, 3) RGB, uint8 or uint16.
+    """
     if picture.ndim == 3:
         picture = picture[..., ::-1]
     data = cv2.imencode('.png', picture)[1]

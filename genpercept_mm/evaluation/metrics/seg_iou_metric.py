@@ -46,7 +46,7 @@ class SegIoUMetric(IoUMetric):
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results):
-        """Average ``aAcc``, ``mIoU`` and ``mAcc`` over the subset, in percent.
+        """Average over the subset; the numbers are in percent.
 
         Raises:
             ValueError: If a class index is out of range.
