@@ -224,8 +224,9 @@ def test_protocols_of_table_1(key, baseline):
     channels = 8 if protocol.stochastic else 4
     assert cfg.model.backbone.get('in_channels', 4) == channels
     assert protocol.in_channels == channels
+    assert cfg.model.type == 'genpercept_mm.LatentDiffusionEstimator'
     assert set(changes(cfg, baseline)) <= {
-        'protocol', 'backbone.in_channels', 'test_cfg.num_steps'}
+        'type', 'protocol', 'backbone.in_channels', 'test_cfg.num_steps'}
 
 
 @pytest.mark.parametrize('key', [
@@ -334,6 +335,8 @@ def test_borrowed_trainings_are_the_rows_own(key):
                  for cfg in (ours, theirs)]
     for cfg in (ours, theirs):
         cfg.model.pop('test_cfg')
+        # the same training where betas are 1, as test_estimators show
+        cfg.model.pop('type')
     assert ours.model == theirs.model
     for field in ('multi_res', 'stochastic', 'is_one_step'):
         assert len({getattr(p, field) for p in protocols}) == 1

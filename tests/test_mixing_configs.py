@@ -135,7 +135,9 @@ def test_nothing_but_backbone_range_and_channels_is_changed(config):
     assert processor.bgr_to_rgb
 
 
-@pytest.mark.parametrize('config', mixing.CONFIGS)
+@pytest.mark.parametrize('config', [
+    pytest.param(config, marks=[] if config in BY_TOOL
+                 else pytest.mark.nightly) for config in mixing.CONFIGS])
 @torch.no_grad()
 def test_channels_and_strides_at_full_size(config):
     """Without download; the necks' maps have the sizes a ResNet gives."""

@@ -296,4 +296,4 @@ def test_a_mixture_resumes_without_reading_what_it_trained_on(
     text = done.stdout + done.stderr
     assert 'Iter(train) [2/2]' in text
     assert 'Iter(train) [1/2]' not in text
-    assert 'none of those before is loaded' in text
+    assert 'earlier ones are not loaded' in text

@@ -43,6 +43,7 @@ def options(pictures, work_dir, *more):
             6, '--vae-batch', 2, '--unet-batch', 4, '--device', 'cpu', *more)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_an_interrupted_pretraining_ends_as_an_unbroken_one(
         pictures, tmp_path, run_python):

@@ -101,6 +101,7 @@ def call(monkeypatch, *options, tool=TOOL):
     return stop.value.code
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_a_killed_run_gives_the_table_of_an_unbroken_one(
         copy, tmp_path, monkeypatch):

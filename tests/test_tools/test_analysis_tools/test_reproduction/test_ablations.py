@@ -41,7 +41,8 @@ def test_ranks_shrink_with_the_widths(rank, mini):
 @pytest.mark.parametrize('config, kept', [
     ('table1/marigold_beta-0.00085-0.012.py',
      {'model.protocol.type': 'marigold', 'model.protocol.multi_res': 0,
-      'model.protocol.beta_start': 0.00085, 'model.backbone.in_channels': 8}),
+      'model.protocol.schedule.beta_start': 0.00085,
+      'model.backbone.in_channels': 8}),
     ('table1/marigold_beta-1-1_steps-1.py',
      {'model.test_cfg.num_steps': 1}),
     ('table2/vae-scratch.py', {'model.decode_head.decoder': 'scratch'}),

@@ -104,4 +104,4 @@ sys.argv = ['miniworld.py', 'persons', '--out-dir', {str(tmp_path)!r},
 sys.path.insert(0, {FOLDER!r})
 runpy.run_path({osp.join(FOLDER, 'miniworld.py')!r}, run_name='__main__')
 assert 'genpercept_mm.datasets' not in sys.modules
-''')
+''', hosts=False)
