@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 import pytest
 from conftest import ROOT
+from mmengine.config import Config
 
 from genpercept_mm.codecs import BaseDenseCodec, directional_label_keys
 from genpercept_mm.diffusion.ensembling import ENSEMBLES
@@ -38,6 +39,18 @@ OPTIONS = [
     'train_dataloader.batch_size=2', 'default_hooks.logger.interval=1']
 
 
+def small_sizes(path):
+    """Options that let the pipelines of a config resize to 64 pixels."""
+    cfg, options = Config.fromfile(path), []
+    for loader in ('train_dataloader', 'val_dataloader'):
+        for index, step in enumerate(cfg[loader].dataset.pipeline):
+            for name, value in (('scale', '(64,48)'), ('long_edge', 64)):
+                if step.type.endswith('DenseResize') and step.get(name):
+                    options.append(f'{loader}.dataset.pipeline.{index}.'
+                                   f'{name}={value}')
+    return options
+
+
 def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
         tmp_path, run_python):
     """Under 60 lines, no edit elsewhere, through tools/train.py."""
@@ -50,7 +63,8 @@ def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
             'data/toy', str(tmp_path / 'toy')))
     done = run_python(
         'tools/train.py', tmp_path / 'config.py', '--work-dir',
-        tmp_path / 'work', *OPTIONS, python_path=[str(tmp_path)])
+        tmp_path / 'work', *OPTIONS, python_path=[str(tmp_path)],
+        fresh=False)
     text = done.stdout + done.stderr
     assert 'decode.loss_mse' in text
     assert 'mae: ' in text
@@ -79,14 +93,15 @@ load_from = None
 model = dict(backbone=dict({head}, pretrained=None),
              decode_head=dict({head}, pretrained=None))
 """)
+    options = small_sizes(tmp_path / 'config.py')
+    assert options
     done = run_python('tools/train.py', tmp_path / 'config.py', '--work-dir',
-                      tmp_path / 'work', *OPTIONS)
+                      tmp_path / 'work', *OPTIONS, *options)
     assert metric in done.stdout + done.stderr
 
 
 def test_predicting_on_a_folder_as_the_readme_says(tmp_path, run_python):
     import torch
-    from mmengine.config import Config
     from mmengine.registry import MODELS, DefaultScope
 
     import genpercept_mm  # noqa: F401
