@@ -1,5 +1,6 @@
 import pytest
 import torch
+from conftest import assert_near
 from diffusers import UNet2DConditionModel
 from weights import build_parts
 
@@ -27,7 +28,8 @@ def test_merged_lora_equals_the_adapted_network():
                 for net in (unet, plain)]
         unet.disable_adapters()
         without = unet(x, 1, encoder_hidden_states=prompt).sample
-    torch.testing.assert_close(*outs, atol=1e-5, rtol=0)
+    # the sums are in another order
+    assert_near(*outs, rel=1e-4)
     assert (without - outs[0]).abs().max() > 0.01
 
 

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from conftest import assert_near
 from diffusers import DDIMScheduler
 
 from genpercept_mm.diffusion import (
@@ -162,7 +163,7 @@ def test_the_true_velocity_leads_to_the_clean_latent(name, steps, change):
         for noise in noises:
             torch.testing.assert_close(
                 noise, noises[0], atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found[0], label, atol=1e-6, rtol=0)
+    assert_near(found[0], label)
     final = 1. if change.get('set_alpha_to_one') else alphas[0].item()
     torch.testing.assert_close(
         found[1], final**.5 * label + (1 - final)**.5 * noises[0],
@@ -223,8 +224,8 @@ def test_ten_steps_at_betas_of_one_are_one_step():
     assert [t for _, t in seen] == list(range(901, 0, -100))
     assert all(torch.equal(x, image) for x, _ in seen)
     one = protocol.sample(predict, image, num_steps=1)
-    torch.testing.assert_close(ten, one, atol=1e-6, rtol=0)
-    torch.testing.assert_close(ten, fast, atol=1e-6, rtol=0)
+    assert_near(ten, one)
+    assert_near(ten, fast)
     # the timesteps do matter to this network
     other = protocol.sample(predict, image, timesteps=[901])
     assert (other - ten).abs().max() > 1e-4

@@ -5,7 +5,7 @@ import merge_lora
 import numpy as np
 import pytest
 import torch
-from conftest import run_python
+from conftest import assert_near, run_python
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
@@ -111,7 +111,8 @@ def check(model, path):
     with torch.no_grad():
         ours, theirs = (net.decode_head(net.extract_feat(x))
                         for net in (plain, model))
-    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=0)
+    # the sums are in another order
+    assert_near(ours, theirs, rel=1e-4)
     return state
 
 
