@@ -120,7 +120,8 @@ class ColormapCodec(BaseDenseCodec):
         table = np.concatenate([self.palette, np.zeros((1, 3), np.uint8)])
         known = (ids >= 0) & (ids < len(self.palette)) & (
             ids != self.ignore_index)
-        return table[np.where(known, ids, -1)]
+        # len, as unsigned ids cannot take -1
+        return table[np.where(known, ids, len(self.palette))]
 
     def show_label(self, label, mask=None):
         """See `BaseDenseCodec.show_label`; a label is a quantity already."""

@@ -16,6 +16,8 @@ each only where it is needed:
     place, which computes the same numbers with pycocotools. Where only its
     compiled part fails to load, that of pycocotools is used. An xtcocotools
     that works is left alone.
+``OpencvBackendVisualizer.draw_circles`` (mmpose)
+    Takes a radius in an array, which NumPy 2.4 does not convert.
 ``CheckpointLoader.load_checkpoint`` (mmengine)
     Loads with ``weights_only``, so no code in a downloaded file runs,
     whatever torch's environment variables say. The training history and the

@@ -5,7 +5,13 @@ from importlib.machinery import ModuleSpec
 
 from .checkpoints import load_weights_only
 from .mmcv_ext import MMCV_EXT, fill_ext
-from .pose import XTCOCOTOOLS, XTCOCOTOOLS_MASK, fill_mask, stand_in_spec
+from .pose import (
+    XTCOCOTOOLS,
+    XTCOCOTOOLS_MASK,
+    fill_mask,
+    stand_in_spec,
+    take_scalar_radii,
+)
 from .state import store_no_functions
 from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
 
@@ -13,6 +19,7 @@ from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
 PATCHES = {
     'mmengine.runner.checkpoint': load_weights_only,
     'mmengine.optim.scheduler.param_scheduler': store_no_functions,
+    'mmpose.visualization.opencv_backend_visualizer': take_scalar_radii,
 }
 # Compiled modules, and what fills an empty one where they do not load.
 STAND_INS = {MMCV_EXT: fill_ext, XTCOCOTOOLS_MASK: fill_mask}

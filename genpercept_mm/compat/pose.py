@@ -1,7 +1,8 @@
-"""Let pycocotools take the place of xtcocotools, which mmpose imports."""
+"""What mmpose needs: xtcocotools by way of pycocotools, scalar radii."""
 import importlib
 import importlib.util
 import os.path as osp
+from functools import wraps
 
 XTCOCOTOOLS = 'xtcocotools'
 XTCOCOTOOLS_MASK = 'xtcocotools._mask'
@@ -26,3 +27,21 @@ def fill_mask(module, problem):
     for name in ('iou', 'merge', 'frPyObjects', 'encode', 'decode', 'area',
                  'toBbox'):
         setattr(module, name, getattr(compiled, name))
+
+
+def take_scalar_radii(module):
+    """Let mmpose's visualizer hand OpenCV a number as the radius of circles.
+
+    It passes an array of one value, which NumPy 2.4 does not convert:
+    "only 0-dimensional arrays can be converted to Python scalars".
+    """
+    visualizer = module.OpencvBackendVisualizer
+    stock = visualizer.draw_circles
+
+    @wraps(stock)
+    def draw_circles(self, center, radius, *args, **kwargs):
+        if self.backend == 'opencv' and getattr(radius, 'size', None) == 1:
+            radius = radius.item()
+        return stock(self, center, radius, *args, **kwargs)
+
+    visualizer.draw_circles = draw_circles

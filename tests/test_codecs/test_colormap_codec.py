@@ -83,3 +83,12 @@ def test_more_classes_than_a_byte_counts():
 def test_labels_that_are_no_class_ids(label):
     with pytest.raises(ValueError, match='ColormapCodec'):
         ColormapCodec().encode(label)
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.int64])
+def test_unlabelled_pixels_are_black_in_any_integer_type(kind):
+    """NumPy 2 wraps -1 around in an array of bytes."""
+    target, valid = ColormapCodec().encode(np.array([[0, 255]], kind))
+    np.testing.assert_array_equal(valid, [[True, False]])
+    np.testing.assert_allclose(target[0, 0], WALL / 127.5 - 1, atol=1e-6)
+    np.testing.assert_array_equal(target[0, 1], -1)

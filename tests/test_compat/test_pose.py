@@ -64,3 +64,19 @@ def test_a_working_xtcocotools_is_left_alone(tmp_path, fresh):
     mask = install(tmp_path, 'decode, encode = "their own", None')
     assert mask.decode == 'their own'
     assert mask.__file__ == str(tmp_path / 'xtcocotools/mask.py')
+
+
+@pytest.mark.parametrize('radius', [3, np.array([3]), np.array(3.)])
+def test_circles_are_drawn_with_a_radius_in_an_array(radius):
+    """mmpose passes one; NumPy 2.4 refuses to convert it."""
+    pytest.importorskip('mmpose')
+    from mmpose.visualization import PoseLocalVisualizer
+    visualizer = PoseLocalVisualizer(backend='opencv')
+    visualizer.set_image(np.zeros((20, 20, 3), np.uint8))
+    visualizer.backend = 'opencv'
+    visualizer.draw_circles(
+        np.array([10., 10.]), radius, face_colors=(255, 0, 0), alpha=1.)
+    drawn = visualizer.get_image()[..., 0] > 0
+    rows, columns = np.nonzero(drawn)
+    assert (rows.min(), rows.max()) == (columns.min(), columns.max()) == (
+        7, 13)

@@ -20,8 +20,9 @@ def summarize(name, value, guess, seconds, work_dir, figure):
     summary = dict(
         task=name,
         metric=task.metric,
-        value=value,
-        baseline=guess.value,
+        # metrics may hand out NumPy's float32
+        value=float(value),
+        baseline=float(guess.value),
         higher_is_better=task.higher_is_better,
         train_seconds=round(seconds.get('train', 0), 1),
         total_seconds=round(sum(seconds.values()), 1),

@@ -88,7 +88,7 @@ def test_silhouettes_by_brute_force():
             for label in canvas.label[2 * y:2 * y + 2,
                                       2 * x:2 * x + 2].ravel():
                 if label:
-                    count[label >= part_label(1, 'trunk')] += 1
+                    count[int(label >= part_label(1, 'trunk'))] += 1
             kinds.add(tuple(count))
             assert one[y, x] == (count[0] >= 2 and count[0] >= count[1])
             assert two[y, x] == (count[1] >= 2 and count[1] > count[0])
