@@ -105,8 +105,8 @@ def make_once(tmp_path_factory, name, make):
     """Make a folder for all workers of a run; it is for reading only.
 
     Args:
-        tmp_path_factory (TempPathFactory): Of pytest.
-        name (str): Of the folder.
+        tmp_path_factory (TempPathFactory): Fixture of pytest.
+        name (str): Name of the folder.
         make (Callable[[str], None]): Fills the folder of that path.
 
     Returns:

@@ -252,7 +252,7 @@ def run_started(command, timeout, python_path=(), **variables):
         command (list[str]): As after ``python``.
         timeout (float): In seconds.
         python_path (Sequence[str]): Folders that come first in PYTHONPATH.
-        **variables (str): Of the environment.
+        **variables (str): Environment variables.
 
     Returns:
         subprocess.CompletedProcess: With text.
@@ -276,10 +276,10 @@ def run_forked(command, timeout, python_path=(), hosts=True, seed=0,
         python_path (Sequence[str]): Folders that come first in PYTHONPATH.
             Modules that the server has imported are not looked for there.
         hosts (bool): Whether this package and the hosts are imported.
-        seed (int): Of the global random states, which a started process
+        seed (int): Seed of the global random states, which a started process
             draws from the system.
         cwd (str): The working directory.
-        **variables (str): Of the environment. Libraries that read them when
+        **variables (str): Environment variables. Libraries that read them when
             they are imported do not see them.
 
     Returns:
