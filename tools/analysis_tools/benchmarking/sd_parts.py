@@ -80,9 +80,9 @@ def time_inference(model, peer, batch, clock, repeats, warmup):
 
     Args:
         model (BaseModel): From `build_model`.
-        peer (PlainDiffusers): Of its backbone.
+        peer (PlainDiffusers): The same backbone in plain diffusers.
         batch (dict): From `make_batch`.
-        clock (Clock): Of the model's device.
+        clock (Clock): Measures on the device of the model.
         repeats (int): Number of timed calls.
         warmup (int): Number of calls before those.
 
@@ -118,9 +118,9 @@ def time_training(model, peer, batch, clock, repeats, warmup):
 
     Args:
         model (BaseModel): From `build_model`.
-        peer (PlainDiffusers): Of its backbone.
+        peer (PlainDiffusers): The same backbone in plain diffusers.
         batch (dict): From `make_batch`.
-        clock (Clock): Of the model's device.
+        clock (Clock): Measures on the device of the model.
         repeats (int): Number of timed iterations.
         warmup (int): Number of iterations before those.
 
@@ -170,7 +170,7 @@ def time_loader(loader, repeats, warmup):
     """Measure how fast a data loader is.
 
     Args:
-        loader (DataLoader): Of training data.
+        loader (DataLoader): Loads the training data.
         repeats (int): Number of timed batches.
         warmup (int): Number of batches before those.
 
