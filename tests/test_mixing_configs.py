@@ -1,8 +1,10 @@
 """Our backbone in the hosts' own configs, run by the hosts' own means."""
 import math
+import os
 import os.path as osp
 import re
 from importlib import metadata
+from importlib.machinery import PathFinder
 
 import mixing
 import pytest
@@ -12,7 +14,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import MODELS, init_default_scope
 
-import genpercept_mm  # noqa: F401
+from genpercept_mm import compat
 from genpercept_mm.compat import torchvision_problem
 from genpercept_mm.engine.check_channels import check_channels
 
@@ -321,8 +323,13 @@ def test_stock_models_are_not_changed_by_our_import(
     pytest.importorskip('mmdet')
     pytest.importorskip('mmpose')
     path = [full_mmcv]
-    if torchvision_problem():  # mmpose imports one name of it
+    # mmpose imports one name of torchvision, and xtcocotools
+    if torchvision_problem():
         path.append(osp.join(root, 'modules', 'torchvision'))
+    if not PathFinder.find_spec('xtcocotools'):
+        ours = osp.join(osp.dirname(compat.__file__), 'xtcocotools')
+        os.symlink(ours, tmp_path / 'xtcocotools')
+        path.append(tmp_path)
     for mode in ('with', 'without'):
         run_python('-c', STOCK, mode, tmp_path / mode, python_path=path,
                    hosts=False)
