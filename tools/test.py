@@ -7,11 +7,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
-# Before the host's models: compat acts on import
-from genpercept_mm.cli.tool_arguments import (
-    add_common_arguments,
-    prepare_config,
-)
+# imports this package before the host's models, as compat acts on import
+from tool_arguments import add_common_arguments, prepare_config
 
 
 def parse_args():

@@ -4,11 +4,7 @@ import argparse
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-
-from genpercept_mm.cli.tool_arguments import (
-    add_common_arguments,
-    prepare_config,
-)
+from tool_arguments import add_common_arguments, prepare_config
 
 # Before the host's models: compat acts on import
 from genpercept_mm.engine.check_channels import check_channels

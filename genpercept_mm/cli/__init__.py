@@ -1,1 +1,1 @@
-"""The console command ``genpercept``, and what the tools' commands share."""
+"""The console command ``genpercept``."""

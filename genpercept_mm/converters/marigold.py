@@ -77,10 +77,7 @@ def find_num_steps(index, num_steps=None):
     return num_steps
 
 
-def marigold_to_mm(unet,
-                   vae,
-                   prompt_embeds,
-                   unet_config=None,
+def marigold_to_mm(unet, vae, prompt_embeds, unet_config=None,
                    vae_config=None):
     """Make the state dict of a `DenseEstimator` from Marigold's weights.
 

@@ -69,17 +69,16 @@ class BaseDenseDataset(BaseDataset):
     _HOST = BaseDataset
     _UNUSED = frozenset(['filter_cfg', 'data_prefix'])
 
-    def __init__(self,
-                 labels=None,
-                 data_root=None,
-                 ann_file=None,
-                 missing='raise',
-                 max_samples=None,
-                 **kwargs):
+    def __init__(self, labels=None, data_root=None, ann_file=None,
+                 missing='raise', max_samples=None, **kwargs):
         name = type(self).__name__
-        own, base, host = (inspect.signature(kind).parameters for kind in (
-            type(self), BaseDenseDataset, self._HOST))
-        takes = {*own, *base, *host} - self._UNUSED - {'args', 'kwargs'}
+        base, host = (set(inspect.signature(kind).parameters)
+                      for kind in (BaseDenseDataset, self._HOST))
+        own = set().union(*(
+            inspect.signature(kind).parameters for kind in type(self).__mro__
+            if issubclass(kind, BaseDenseDataset)
+            and kind is not BaseDenseDataset))
+        takes = (own | base | host) - self._UNUSED - {'args', 'kwargs'}
         if self.LIST is None or 'ann_file' not in own:
             takes.discard('ann_file')
         given = {*kwargs, 'ann_file'} if ann_file else set(kwargs)

@@ -36,12 +36,8 @@ class BaseListDataset(BaseDenseDataset):
     FACTS = dict()
     _UNUSED = frozenset(['filter_cfg'])
 
-    def __init__(self,
-                 labels=None,
-                 data_root=None,
-                 ann_file=None,
-                 data_prefix=None,
-                 **kwargs):
+    def __init__(self, labels=None, data_root=None, ann_file=None,
+                 data_prefix=None, **kwargs):
         data_prefix = data_prefix or {}
         self._choices('keys of data_prefix', data_prefix, self.COLUMNS)
         super().__init__(

@@ -73,17 +73,9 @@ class FolderPairsDataset(BaseDenseDataset):
   <label_dir>/<name><label_suffix>
 with the same <name>, which may contain folders"""
 
-    def __init__(self,
-                 img_dir,
-                 label_dir=None,
-                 label=None,
-                 img_suffix=None,
-                 label_suffix=None,
-                 depth_scale=None,
-                 depth_range=None,
-                 normal_axes='genpercept',
-                 name='folder_pairs',
-                 data_root='.',
+    def __init__(self, img_dir, label_dir=None, label=None, img_suffix=None,
+                 label_suffix=None, depth_scale=None, depth_range=None,
+                 normal_axes='genpercept', name='folder_pairs', data_root='.',
                  **kwargs):
         if label_dir is None:
             # nothing will be loaded, but there must be some label

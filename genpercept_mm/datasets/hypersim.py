@@ -86,16 +86,9 @@ image='color' reads the radiance (scene_cam_XX_final_hdf5) instead of previews.
 To try without data: configs/mini/genpercept_upernet_mini-hypersim.py after
   python tools/dataset_converters/miniworld.py rooms"""  # noqa: E501
 
-    def __init__(self,
-                 split,
-                 data_root='data/hypersim',
-                 ann_file=SPLIT_CSV,
-                 image='tonemap',
-                 missing='raise',
-                 labels=None,
-                 normal='normal_cam',
-                 camera_file=None,
-                 **kwargs):
+    def __init__(self, split, data_root='data/hypersim', ann_file=SPLIT_CSV,
+                 image='tonemap', missing='raise', labels=None,
+                 normal='normal_cam', camera_file=None, **kwargs):
         self._choices('image', [image], ('tonemap', 'color'))
         self._choices('normal', [normal], ('normal_cam', 'normal_bump_cam'))
         self.split, self.image, self.normal = split, image, normal
@@ -191,21 +184,7 @@ To try without data: configs/mini/genpercept_upernet_mini-hypersim.py after
 class HypersimDenseDataset(HypersimDataset):
     """`HypersimDataset` whose ``labels`` default to ``'depth'``."""
 
-    def __init__(self,
-                 split,
-                 labels=None,
-                 data_root='data/hypersim',
-                 ann_file=SPLIT_CSV,
-                 image='tonemap',
-                 normal='normal_cam',
-                 camera_file=None,
-                 **kwargs):
-        super().__init__(
-            split,
-            labels='depth' if labels is None else labels,
-            data_root=data_root,
-            ann_file=ann_file,
-            image=image,
-            normal=normal,
-            camera_file=camera_file,
-            **kwargs)
+    def __init__(self, split, labels='depth', data_root='data/hypersim',
+                 ann_file=SPLIT_CSV, image='tonemap', **kwargs):
+        super().__init__(split, data_root, ann_file, image,
+                         labels=labels or 'depth', **kwargs)

@@ -46,13 +46,8 @@ class VirtualKITTI2Dataset(BaseDenseDataset):
 the archives vkitti_2.0.3_rgb.tar and vkitti_2.0.3_depth.tar, extracted to
 rgb and depth"""
 
-    def __init__(self,
-                 labels=None,
-                 data_root=None,
-                 scenes=None,
-                 conditions=None,
-                 cameras=(0, 1),
-                 **kwargs):
+    def __init__(self, labels=None, data_root=None, scenes=None,
+                 conditions=None, cameras=(0, 1), **kwargs):
         self.scenes = self._choices(
             'scenes', SCENES if scenes is None else scenes, SCENES)
         self.conditions = self._choices(

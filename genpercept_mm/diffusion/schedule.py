@@ -43,13 +43,9 @@ class NoiseSchedule:
             be stretched because alpha-bar is 0 before its end.
     """
 
-    def __init__(self,
-                 beta_start=0.00085,
-                 beta_end=0.012,
-                 num_train_timesteps=1000,
-                 timestep_spacing='leading',
-                 steps_offset=1,
-                 set_alpha_to_one=False,
+    def __init__(self, beta_start=0.00085, beta_end=0.012,
+                 num_train_timesteps=1000, timestep_spacing='leading',
+                 steps_offset=1, set_alpha_to_one=False,
                  rescale_betas_zero_snr=False):
         for name, beta in (('beta_start', beta_start),
                            ('beta_end', beta_end)):

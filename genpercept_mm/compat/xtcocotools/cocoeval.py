@@ -50,12 +50,8 @@ class COCOeval(cocoeval.COCOeval):
             the box is used as above. Defaults to True.
     """
 
-    def __init__(self,
-                 cocoGt=None,
-                 cocoDt=None,
-                 iouType='keypoints',
-                 sigmas=None,
-                 use_area=True):
+    def __init__(self, cocoGt=None, cocoDt=None, iouType='keypoints',
+                 sigmas=None, use_area=True):
         # For pycocotools every kind is plain keypoints.
         super().__init__(cocoGt, cocoDt,
                          'keypoints' if 'keypoints' in iouType else iouType)

@@ -70,13 +70,8 @@ class MixtureSampler(Sampler):
             is smaller than a batch, or an argument is not as described above.
     """
 
-    def __init__(self,
-                 sampler,
-                 batch_size,
-                 probabilities=None,
-                 seed=None,
-                 fraction=1.0,
-                 fraction_seed=0):
+    def __init__(self, sampler, batch_size, probabilities=None, seed=None,
+                 fraction=1.0, fraction_seed=0):
         dataset = getattr(sampler, 'dataset', None)
         if dataset is None:
             raise ValueError(

@@ -72,18 +72,9 @@ class SensorDepthNoise(BaseTransform):
             key.
     """
 
-    def __init__(self,
-                 disparity_scale=43.5,
-                 noise=0.25,
-                 step=0.125,
-                 window=4,
-                 edge_ratio=1.2,
-                 edge_loss=0.3,
-                 edge_bleed=0.5,
-                 dark_level=0.25,
-                 dark_loss=0.3,
-                 max_range=5.0,
-                 seed=0):
+    def __init__(self, disparity_scale=43.5, noise=0.25, step=0.125, window=4,
+                 edge_ratio=1.2, edge_loss=0.3, edge_bleed=0.5,
+                 dark_level=0.25, dark_loss=0.3, max_range=5.0, seed=0):
         for name, value, fits, wanted in (
                 ('disparity_scale', disparity_scale, disparity_scale > 0,
                  'positive'),

@@ -88,16 +88,9 @@ class AffineDepthMetric(BaseDenseMetric):
 
     label = 'depth'
 
-    def __init__(self,
-                 alignment='auto',
-                 min_depth=1e-5,
-                 max_depth=80.,
-                 crop=None,
-                 mask_by_range=True,
-                 alignment_max_res=None,
-                 alignment_width_only=False,
-                 output_format='npy',
-                 **kwargs):
+    def __init__(self, alignment='auto', min_depth=1e-5, max_depth=80.,
+                 crop=None, mask_by_range=True, alignment_max_res=None,
+                 alignment_width_only=False, output_format='npy', **kwargs):
         super().__init__(**kwargs)
         for name, value, choices in (
                 ('alignment', alignment, FIELDS),
@@ -153,11 +146,7 @@ class AffineDepthMetric(BaseDenseMetric):
         write_png(path + '.png', values.astype(np.uint16))
 
     @staticmethod
-    def valid_mask(gt,
-                   mask=None,
-                   min_depth=1e-5,
-                   max_depth=80.,
-                   crop=None,
+    def valid_mask(gt, mask=None, min_depth=1e-5, max_depth=80., crop=None,
                    mask_by_range=True):
         """Select the pixels to evaluate, as an array (H, W) bool.
 
@@ -193,13 +182,8 @@ class AffineDepthMetric(BaseDenseMetric):
         return valid & inside
 
     @staticmethod
-    def aligned_depth(pred,
-                      gt,
-                      valid,
-                      alignment='least_square',
-                      min_depth=1e-5,
-                      max_depth=80.,
-                      alignment_max_res=None,
+    def aligned_depth(pred, gt, valid, alignment='least_square',
+                      min_depth=1e-5, max_depth=80., alignment_max_res=None,
                       alignment_width_only=False):
         """Convert a prediction to metres, clipped, (H, W) float64.
 
@@ -228,17 +212,9 @@ class AffineDepthMetric(BaseDenseMetric):
         return np.maximum(np.clip(depth, min_depth, max_depth), 1e-6)
 
     @classmethod
-    def calculate(cls,
-                  pred,
-                  gt,
-                  mask=None,
-                  alignment='least_square',
-                  min_depth=1e-5,
-                  max_depth=80.,
-                  crop=None,
-                  mask_by_range=True,
-                  alignment_max_res=None,
-                  alignment_width_only=False):
+    def calculate(cls, pred, gt, mask=None, alignment='least_square',
+                  min_depth=1e-5, max_depth=80., crop=None, mask_by_range=True,
+                  alignment_max_res=None, alignment_width_only=False):
         """Calculate the ten numbers of one image.
 
         ``pred``, ``gt`` (metres) and ``mask`` (True = valid) are tensors or

@@ -54,13 +54,8 @@ class BaseDenseMetric(BaseMetric):
     channels = 1
     whole_images = False
 
-    def __init__(self,
-                 dataset_name=None,
-                 output_dir=None,
-                 format_only=False,
-                 keep_results=False,
-                 collect_device='cpu',
-                 prefix=None):
+    def __init__(self, dataset_name=None, output_dir=None, format_only=False,
+                 keep_results=False, collect_device='cpu', prefix=None):
         names = ((dataset_name, ) if isinstance(dataset_name, str)
                  else tuple(dataset_name or ()))
         super().__init__(

@@ -52,10 +52,7 @@ class SurfaceNormalMetric(BaseDenseMetric):
     pred_fields = ('pred_normal_map', )
     channels = 3
 
-    def __init__(self,
-                 pooling='pixels',
-                 axes='genpercept',
-                 output_bits=8,
+    def __init__(self, pooling='pixels', axes='genpercept', output_bits=8,
                  **kwargs):
         super().__init__(**kwargs)
         for name, value, choices in (

@@ -115,22 +115,11 @@ class SDUNet(BaseModule):
         [(32, 8, 12), (64, 8, 12), (96, 4, 6), (96, 2, 3)]
     """
 
-    def __init__(self,
-                 arch='sd21',
-                 pretrained=None,
-                 out_indices=(0, 1, 2, 3),
-                 feature_type='post_upsample',
-                 timestep=1,
-                 train_timestep=None,
-                 in_channels=None,
-                 prompt='',
-                 prompt_embeds=None,
-                 freeze_vae=True,
-                 freeze_unet=False,
-                 scratch_unet=False,
-                 lora_rank=0,
-                 with_cp=False,
-                 init_cfg=None):
+    def __init__(self, arch='sd21', pretrained=None, out_indices=(0, 1, 2, 3),
+                 feature_type='post_upsample', timestep=1, train_timestep=None,
+                 in_channels=None, prompt='', prompt_embeds=None,
+                 freeze_vae=True, freeze_unet=False, scratch_unet=False,
+                 lora_rank=0, with_cp=False, init_cfg=None):
         super().__init__(init_cfg=init_cfg)
         unet_cfg, vae_cfg = resolve_arch(arch, in_channels=in_channels)
         num_blocks = len(unet_cfg['block_out_channels'])

@@ -46,19 +46,13 @@ class DenseEstimator(EncoderDecoder):
         backbone (dict): For example `SDUNet`.
         decode_head (dict): `VAEDecodeHead`, `DPTDecodeHead` or another head
             with a codec, such as a subclass of `BaseDenseHead`.
-        neck (dict, optional): Defaults to None.
-        auxiliary_head (dict | list[dict], optional): mmseg heads on the
-            same features; they need mmseg's labels. Defaults to None.
-        train_cfg (dict, optional): Defaults to None.
         test_cfg (dict, optional): See above. Defaults to None ('whole').
-        data_preprocessor (dict, optional): Defaults to None.
-        pretrained (str, optional): As in mmseg. Defaults to None.
         protocol (str | dict): A protocol of one step. With another one, or
             with fields of sampling in ``test_cfg``, a
             `LatentDiffusionEstimator` is built instead. Defaults to
             'one_step'.
-        init_cfg (dict, optional): mmengine initialization. Defaults to
-            None.
+        **kwargs: Other arguments of mmseg's ``EncoderDecoder``. An
+            ``auxiliary_head`` needs mmseg's labels.
 
     Raises:
         TypeError: If the head has no codec.
@@ -83,27 +77,10 @@ class DenseEstimator(EncoderDecoder):
                 logger='current')
         return super().__new__(cls)
 
-    def __init__(self,
-                 backbone,
-                 decode_head,
-                 neck=None,
-                 auxiliary_head=None,
-                 train_cfg=None,
-                 test_cfg=None,
-                 data_preprocessor=None,
-                 pretrained=None,
-                 protocol='one_step',
-                 init_cfg=None):
-        super().__init__(
-            backbone=backbone,
-            decode_head=decode_head,
-            neck=neck,
-            auxiliary_head=auxiliary_head,
-            train_cfg=train_cfg,
-            test_cfg=dict(dict(mode='whole', flip=False), **(test_cfg or {})),
-            data_preprocessor=data_preprocessor,
-            pretrained=pretrained,
-            init_cfg=init_cfg)
+    def __init__(self, backbone, decode_head, *, test_cfg=None,
+                 protocol='one_step', **kwargs):
+        test_cfg = dict(dict(mode='whole', flip=False), **(test_cfg or {}))
+        super().__init__(backbone, decode_head, test_cfg=test_cfg, **kwargs)
         self.protocol = build_protocol(protocol)
         self._check_test_cfg()
         self._check_backbone()

@@ -49,8 +49,7 @@ class VirtualNormalLoss(DenseLoss):
     channels = 1
 
     def __init__(self, relative_focal_length=None, sample_ratio=0.2,
-                 offset=2.0, loss_weight=1.0,
-                 loss_name='loss_virtual_normal'):
+                 offset=2.0, loss_weight=1.0, loss_name='loss_virtual_normal'):
         super().__init__(loss_weight, loss_name)
         for name, value in (('relative_focal_length', relative_focal_length),
                             ('sample_ratio', sample_ratio)):

@@ -2,11 +2,7 @@ import argparse
 
 import pytest
 from mmengine.config import Config
-
-from genpercept_mm.cli.tool_arguments import (
-    add_common_arguments,
-    prepare_config,
-)
+from tool_arguments import add_common_arguments, prepare_config
 
 
 @pytest.mark.parametrize('flag, in_config, expected', [
