@@ -92,7 +92,7 @@ def test_every_module_has_a_test_module():
 
 @pytest.mark.parametrize('host', ['mmseg', 'mmdet', 'mmpose'])
 def test_scoped_names_resolve_in_a_fresh_process(run_python, host):
-    """From each host's scope, with nothing imported before."""
+    """They resolve from each host's scope, with nothing imported before."""
     done = run_python('-c', f'''
 from mmengine.registry import *
 init_default_scope({host!r})

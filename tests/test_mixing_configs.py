@@ -142,7 +142,7 @@ def test_nothing_but_backbone_range_and_channels_is_changed(config):
                  else pytest.mark.nightly) for config in mixing.CONFIGS])
 @torch.no_grad()
 def test_channels_and_strides_at_full_size(config):
-    """Without download; the necks' maps have the sizes a ResNet gives."""
+    """Nothing is downloaded; the necks' maps have the sizes of a ResNet's."""
     cfg = load(config)
     assert cfg.model.backbone.pretrained.endswith('/stable-diffusion-2-1')
     cfg.model.backbone.pretrained = None
@@ -176,7 +176,7 @@ def test_channels_and_strides_at_full_size(config):
 @pytest.mark.parametrize('config', [
     config for config in mixing.CONFIGS if 'mmpose' not in config])
 def test_images_of_any_size_need_no_padding(config):
-    """Even where the host is told not to pad."""
+    """This holds even where the host is told not to pad."""
     cfg = load(config)
     cfg.merge_from_dict(mixing.model_options(cfg.model))
     for key in ('pad_size_divisor', 'size_divisor'):
@@ -247,7 +247,7 @@ def test_the_hosts_tool_needs_one_line_without_compiled_mmcv(
 @pytest.mark.parametrize('config', mixing.CONFIGS)
 def test_the_hosts_tool_needs_nothing_with_compiled_mmcv(
         root, full_mmcv, tmp_path, config):
-    """But mmpose, which imports torchvision, needs that or the line."""
+    """Only mmpose, which imports torchvision, needs that or the line."""
     need(config)
     imports = 'mmpose' in config and torchvision_problem() is not None
     train_by_tool(config, tmp_path, root, imports, python_path=[full_mmcv])

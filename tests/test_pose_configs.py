@@ -38,7 +38,7 @@ def load(config):
 
 
 def plain(node):
-    """Without the scopes that inheriting adds."""
+    """Take off the scopes that inheriting adds."""
     if isinstance(node, dict):
         return {key: plain(value) for key, value in node.items()
                 if key != '_scope_'}

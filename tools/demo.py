@@ -30,8 +30,8 @@ def parse_args():
         help='number of frames to make; default: 100, of people 600')
     args = parser.parse_args()
     if args.task == 'pose' and importlib.util.find_spec('mmpose') is None:
-        parser.error('--task pose needs mmpose: make demo TASK=pose installs '
-                     'it, on Python 3.11; xtcocotools has no wheels for 3.12')
+        parser.error('--task pose needs mmpose; make demo TASK=pose installs '
+                     'it, and so does python tools/install.py --groups hosts')
     return args
 
 

@@ -6,8 +6,7 @@ from importlib import metadata
 from .. import compat
 
 INSTALL = 'python tools/install.py'
-# name on the index, import name, whether every run needs it, and what to do
-# if it is missing
+# name on the index, import name, whether every run needs it, remedy if missing
 PACKAGES = (
     ('torch', 'torch', True, INSTALL),
     ('mmengine', 'mmengine', True, INSTALL),

@@ -12,20 +12,12 @@ COMMANDS = dict(
 
 
 def main(argv=None):
-    """Run a sub-command.
+    """Run a sub-command and return its exit status.
 
     Only the module of the given sub-command is imported, so that help and
-    usage errors appear at once.
-
-    Args:
-        argv (Sequence[str], optional): Arguments. Defaults to None, which
-            takes those of the process.
-
-    Returns:
-        int: Exit status.
-
-    Raises:
-        SystemExit: After ``--help``, ``--version`` or wrong usage.
+    usage errors appear at once. ``argv`` holds the arguments, by default those
+    of the process. Raises a SystemExit after ``--help``, ``--version`` or
+    wrong usage.
     """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(

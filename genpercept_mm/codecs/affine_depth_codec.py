@@ -30,11 +30,10 @@ class AffineDepthCodec(BaseDenseCodec):
         space (str): ``'depth'`` or ``'disparity'``. Defaults to 'depth'.
         quantiles (tuple[float]): q_lo and q_hi as shares in [0, 1],
             increasing. Defaults to (0.02, 0.98).
-        normalizer (str): ``'quantile'``, or, for disparity only,
-            ``'minmax'`` as in the official code, where a second
-            normalization cancels the quantiles: the nearest valid pixel
-            becomes +1, and the farthest finite one, valid or not, becomes
-            -1. Defaults to 'quantile'.
+        normalizer (str): ``'quantile'``, or, for disparity only, ``'minmax'``
+            as in the official code, where a second normalization cancels the
+            quantiles: the nearest valid pixel becomes +1, and the farthest
+            finite one, valid or not, becomes -1. Defaults to 'quantile'.
         cmap (str): matplotlib colour map of pictures. Defaults to
             'Spectral', as in the official code.
 
@@ -69,10 +68,8 @@ class AffineDepthCodec(BaseDenseCodec):
         """See `BaseDenseCodec.encode`.
 
         The label is (H, W) planar depth in metres; depths that are not finite
-        and positive are invalid in any case.
-
-        Raises:
-            ValueError: If ``label`` has another number of axes.
+        and positive are invalid in any case. Another number of axes raises a
+        ValueError.
         """
         depth = np.asarray(label, np.float32)
         if depth.ndim != 2:

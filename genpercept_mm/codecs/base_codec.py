@@ -33,16 +33,15 @@ class BaseDenseCodec(metaclass=ABCMeta):
             over a checkerboard.
         affine_invariant (bool): The quantity has no scale and shift of its
             own, so windows of a large image are aligned with each other.
-        directional (bool): Values are vectors whose first component points
-            to the right, so its sign changes when a map is mirrored.
+        directional (bool): Values are vectors whose first component points to
+            the right, so its sign changes when a map is mirrored.
         ensembling (str, optional): How several predictions of one image are
             merged, see `genpercept_mm.diffusion.ensembling`: ``'mean'``;
-            ``'affine'``, which aligns scale and shift first;
-            ``'direction'``, for unit vectors; or None, not at all.
+            ``'affine'``, which aligns scale and shift first; ``'direction'``,
+            for unit vectors; or None, not at all.
         error_limit (float): In pictures, errors of this size or more get the
             last colour of the scale.
-        error_caption (str): Caption that names the error and the ends of
-            this scale.
+        error_caption (str): Names the error and the ends of this scale.
     """
 
     label = None
@@ -86,15 +85,14 @@ class BaseDenseCodec(metaclass=ABCMeta):
         """Turn a raw label into the network's target.
 
         Args:
-            label (np.ndarray): (H, W) or (H, W, K), as the loader provides
-                it.
+            label (np.ndarray): (H, W) or (H, W, K), from the loader.
             mask (np.ndarray, optional): (H, W) bool, True where the label is
-                valid. Defaults to None (everywhere).
+                valid; None for everywhere.
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Target (H, W, C) float32 in
-            [-1, 1], finite everywhere, and mask (H, W) bool, True for the
-            pixels to learn from.
+            tuple[np.ndarray, np.ndarray]: Target (H, W, C) float32 in [-1, 1],
+            finite everywhere, and mask (H, W) bool, True for the pixels to
+            learn from.
         """
 
     @abstractmethod
@@ -122,14 +120,9 @@ class BaseDenseCodec(metaclass=ABCMeta):
     def mirror(self, values, channel_axis):
         """Correct the values of a map that was flipped left to right.
 
-        Args:
-            values (np.ndarray | Tensor): A flipped target, output, raw label
-                or quantity.
-            channel_axis (int): The axis of the channels.
-
-        Returns:
-            np.ndarray | Tensor: The values; if the quantity is
-            ``directional``, the sign of the first component is changed.
+        ``values`` (np.ndarray | Tensor) are a flipped target, output, raw
+        label or quantity, with channels on axis ``channel_axis``. If the
+        quantity is ``directional``, its first component changes its sign.
         """
         return (mirror_directions(values, channel_axis)
                 if self.directional else values)
@@ -143,12 +136,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
     def show_label(self, label, mask=None):
         """Express a raw label as the quantity, to draw both side by side.
 
-        Args:
-            label (np.ndarray): As in `encode`.
-            mask (np.ndarray, optional): As in `encode`. Defaults to None.
-
-        Returns:
-            np.ndarray: (H, W) or (H, W, K).
+        The arguments are those of `encode`; the result is (H, W) or (H, W, K).
         """
         import torch
         target, _ = self.encode(label, mask)
@@ -161,8 +149,7 @@ class BaseDenseCodec(metaclass=ABCMeta):
 
         Args:
             quantity (np.ndarray): (H, W) or (H, W, K), predicted.
-            label (np.ndarray): (H, W) or (H, W, K), as the loader provides
-                it.
+            label (np.ndarray): (H, W) or (H, W, K), from the loader.
             mask (np.ndarray): (H, W) bool, True where the label is valid.
 
         Returns:
@@ -174,15 +161,9 @@ class BaseDenseCodec(metaclass=ABCMeta):
     def best_constants(self, labels):
         """List constant predictions that may score best on some labels.
 
-        They are the baseline that a trained model has to beat.
-
-        Args:
-            labels (Sequence[np.ndarray]): Raw labels, (H, W) or (H, W, K)
-                each.
-
-        Returns:
-            list[np.ndarray]: Candidates, each the quantity of one pixel,
-            (K, ); here the mean and the median over all pixels.
+        They are the baseline that a trained model has to beat. ``labels`` are
+        raw, (H, W) or (H, W, K) each; a prediction is the quantity of one
+        pixel, (K, ). Here, they are the mean and the median over all pixels.
         """
         maps = [np.asarray(self.show_label(label)) for label in labels]
         values = np.concatenate([
@@ -191,15 +172,8 @@ class BaseDenseCodec(metaclass=ABCMeta):
 
 
 def mirror_directions(values, channel_axis):
-    """Change the sign of the first component of vectors.
-
-    Args:
-        values (np.ndarray | Tensor): With three components.
-        channel_axis (int): The axis of the components.
-
-    Returns:
-        np.ndarray | Tensor: The vectors of the mirrored scene.
-    """
+    """Change the sign of the first of the three components that vectors, in an
+    array or a tensor, have along ``channel_axis``."""
     shape = [1] * values.ndim
     shape[channel_axis] = 3
     sign = np.array([-1, 1, 1], np.float32).reshape(shape)
@@ -209,10 +183,7 @@ def mirror_directions(values, channel_axis):
 
 
 def directional_label_keys():
-    """Find the labels whose values are directions.
-
-    Returns:
-        set[str]: Keys in a pipeline's results, for all registered codecs.
-    """
+    """Return the set of keys, in a pipeline's results, of the labels of all
+    registered codecs whose values are directions."""
     return {f'gt_{codec.label}_map' for codec in CODECS.module_dict.values()
             if getattr(codec, 'directional', False)}

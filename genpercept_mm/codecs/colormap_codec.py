@@ -15,20 +15,19 @@ class ColormapCodec(BaseDenseCodec):
     """Semantic classes, each drawn in its colour (paper, section 4).
 
     A colour c in 0..255 becomes ``y = c / 127.5 - 1``. Decoding takes the
-    class of the nearest colour; the paper does not say how it decodes.
-    Labels and predictions are mmseg's ``gt_sem_seg`` and ``pred_sem_seg``,
-    so its metrics apply.
+    class of the nearest colour; the paper does not say how it decodes. Labels
+    and predictions are mmseg's ``gt_sem_seg`` and ``pred_sem_seg``, so its
+    metrics apply.
 
     Args:
-        palette (str | Sequence[Sequence[int]]): ``'nyu40'``, or one RGB
-            triple in 0..255 for each class. Defaults to 'nyu40'.
+        palette (str | Sequence[Sequence[int]]): ``'nyu40'``, or one RGB triple
+            in 0..255 for each class. Defaults to 'nyu40'.
         ignore_index (int): Label of unlabelled pixels. Defaults to 255.
-        stretch (bool): Encode as the official code does: unlabelled pixels
-            are black and count as valid, and the colours of an image are
-            stretched from their smallest and largest value, over all
-            channels, to the whole range. As the stretch depends on the
-            image, decoding cannot undo it, and classes are lost in images
-            without black and white. Defaults to False.
+        stretch (bool): Encode as the official code does: unlabelled pixels are
+            black and count as valid, and the colours of an image are stretched
+            from their smallest and largest value, over all channels, to the
+            whole range. Decoding cannot undo this, so classes are lost in
+            images without black and white. Defaults to False.
 
     Raises:
         ValueError: If the palette is unknown, is not (K, 3) in 0..255, or
@@ -69,14 +68,10 @@ class ColormapCodec(BaseDenseCodec):
         return 'pred_sem_seg'
 
     def encode(self, label, mask=None):
-        """See `BaseDenseCodec.encode`.
+        """See `BaseDenseCodec.encode`; the label is (H, W) class ids.
 
-        The label is (H, W) class ids. Unlabelled pixels are black, and
-        invalid unless ``stretch`` is set.
-
-        Raises:
-            ValueError: If ``label`` has another shape or type, or an id
-                without a colour.
+        Unlabelled pixels are black, and invalid unless ``stretch`` is set.
+        Another shape or type, or an id without a colour, raises a ValueError.
         """
         ids = np.asarray(label)
         labelled = ids != self.ignore_index

@@ -12,15 +12,9 @@ from genpercept_mm.utils.affine_fit import fit_scale_and_shift
 def align(values, reference, mask):
     """Fit ``scale * values + shift`` to a reference by least squares.
 
-    Args:
-        values (np.ndarray): (H, W).
-        reference (np.ndarray): (H, W).
-        mask (np.ndarray): (H, W) bool, the pixels to fit.
-
-    Returns:
-        np.ndarray: (H, W) float64, the aligned values of all pixels. Constant
-        values become the mean of the reference. If ``mask`` is empty, all
-        pixels are NaN.
+    All arrays are (H, W); the pixels in ``mask`` (bool) are fitted, and all
+    are aligned. The float64 result is the mean of the reference if the values
+    are constant, and NaN if the mask is empty.
     """
     values = np.asarray(values, float)
     if not mask.any():
@@ -31,19 +25,14 @@ def align(values, reference, mask):
 
 
 def relative_depth_error(depth, label, mask):
-    """Compare a depth up to scale and shift with one in metres.
-
-    The result is ``|aligned - label| / label``.
-    """
+    """Compare a depth up to scale and shift with one in metres, as
+    ``|aligned - label| / label``."""
     return _relative_error(depth, _where(mask, label), mask)
 
 
 def relative_disparity_error(disparity, label, mask):
-    """Compare a disparity up to scale and shift with a depth in metres.
-
-    The result is ``|aligned - 1 / label| * label``, where the alignment is
-    with the disparity ``1 / label``.
-    """
+    """Compare a disparity up to scale and shift, aligned with ``1 / label``,
+    with a depth in metres, as ``|aligned - 1 / label| * label``."""
     return _relative_error(disparity, 1 / _where(mask, label), mask)
 
 

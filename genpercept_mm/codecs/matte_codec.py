@@ -29,12 +29,8 @@ class MatteCodec(BaseDenseCodec):
         self.stretch = stretch
 
     def encode(self, label, mask=None):
-        """See `BaseDenseCodec.encode`; the label is (H, W).
-
-        Raises:
-            ValueError: If ``label`` has another shape, or values outside
-                [0, 1].
-        """
+        """See `BaseDenseCodec.encode`; the label is (H, W), and another shape
+        or values outside [0, 1] raise a ValueError."""
         alpha = np.asarray(label, np.float32)
         if alpha.ndim != 2:
             raise ValueError('MatteCodec: a matte must be (H, W), got '

@@ -38,13 +38,10 @@ class NormalCodec(BaseDenseCodec):
         self.normalize = normalize
 
     def encode(self, label, mask=None):
-        """See `BaseDenseCodec.encode`.
+        """See `BaseDenseCodec.encode`; the label is (H, W, 3).
 
-        The label is (H, W, 3), where vectors of length zero are invalid;
-        others are scaled to unit length. The target is zero where invalid.
-
-        Raises:
-            ValueError: If ``label`` has another shape.
+        Vectors of length zero are invalid, others are scaled to unit length.
+        The target is zero where invalid. Another shape raises a ValueError.
         """
         normals = np.asarray(label, np.float32)
         if normals.ndim != 3 or normals.shape[2] != 3:

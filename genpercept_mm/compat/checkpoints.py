@@ -8,10 +8,8 @@ from functools import wraps
 
 
 class _Inert:
-    """Stand in for a class that a checkpoint names, and run nothing.
-
-    Arguments and state are kept until `_revive` has checked them.
-    """
+    """Stand in for a class that a checkpoint names, run nothing, and keep
+    arguments and state until `_revive` has checked them."""
 
     def __init__(self, *args):
         self.args, self.state = args, None

@@ -9,11 +9,7 @@ FULL_MMCV = ('pip install "setuptools<81" wheel ninja && '
 
 
 class MissingOps(types.ModuleType):
-    """Stand in for ``mmcv._ext``.
-
-    Attributes:
-        reason (str): Why the compiled module is not used.
-    """
+    """Stand in for ``mmcv._ext``; ``reason`` (str) says why it is needed."""
 
     def get_compiler_version(self):
         """Return a text for mmengine's environment report."""
@@ -34,12 +30,8 @@ class MissingOps(types.ModuleType):
 
 
 def fill_ext(module, problem):
-    """Make an empty module a `MissingOps`.
-
-    Args:
-        module (ModuleType): The module.
-        problem (Exception, optional): Why the compiled module does not load.
-    """
+    """Make an empty module a `MissingOps`; ``problem`` (Exception, optional)
+    is why the compiled module does not load."""
     # Imports torch, so not before mmcv asks for its ops.
     from .ops import OPS
     module.__class__ = MissingOps

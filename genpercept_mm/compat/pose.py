@@ -18,11 +18,9 @@ def stand_in_spec():
 
 
 def fill_mask(module, problem):
-    """Fill xtcocotools' compiled part with that of pycocotools.
-
-    xtcocotools' wheels are built for NumPy 1 and do not load with NumPy 2:
-    "numpy.dtype size changed" (ValueError).
-    """
+    """Fill xtcocotools' compiled part with that of pycocotools. Its wheels are
+    built for NumPy 1 and do not load with NumPy 2: "numpy.dtype size changed"
+    (ValueError)."""
     compiled = importlib.import_module('pycocotools._mask')
     for name in ('iou', 'merge', 'frPyObjects', 'encode', 'decode', 'area',
                  'toBbox'):
@@ -30,11 +28,9 @@ def fill_mask(module, problem):
 
 
 def take_scalar_radii(module):
-    """Let mmpose's visualizer hand OpenCV a number as the radius of circles.
-
-    It passes an array of one value, which NumPy 2.4 does not convert:
-    "only 0-dimensional arrays can be converted to Python scalars".
-    """
+    """Let mmpose's visualizer pass OpenCV a radius as a number. Its array of
+    one value fails with NumPy 2.4: "only 0-dimensional arrays can be converted
+    to Python scalars"."""
     visualizer = module.OpencvBackendVisualizer
     stock = visualizer.draw_circles
 

@@ -9,13 +9,11 @@ SIMCC_VIS = 'mmpose.visualization.simcc_vis'
 
 @lru_cache
 def torchvision_problem():
-    """Try torchvision, including its compiled part.
+    """Return why torchvision does not load, or None if it works.
 
-    Returns:
-        str | None: None if it works, otherwise ``'not installed'`` or the
-        first line of the error. A wheel for another torch fails with
-        "operator torchvision::nms does not exist" (RuntimeError) or with an
-        undefined symbol (OSError).
+    That is ``'not installed'`` or the first line of the error. A wheel for
+    another torch fails with "operator torchvision::nms does not exist"
+    (RuntimeError) or an undefined symbol (OSError).
     """
     if not find_without_import('torchvision'):
         return 'not installed'

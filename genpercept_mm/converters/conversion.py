@@ -52,8 +52,7 @@ def read_checkpoint(path):
     """Read a checkpoint without running code from it.
 
     Args:
-        path (str): File or address that mmengine loads, .pth or
-            .safetensors.
+        path (str): File or address that mmengine loads, .pth or .safetensors.
 
     Returns:
         dict: With ``state_dict`` (name to tensor, on the CPU), ``meta``, and

@@ -55,11 +55,10 @@ class GenPerceptFolder:
         src (str): A U-Net folder, the folder around it, a training run or a
             diffusers folder.
         task (str, optional): One of ``FOLDER_TASKS``, where the name of the
-            U-Net folder does not say it. Defaults to None.
-        unet (str, optional): U-Net folder, where ``src`` has several or it
-            is elsewhere. Defaults to None.
-        base (str, optional): Stable Diffusion folder for what ``src``
-            lacks. Defaults to None.
+            U-Net folder does not say it.
+        unet (str, optional): U-Net folder, where ``src`` has several or it is
+            elsewhere.
+        base (str, optional): Stable Diffusion folder for what ``src`` lacks.
 
     Attributes:
         task (str): A key of ``TASKS``.
@@ -147,12 +146,10 @@ class GenPerceptFolder:
         Args:
             prompt (str): Text to embed. Defaults to ''.
             text_encoder (str, optional): Folder or hub id with
-                ``text_encoder`` and ``tokenizer``. Defaults to None, which
-                takes those beside the U-Net or in ``base``.
+                ``text_encoder`` and ``tokenizer``. None takes those beside the
+                U-Net or in ``base``.
             embeds (str, optional): File with an embedded prompt instead.
-                Defaults to None.
-            tokens (int, optional): Number of its rows to keep. Defaults to
-                None, which keeps all of them.
+            tokens (int, optional): Number of its rows to keep; None keeps all.
 
         Returns:
             Tensor: (1, L, D) fp32.

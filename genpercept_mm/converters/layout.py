@@ -93,16 +93,11 @@ def split_parts(state_dict):
 
 
 def check_parts(parts, arch, in_channels=None, unknown=()):
-    """Compare the parts of a model with an architecture.
+    """Compare the parts of a model, see the module, with an architecture.
 
     A VAE may be without its decoder where there is a DPT head. LoRA matrices
-    must be of one rank.
-
-    Args:
-        parts (dict): See the module.
-        arch (str | dict): See `SDUNet`.
-        in_channels (int, optional): See `SDUNet`. Defaults to None.
-        unknown (Sequence[str]): Names of other tensors. Defaults to ().
+    must be of one rank. ``arch`` and ``in_channels`` are those of `SDUNet`,
+    and ``unknown`` are the names of other tensors.
 
     Raises:
         ValueError: If tensors are missing, unknown or of another shape; the
@@ -174,17 +169,11 @@ def dpt_options(dpt_head, widths):
 def model_config(state_dict, arch, codec):
     """Write the config of the model that a state dict belongs to.
 
-    Args:
-        state_dict (dict[str, Tensor]): From `join_parts`.
-        arch (str | dict): See `SDUNet`.
-        codec (dict): Config of what the model predicts.
-
-    Returns:
-        dict: The ``model`` of a config: a `DenseEstimator` that sees whole
-        images unpadded, as the official pipelines do (in batches of one).
-
-    Raises:
-        ValueError: If the codec does not fit the head.
+    ``state_dict`` comes from `join_parts`, ``arch`` is that of `SDUNet`, and
+    ``codec`` is the config of what the model predicts. Returns the ``model``
+    of a config: a `DenseEstimator` that sees whole images unpadded, as the
+    official pipelines do (in batches of one). Raises a ValueError if the codec
+    does not fit the head.
     """
     widths = resolve_arch(arch, 'model_config')[0]['block_out_channels']
     backbone = dict(

@@ -18,17 +18,9 @@ def merge_lora(state):
     """Add LoRA products to their base weights: ``base + B @ A``.
 
     The scale is 1: alpha equals the rank, in the official code and in
-    `SDUNet`.
-
-    Args:
-        state (dict[str, Tensor]): Weights with peft's names: ``base_layer``,
-            ``lora_A.default`` (r, in) and ``lora_B.default`` (out, r).
-
-    Returns:
-        dict[str, Tensor]: Weights with plain names.
-
-    Raises:
-        ValueError: If a pair or its base weight is incomplete.
+    `SDUNet`. The weights have peft's names: ``base_layer``, ``lora_A.default``
+    (r, in) and ``lora_B.default`` (out, r); the result has plain names. Raises
+    a ValueError if a pair or its base weight is incomplete.
     """
     merged = without_lora(state)
     names = {re.sub(r'\.lora_[AB]\.default\.weight$', '', key)

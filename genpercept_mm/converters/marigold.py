@@ -23,23 +23,19 @@ IN_CHANNELS = 8
 def find_task(index, task=None):
     """Find out what a Marigold folder predicts.
 
-    Depth has 0 near and 1 far, disparity 1 near, both without scale and
-    shift; normals have x right, y up, z towards the viewer (the directions
-    that diffusers documents for ``visualize_normals``). `AffineDepthCodec`
-    and `NormalCodec` have the same conventions, so nothing is converted.
+    Depth has 0 near and 1 far, disparity 1 near, both without scale and shift;
+    normals have x right, y up, z towards the viewer (the directions that
+    diffusers documents for ``visualize_normals``). `AffineDepthCodec` and
+    `NormalCodec` have the same conventions, so nothing is converted.
 
-    Args:
-        index (dict): The folder's ``model_index.json``.
-        task (str, optional): ``'depth'``, ``'disparity'`` or ``'normal'``,
-            where the folder does not say. Defaults to None.
-
-    Returns:
-        str: The task.
+    ``index`` is the folder's ``model_index.json``. Returns ``'depth'``,
+    ``'disparity'`` or ``'normal'``, which ``task`` must be where the folder
+    does not say it.
 
     Raises:
-        ValueError: If the folder holds something else, neither it nor
-            ``task`` says what is predicted, they contradict each other, or
-            options change what predictions mean.
+        ValueError: If the folder holds something else, neither it nor ``task``
+            says what is predicted, they contradict each other, or options
+            change what predictions mean.
     """
     name = index.get('_class_name')
     if name not in PIPELINES:
@@ -99,17 +95,11 @@ def marigold_to_mm(unet, vae, prompt_embeds, unet_config=None,
 def marigold_config(state_dict, arch, task, scheduler, num_steps):
     """Write the config of the model that a Marigold folder holds.
 
-    Args:
-        state_dict (dict[str, Tensor]): From `marigold_to_mm`.
-        arch (str | dict): From `marigold_to_mm`.
-        task (str): From `find_task`.
-        scheduler (dict): The folder's ``scheduler_config.json``.
-        num_steps (int): From `find_num_steps`.
-
-    Returns:
-        dict: The ``model`` of a config: a `LatentDiffusionEstimator` with
-        the whole schedule written out, which decodes the sample after the
-        last step, as Marigold's pipelines do, and sees whole images unpadded.
+    The arguments come from `marigold_to_mm`, `find_task` and `find_num_steps`;
+    ``scheduler`` is the folder's ``scheduler_config.json``. Returns the
+    ``model`` of a config: a `LatentDiffusionEstimator` with the whole schedule
+    written out, which decodes the sample after the last step, as Marigold's
+    pipelines do, and sees whole images unpadded.
 
     Raises:
         ValueError: See `NoiseSchedule.from_diffusers`, and if the schedule
@@ -127,18 +117,13 @@ def marigold_config(state_dict, arch, task, scheduler, num_steps):
 
 
 def convert_folder(src, task=None, num_steps=None):
-    """Make a model of a Marigold folder.
+    """Make a `Conversion` of a Marigold folder.
 
     Args:
-        src (str): Folder in diffusers layout: ``model_index.json``,
-            ``unet``, ``vae``, ``text_encoder``, ``tokenizer`` and
-            ``scheduler``.
-        task (str, optional): See `find_task`. Defaults to None.
-        num_steps (int, optional): Number of steps. Defaults to None, which
-            takes what ``model_index.json`` says.
-
-    Returns:
-        Conversion: The model.
+        src (str): Folder in diffusers layout: ``model_index.json``, ``unet``,
+            ``vae``, ``text_encoder``, ``tokenizer`` and ``scheduler``.
+        task (str, optional): See `find_task`.
+        num_steps (int, optional): None takes what ``model_index.json`` says.
 
     Raises:
         OSError: If a file is missing or cannot be read.

@@ -19,20 +19,17 @@ class ADE20KNYU40Dataset(ADE20KDataset):
     """ADE20K with the labels of the classes it shares with Hypersim.
 
     For table 9 of the paper (zero-shot column). 33 of ADE20K's 150 classes
-    become NYU40 ids, all other pixels are ignored. Folder layout and
-    arguments are those of mmseg's ``ADE20KDataset``. The classes are the 40
-    of `HypersimDataset`, so that a Hypersim model can be evaluated
-    unchanged.
+    become NYU40 ids, and all other pixels are ignored. The classes are the 40
+    of `HypersimDataset`, so a Hypersim model can be evaluated unchanged. For
+    folders and arguments, see mmseg's ``ADE20KDataset``.
     """
 
     METAINFO = HypersimDataset.METAINFO
 
     @classmethod
     def get_label_map(cls, new_classes=None):
-        """Map ADE20K's ids 0..149 to NYU40's 0..39, or to 255.
-
-        ``new_classes`` must be None or all 40 classes.
-        """
+        """Map ADE20K's ids 0..149 to NYU40's 0..39, or to 255; ``new_classes``
+        must be None or all 40 classes."""
         if new_classes is not None and tuple(
                 new_classes) != cls.METAINFO['classes']:
             raise ValueError('ADE20KNYU40Dataset: classes are fixed to '

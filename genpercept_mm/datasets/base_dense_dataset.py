@@ -14,41 +14,35 @@ from .io.file_listing import FileListing
 class BaseDenseDataset(BaseDataset):
     """List images with depth, normals, mattes or class maps.
 
-    A subclass sets ``LABELS``, ``TREE`` and, unless samples say otherwise,
-    ``NAME``, and implements `list_samples`. Its ``TREE`` shows the folders
-    and files that it expects. Each sample has
+    A subclass implements `list_samples` and sets ``LABELS``, ``TREE`` (the
+    files it expects) and, unless samples say otherwise, ``NAME``. Samples have
 
     - ``img_path`` and, for each requested label, ``<label>_path``
       (``seg_map_path`` for ``'seg'``),
-    - ``dataset_name`` (``NAME``, or the subset if metrics tell subsets
-      apart) and ``sample_name`` (unique together with that name, without
-      suffix),
+    - ``dataset_name`` (``NAME``, or the subset if metrics tell subsets apart)
+      and ``sample_name`` (unique together with that name, without suffix),
     - ``seg_fields``, ``label_map`` and ``reduce_zero_label``, as mmseg's
       transforms need them,
     - what the loader must know about the format, such as ``depth_format``.
 
-    Building a data set reads lists and folders, but no image. There is no
-    meta information, so that ``ConcatDataset`` accepts any two of these
-    sets.
+    Building a data set reads lists and folders, but no image. There is no meta
+    information, so ``ConcatDataset`` accepts any two of these sets.
 
     Args:
         labels (str | Sequence[str], optional): The labels to list, from
-            ``LABELS``. Defaults to None, the first of ``LABELS``.
-        data_root (str, optional): Folder of the data set. Defaults to None,
-            which takes ``DATA_ROOT``.
+            ``LABELS``; None takes the first of them.
+        data_root (str, optional): Folder of the data set; None takes
+            ``DATA_ROOT``.
         ann_file (str, optional): List or table of samples, absolute or
-            relative to ``data_root``. Defaults to None, which takes the file
-            name of ``LIST``.
-        missing (str): What to do if files of samples do not exist:
-            ``'raise'``, or ``'skip'`` for a partial download. Defaults to
-            'raise'.
-        max_samples (int, optional): Keep this many samples, evenly spread
-            over the list. Defaults to None (all).
+            relative to ``data_root``; None takes the file name of ``LIST``.
+        missing (str): What to do about samples without files: ``'raise'``, or
+            ``'skip'``, for a partial download. Defaults to 'raise'.
+        max_samples (int, optional): Keep this many samples, evenly spread over
+            the list; None keeps all.
         **kwargs: Arguments of mmengine's ``BaseDataset``.
 
     Raises:
-        FileNotFoundError: If the folder, the list or listed files do not
-            exist.
+        FileNotFoundError: If the folder, the list or a listed file is missing.
         TypeError: If an argument is unknown or would have no effect.
         ValueError: If an argument is outside its set.
     """
@@ -59,13 +53,11 @@ class BaseDenseDataset(BaseDataset):
     LABELS = ()
     #: Default of ``data_root``.
     DATA_ROOT = ''
-    #: The list of samples, '' if there is none by default, or None if the
-    #: set does not read lists.
+    #: The list of samples; '' if there is no default, None if none is read.
     LIST = ''
     #: The expected files, which error messages show.
     TREE = ''
-    #: The class that receives ``**kwargs``, and the arguments that would
-    #: have no effect.
+    #: The class that receives ``**kwargs``, and arguments without effect.
     _HOST = BaseDataset
     _UNUSED = frozenset(['filter_cfg', 'data_prefix'])
 
@@ -112,15 +104,12 @@ class BaseDenseDataset(BaseDataset):
         return values
 
     def list_samples(self, listing):
-        """Name the samples without touching their files.
+        """Name the samples, one dict each, without touching their files.
 
-        Args:
-            listing (FileListing): For looking into folders.
-
-        Returns:
-            Iterable[dict]: ``sample_name``, ``img_path``, the paths of
-            ``self.labels`` and what loaders must know of their formats. Keys
-            that end in ``_path`` name files that must exist.
+        ``listing`` (FileListing) looks into folders. A dict has
+        ``sample_name``, ``img_path``, the paths of ``self.labels`` and what
+        loaders must know of their formats; keys that end in ``_path`` name
+        files that must exist.
         """
         raise NotImplementedError
 
@@ -182,8 +171,7 @@ class BaseDenseDataset(BaseDataset):
 
         Raises:
             OSError: If OpenCV fails on a file, which it does not name.
-            ValueError: If the pipeline returns nothing; mmengine would
-                silently take another sample.
+            ValueError: If the pipeline returns nothing.
         """
         info = self.get_data_info(idx)
         place = (f'{type(self).__name__}: sample {info["sample_name"]!r}, '

@@ -9,23 +9,21 @@ class BaseListDataset(BaseDenseDataset):
     """Read the list files that Marigold and GenPercept evaluate with.
 
     A line names the files of a sample, separated by blanks and relative to
-    ``data_root``: first the image, then the other ``COLUMNS``. Further
-    columns are ignored. The lists are in the folder ``data_split`` of
-    GenPercept's repository; ``LIST`` is the path there.
+    ``data_root``: first the image, then the other ``COLUMNS``. Further columns
+    are ignored. The lists are in the folder ``data_split`` of GenPercept's
+    repository; ``LIST`` is the path there.
 
     Args:
-        labels (str | Sequence[str], optional): See `BaseDenseDataset`, as
-            for the next two. Defaults to None.
-        data_root (str, optional): Defaults to None.
-        ann_file (str, optional): Defaults to None.
-        data_prefix (dict[str, str], optional): Folders of single columns
-            that are not in ``data_root``, for example
-            ``dict(depth_path='../annotated/val')``. Defaults to None.
+        labels (str | Sequence[str], optional): See `BaseDenseDataset`.
+        data_root (str, optional): See `BaseDenseDataset`.
+        ann_file (str, optional): See `BaseDenseDataset`.
+        data_prefix (dict[str, str], optional): Folders of single columns that
+            are not in ``data_root``, for example
+            ``dict(depth_path='../annotated/val')``.
         **kwargs: Arguments of `BaseDenseDataset`.
 
     Raises:
-        FileNotFoundError: If the folder, the list or listed files do not
-            exist.
+        FileNotFoundError: If the folder, the list or a listed file is missing.
         ValueError: If a line lacks columns, or ``data_prefix`` names an
             unknown one.
     """

@@ -11,16 +11,15 @@ _IMAGE_END = '_leftImg8bit.png'
 
 @DATASETS.register_module()
 class CityscapesDepthDataset(BaseDenseDataset):
-    """Cityscapes with depth computed from its disparity maps (stereo).
+    """Cityscapes with depth that is computed from disparity while loading.
 
-    Each sample has ``depth_path`` (the disparity, 16-bit PNG) and
-    ``camera_path``; valid depth is between 1e-5 and 80 m. The depth is
-    computed while loading, so nothing has to be prepared.
+    Each sample has ``depth_path`` (the stereo disparity, 16-bit PNG) and
+    ``camera_path``; valid depth is between 1e-5 and 80 m.
 
     Args:
         splits (str | Sequence[str]): From ``'train'`` (2,975 images),
-            ``'train_extra'`` (19,998), ``'val'`` (500) and ``'test'``
-            (1,525). Defaults to 'train'.
+            ``'train_extra'`` (19,998), ``'val'`` (500) and ``'test'`` (1,525).
+            Defaults to 'train'.
         *args: Arguments of `BaseDenseDataset`.
         **kwargs: Likewise, by name.
     """

@@ -1,8 +1,5 @@
-"""COCO keypoints for top-down pose.
-
-It needs mmpose and is therefore not imported with the other data sets; configs
-name it in ``custom_imports``.
-"""
+"""COCO keypoints for top-down pose. Configs name this module in
+``custom_imports``, because it needs mmpose."""
 from mmengine.fileio import exists, load
 from mmpose.datasets import CocoDataset
 

@@ -9,9 +9,8 @@ class DIODEDataset(BaseListDataset):
     """DIODE's 771 validation frames: 325 indoors, 446 outdoors.
 
     Each sample has ``depth_path`` (float metres, (H, W, 1)) and
-    ``depth_mask_path``, which alone decides validity.
-
-    For the arguments, see `BaseListDataset`.
+    ``depth_mask_path``, which alone decides validity. For the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'diode'

@@ -10,9 +10,8 @@ class ETH3DDataset(BaseListDataset):
 
     Each sample has ``depth_path`` (float32 rows in metres without header,
     whatever the suffix says; +inf = none); valid depth is above 1e-5 m. The
-    image must be loaded before the depth, for its size.
-
-    For the arguments, see `BaseListDataset`.
+    image must be loaded before the depth, for its size. For the arguments, see
+    `BaseListDataset`.
     """
 
     NAME = 'eth3d'

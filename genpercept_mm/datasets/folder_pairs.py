@@ -33,37 +33,29 @@ class FolderPairsDataset(BaseDenseDataset):
     ==========  ==========================================================
 
     Args:
-        img_dir (str): Folder of the images, absolute or relative to
-            ``data_root``.
-        label_dir (str, optional): Folder of the labels, likewise. Defaults
-            to None: images to predict on, without labels.
-        label (str, optional): ``'depth'``, ``'normal'``, ``'alpha'`` or
-            ``'seg'``. Required with ``label_dir``. Defaults to None.
+        img_dir (str): Image folder, absolute or relative to ``data_root``.
+        label_dir (str, optional): Label folder, likewise; None lists images to
+            predict on, without labels.
+        label (str, optional): From the table; required with ``label_dir``.
         img_suffix (str, optional): End of image names, for example
             ``'_rgb.png'``; the part before it must be the same in image and
-            label. Defaults to None, any image suffix.
-        label_suffix (str, optional): End of label names. Defaults to None,
-            any suffix of the table's formats.
-        depth_scale (float, optional): Metres per unit of the file, for
-            example 1 / 1000 for millimetres; required for PNG. Defaults to
-            None, which means 1 for other formats.
+            label. None takes any image suffix.
+        label_suffix (str, optional): End of label names; None takes any suffix
+            of the table's formats.
+        depth_scale (float, optional): Metres per unit of the file, for example
+            1 / 1000 for millimetres; required for PNG, otherwise None is 1.
         depth_range (Sequence[float], optional): Valid depth in metres, not
-            including the ends. Defaults to None, any positive depth.
-        normal_axes (str | Sequence[int]): Frame of the normals, see
-            `axis_signs`. Defaults to 'genpercept', which is x right, y up,
-            z towards the viewer.
-        name (str): ``dataset_name`` of the samples. Defaults to
-            'folder_pairs'.
-        data_root (str): Folder that the others are relative to. Defaults to
-            '.'.
+            including the ends; None for any positive depth.
+        normal_axes (str | Sequence[int]): See `axis_signs`. Defaults to
+            'genpercept' (x right, y up, z towards the viewer).
+        name (str): ``dataset_name`` of samples. Defaults to 'folder_pairs'.
+        data_root (str): Folder that relative ones start from. Defaults to '.'.
         **kwargs: Arguments of `BaseDenseDataset`; ``missing='skip'`` leaves
             out files without a partner, ``metainfo`` names the classes.
 
     Raises:
-        FileNotFoundError: If a folder does not exist or files do not have a
-            partner.
-        ValueError: If a name occurs twice, or what the label needs is not
-            given.
+        FileNotFoundError: If a folder is missing or a file has no partner.
+        ValueError: If a name occurs twice or the label needs another argument.
     """
 
     LABELS = tuple(LABEL_SUFFIXES)

@@ -28,40 +28,37 @@ class HypersimDataset(BaseDenseDataset, BaseSegDataset):
     """Hypersim as Apple ships it; no preprocessing step.
 
     Frames that the CSV excludes from the public release are left out, which
-    leaves 59,543 for train, 7,386 for val and 7,690 for test. Images load
-    with `LoadHypersimImage`.
+    leaves 59,543 for train, 7,386 for val and 7,690 for test. Images load with
+    `LoadHypersimImage`.
 
     Without ``labels``, this is a data set of mmseg with 40 classes, for
     mmseg's metrics: each sample has ``img_path`` and ``seg_map_path`` (HDF5,
     NYU40 ids, -1 = unlabelled; for `LoadHypersimSemantic`), and the meta
     information names the classes.
 
-    With ``labels``, samples are those of `BaseDenseDataset`. Depending on
-    the labels they have ``depth_path`` (distance, which `LoadDepth` turns
-    into planar depth; valid between 1e-5 and 65 m), ``normal_path`` (for
-    `LoadNormal`) and ``seg_map_path``; also ``camera_from_uv`` of their
-    scene, and ``entity_path`` if that file exists.
+    With ``labels``, samples are those of `BaseDenseDataset`. Depending on the
+    labels they have ``depth_path`` (distance, which `LoadDepth` turns into
+    planar depth; valid between 1e-5 and 65 m), ``normal_path`` (for
+    `LoadNormal`) and ``seg_map_path``; also ``camera_from_uv`` of their scene,
+    and ``entity_path`` if that file exists.
 
     Args:
         split (str): ``'train'``, ``'val'`` or ``'test'``.
-        data_root (str): See `BaseDenseDataset`. Defaults to
-            'data/hypersim'.
+        data_root (str): See `BaseDenseDataset`. Defaults to 'data/hypersim'.
         ann_file (str): The split CSV, absolute or relative to ``data_root``.
             Defaults to the official name.
         image (str): ``'tonemap'``, the preview JPG, or ``'color'``, the
-            radiance, tone-mapped while loading (needs no previews, slower).
+            radiance, tone-mapped while loading (slower, but without previews).
             Defaults to 'tonemap'.
         missing (str): See `BaseDenseDataset`. Defaults to 'raise'.
-        labels (str | Sequence[str], optional): From ``'depth'``,
-            ``'normal'`` and ``'seg'``. Defaults to None, class maps for
-            mmseg.
+        labels (str | Sequence[str], optional): From ``'depth'``, ``'normal'``
+            and ``'seg'``; None for class maps for mmseg.
         normal (str): ``'normal_cam'``, the normals of the geometry, or
-            ``'normal_bump_cam'``, those with bump maps. Defaults to
-            'normal_cam'.
-        camera_file (str, optional): The cameras' CSV, absolute or relative
-            to ``data_root``. Defaults to None, which looks for it in
-            ``data_root`` and ``contrib/mikeroberts3000``; without it all
-            scenes get the standard camera.
+            ``'normal_bump_cam'``, with bump maps. Defaults to 'normal_cam'.
+        camera_file (str, optional): The cameras' CSV, absolute or relative to
+            ``data_root``. None looks in ``data_root`` and
+            ``contrib/mikeroberts3000``; without it, all scenes get the
+            standard camera.
         **kwargs: Arguments of `BaseDenseDataset`, or without ``labels`` of
             mmseg's ``BaseSegDataset``.
 

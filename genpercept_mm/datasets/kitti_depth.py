@@ -8,13 +8,11 @@ from .base_list_dataset import BaseListDataset
 class KITTIDepthDataset(BaseListDataset):
     """KITTI frames with the depth of several LiDAR scans.
 
-    The list has 697 lines; 45 whose depth is ``None`` are left out, which
-    leaves 652. Each sample has ``depth_path`` (16-bit PNG, 1/256 m, 0 = no
-    return); valid depth is between 1e-5 and 80 m. The pipeline needs
+    The list has 697 lines, of which the 652 whose depth is not ``None`` are
+    used. Each sample has ``depth_path`` (16-bit PNG, 1/256 m, 0 = no return);
+    valid depth is between 1e-5 and 80 m. The pipeline needs
     `KITTIBenchmarkCrop` after `LoadDepth`; Eigen's evaluation mask is the
-    metric's.
-
-    For the arguments, see `BaseListDataset`.
+    metric's. For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'kitti'

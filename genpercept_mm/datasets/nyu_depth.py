@@ -9,10 +9,9 @@ class NYUDepthDataset(BaseListDataset):
     """NYUv2's 654 labelled test frames (or 795 for training).
 
     Each sample has ``depth_path`` (raw Kinect depth, 16-bit PNG, mm, 0 =
-    none); valid depth is between 1e-3 and 10 m. The list's third column,
-    the filled depth, is not used. Eigen's evaluation mask is the metric's.
-
-    For the arguments, see `BaseListDataset`.
+    none); valid depth is between 1e-3 and 10 m. The list's third column, the
+    filled depth, is not used. Eigen's evaluation mask is the metric's. For the
+    arguments, see `BaseListDataset`.
     """
 
     NAME = 'nyuv2'

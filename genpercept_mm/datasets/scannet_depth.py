@@ -9,10 +9,8 @@ class ScanNetDepthDataset(BaseListDataset):
     """800 validation frames of ScanNet.
 
     Colour frames must have the size of the depth frames. Each sample has
-    ``depth_path`` (16-bit PNG, mm, 0 = none); valid depth is between 1e-3
-    and 10 m.
-
-    For the arguments, see `BaseListDataset`.
+    ``depth_path`` (16-bit PNG, mm, 0 = none); valid depth is between 1e-3 and
+    10 m. For the arguments, see `BaseListDataset`.
     """
 
     NAME = 'scannet'

@@ -15,16 +15,13 @@ class TaskonomyDataset(BaseDenseDataset):
     """Scanned buildings; GenPercept trains on a sample of about 50,000.
 
     Folders may be nested deeper, in the same way in both. Each sample has
-    ``depth_path`` (16-bit PNG, 1/512 m; 65535 = none); valid depth is
-    between 1e-5 and 65 m.
-
-    A list (``ann_file``) names one image per line, relative to the folder
-    ``rgb``. Without a list, all images found are used. For the arguments,
-    see `BaseDenseDataset`.
+    ``depth_path`` (16-bit PNG, 1/512 m; 65535 = none); valid depth is between
+    1e-5 and 65 m. A list (``ann_file``) names one image per line, relative to
+    the folder ``rgb``; without it, all images found are used. For the
+    arguments, see `BaseDenseDataset`.
 
     Raises:
-        ValueError: If a line of the list does not name an image of
-            Taskonomy.
+        ValueError: If a line of the list is not an image of Taskonomy.
     """
 
     NAME = 'taskonomy'

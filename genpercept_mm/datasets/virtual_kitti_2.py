@@ -17,23 +17,21 @@ INTRINSICS = (725.0087, 725.0087, 620.5, 187.)
 class VirtualKITTI2Dataset(BaseDenseDataset):
     """Rendered street scenes: 42,520 images of 375 x 1242.
 
-    Without the folders ``rgb`` and ``depth``, the scenes of both archives
-    are expected in ``data_root``. Each sample has ``depth_path`` (16-bit
-    PNG, cm, planar; sky 65535); valid depth is between 1e-5 and 80 m. The
-    data set has no normals; with the label ``'normal'`` they are derived
-    from depth, because those that GenPercept used are not published. The
-    pipeline needs `KITTIBenchmarkCrop` after the loaders.
+    Without the folders ``rgb`` and ``depth``, the scenes of both archives are
+    expected in ``data_root``. Each sample has ``depth_path`` (16-bit PNG, cm,
+    planar; sky 65535); valid depth is between 1e-5 and 80 m. Normals are
+    derived from depth, because those that GenPercept used are not published.
+    The pipeline needs `KITTIBenchmarkCrop` after the loaders.
 
     Args:
         labels (str | Sequence[str], optional): From ``'depth'`` and
-            ``'normal'``. Defaults to None, ``'depth'``.
-        data_root (str, optional): See `BaseDenseDataset`. Defaults to None.
-        scenes (Sequence[str], optional): From ``SCENES``. Defaults to None,
-            all five. Marigold trains without ``'Scene01'``.
-        conditions (Sequence[str], optional): From ``CONDITIONS``. Defaults
-            to None, all ten. Marigold leaves out fog, rain and 30 degrees.
-        cameras (Sequence[int]): From 0 (left) and 1 (right). Defaults to
-            (0, 1).
+            ``'normal'``; None takes ``'depth'``.
+        data_root (str, optional): See `BaseDenseDataset`.
+        scenes (Sequence[str], optional): From ``SCENES``; None takes all five.
+            Marigold trains without ``'Scene01'``.
+        conditions (Sequence[str], optional): From ``CONDITIONS``; None takes
+            all ten. Marigold leaves out fog, rain and 30 degrees.
+        cameras (Sequence[int]): 0 (left) and 1 (right). Defaults to (0, 1).
         **kwargs: Arguments of `BaseDenseDataset`.
     """
 

@@ -33,19 +33,13 @@ def split_velocity(sample, velocity, alpha):
 def ddim_step(sample, velocity, alpha, previous_alpha):
     """Go to a smaller timestep without drawing noise.
 
-    This is DDIM's update with eta = 0 (Song et al., arXiv:2010.02502,
-    equation 12). diffusers multiplies the variance of the noise by eta; at
-    beta = 1 this variance is 0 / 0, which makes its result NaN. It does not
-    appear here.
+    This is DDIM's update with eta = 0 (Song et al., arXiv:2010.02502, equation
+    12). diffusers multiplies the variance of the noise by eta; at beta = 1
+    this variance is 0 / 0, which makes its result NaN. It does not appear
+    here.
 
-    Args:
-        sample (Tensor): (N, C, h, w), x.
-        velocity (Tensor): (N, C, h, w), v.
-        alpha (Tensor): a.
-        previous_alpha (Tensor): a of the smaller timestep.
-
-    Returns:
-        tuple[Tensor, Tensor]: x of the smaller timestep, and x0.
+    The arguments are x, v, a, and a of the smaller timestep. Returns x of the
+    smaller timestep, and x0.
     """
     clean, noise = split_velocity(sample, velocity, alpha)
     return add_noise(clean, noise, previous_alpha), clean

@@ -8,19 +8,12 @@ LEVELS = 10
 
 
 def image_generator(seed, name=None):
-    """Make the random generator of an image's noise.
+    """Make the random generator of an image's noise, on the CPU.
 
-    It depends on the arguments alone, so predictions do not depend on the
-    rest of the batch or on earlier images. Images get different noise, so no
-    single draw decides the score of a data set.
-
-    Args:
-        seed (int): Seed of the whole test.
-        name (str, optional): Name of the image. Defaults to None, which
-            makes ``seed`` the generator's seed.
-
-    Returns:
-        torch.Generator: On the CPU.
+    It depends on the arguments alone, so predictions do not depend on the rest
+    of the batch or on earlier images. Images get different noise, so no single
+    draw decides the score of a data set. ``seed`` is that of the whole test;
+    it is the generator's own seed if the image has no ``name``.
     """
     if name is not None:
         # torch's CPU generator uses no more than 32 bits
@@ -29,20 +22,11 @@ def image_generator(seed, name=None):
 
 
 def gaussian_noise(shape, generator=None, device=None, dtype=None):
-    """Draw standard normal values.
+    """Draw a tensor of standard normal values.
 
-    They are drawn on the CPU in fp32 and then moved, so a seed means the
-    same on every device and in every precision.
-
-    Args:
-        shape (Sequence[int]): Shape of the result.
-        generator (torch.Generator, optional): On the CPU. Defaults to None
-            (torch's global generator).
-        device (torch.device, optional): Defaults to None (CPU).
-        dtype (torch.dtype, optional): Defaults to None (fp32).
-
-    Returns:
-        Tensor: The values.
+    They are drawn on the CPU in fp32, by ``generator`` (on the CPU; torch's
+    global one by default), and then moved to ``device`` and ``dtype``, if
+    given, so a seed means the same on every device and in every precision.
     """
     values = torch.randn(
         tuple(shape), generator=generator, dtype=torch.float32)
@@ -64,8 +48,7 @@ def multi_resolution_noise(
     Args:
         shape (Sequence[int]): (N, C, h, w).
         strength (float | Tensor): In [0, 1], for all samples or (N, ).
-        generator (torch.Generator, optional): As in `gaussian_noise`.
-            Defaults to None.
+        generator (torch.Generator, optional): See `gaussian_noise`.
         device (torch.device, optional): Defaults to None (CPU).
         dtype (torch.dtype, optional): Defaults to None (fp32).
 
@@ -88,14 +71,7 @@ def multi_resolution_noise(
 
 
 def annealed_strength(timesteps, strength, num_train_timesteps=1000):
-    """Weaken low frequencies where there is little noise.
-
-    Args:
-        timesteps (int | Tensor): One, or (N, ).
-        strength (float): Strength at timestep ``num_train_timesteps``.
-        num_train_timesteps (int): Defaults to 1000.
-
-    Returns:
-        float | Tensor: The strength at each timestep.
-    """
+    """Weaken low frequencies where there is little noise. Returns the strength
+    at each timestep, one or (N, ); ``strength`` is that at timestep
+    ``num_train_timesteps``."""
     return strength * (timesteps / num_train_timesteps)

@@ -160,8 +160,7 @@ class DiffusionProtocol:
                 see `gaussian_noise`. Defaults to None.
             noise (Tensor, optional): (N, 4, h, w), the initial noise itself.
                 Defaults to None, which draws it.
-            num_steps (int, optional): Defaults to None, which takes the
-                protocol's.
+            num_steps (int, optional): None takes the protocol's.
             timesteps (Sequence[int], optional): Timesteps to visit, in this
                 order, instead of those of the schedule. Defaults to None.
 
@@ -214,9 +213,6 @@ def build_protocol(cfg):
             arguments of `DiffusionProtocol` to change. It may also hold the
             arguments of `NoiseSchedule`, beside or in ``schedule``. A
             protocol is returned as it is.
-
-    Returns:
-        DiffusionProtocol: The protocol.
 
     Raises:
         ValueError: If the name or an argument is unknown.

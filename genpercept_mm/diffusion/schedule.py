@@ -10,9 +10,8 @@ class NoiseSchedule:
     """A "scaled linear" schedule with the timesteps of DDIM.
 
     ``beta_t`` is the square of a linear ramp from ``sqrt(beta_start)`` to
-    ``sqrt(beta_end)``, and alpha-bar is the running product of
-    ``1 - beta_t``. With both betas at 1, as in GenPercept, alpha-bar is 0
-    everywhere.
+    ``sqrt(beta_end)``, and alpha-bar is the running product of ``1 - beta_t``.
+    With both betas at 1, as in GenPercept, alpha-bar is 0 everywhere.
 
     Betas and timesteps are those of diffusers' ``DDIMScheduler``. Its
     ``step`` is not used, see `genpercept_mm.diffusion.ddim.ddim_step`.
@@ -20,13 +19,11 @@ class NoiseSchedule:
     Args:
         beta_start (float): In (0, 1]. Defaults to 0.00085, as in Stable
             Diffusion.
-        beta_end (float): In (0, 1]. Defaults to 0.012, as in Stable
-            Diffusion.
+        beta_end (float): In (0, 1]. Defaults to 0.012, as in Stable Diffusion.
         num_train_timesteps (int): T. Defaults to 1000.
-        timestep_spacing (str): Which timesteps n steps visit:
-            ``'leading'``, ``k * (T // n) + steps_offset``; ``'trailing'``,
-            from T - 1 down in steps of T / n, rounded. Defaults to
-            'leading'.
+        timestep_spacing (str): Which timesteps n steps visit: ``'leading'``,
+            ``k * (T // n) + steps_offset``; ``'trailing'``, from T - 1 down in
+            steps of T / n, rounded. Defaults to 'leading'.
         steps_offset (int): For ``'leading'``. Defaults to 1.
         set_alpha_to_one (bool): The last step ends at alpha-bar 1, instead
             of that of timestep 0. Defaults to False.
@@ -88,9 +85,6 @@ class NoiseSchedule:
             config (dict): Content of ``scheduler/scheduler_config.json`` in
                 a diffusers folder; missing fields take diffusers' defaults.
 
-        Returns:
-            NoiseSchedule: The same schedule.
-
         Raises:
             ValueError: If the scheduler has another class, prediction type
                 or beta schedule, or clips predictions.
@@ -120,17 +114,9 @@ class NoiseSchedule:
                       for field in inspect.signature(cls).parameters})
 
     def timesteps(self, num_steps):
-        """List the timesteps that sampling visits.
-
-        Args:
-            num_steps (int): n, from 1 to T.
-
-        Returns:
-            list[int]: n timesteps, descending.
-
-        Raises:
-            ValueError: If there are too few or too many steps.
-        """
+        """List the ``num_steps`` timesteps that sampling visits, descending.
+        Raises a ValueError if the number is not in 1 to T, or a timestep would
+        be T or more."""
         if not (isinstance(num_steps, int)
                 and 1 <= num_steps <= self.num_train_timesteps):
             raise ValueError('NoiseSchedule: num_steps must be an integer in '
@@ -149,32 +135,20 @@ class NoiseSchedule:
         return timesteps
 
     def alpha(self, timesteps):
-        """Look up alpha-bar.
-
-        Args:
-            timesteps (int | Tensor): One, or (N, ).
-
-        Returns:
-            Tensor: A scalar, or (N, 1, 1, 1) if ``timesteps`` is (N, ).
-        """
+        """Look up alpha-bar: a scalar for one timestep, and (N, 1, 1, 1) for a
+        tensor of timesteps, (N, )."""
         if isinstance(timesteps, torch.Tensor) and timesteps.dim():
             alphas = self.alphas_cumprod.to(timesteps.device)
             return alphas[timesteps].reshape(-1, 1, 1, 1)
         return self.alphas_cumprod[int(timesteps)]
 
     def previous_alpha(self, timestep, num_steps):
-        """Look up alpha-bar at the end of a step.
+        """Look up alpha-bar, a scalar, at the end of a step.
 
         As in diffusers, the end is ``T // num_steps`` timesteps earlier, even
         for trailing timesteps, which are slightly farther apart if
-        ``num_steps`` does not divide T.
-
-        Args:
-            timestep (int): One of ``timesteps(num_steps)``.
-            num_steps (int): Total number of steps.
-
-        Returns:
-            Tensor: A scalar; ``final_alpha`` before timestep 0.
+        ``num_steps`` does not divide T. Before timestep 0, alpha-bar is
+        ``final_alpha``.
         """
         previous = timestep - self.num_train_timesteps // num_steps
         return self.alpha(previous) if previous >= 0 else self.final_alpha

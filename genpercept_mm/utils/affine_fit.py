@@ -2,15 +2,10 @@
 
 
 def fit_scale_and_shift(values, target):
-    """Solve ``scale * values + shift = target`` by least squares.
+    """Solve ``scale * values + shift = target``, both (n, ), by least squares.
 
-    Args:
-        values (np.ndarray): (n, ) float.
-        target (np.ndarray): (n, ) float.
-
-    Returns:
-        tuple[float, float]: Scale and shift; 0 and the mean of ``target`` if
-        the values are constant, 0 and 0 if there are none.
+    The result (scale, shift) is 0 and the mean of ``target`` if the values are
+    constant, and 0 and 0 if there are none.
     """
     if not len(values):
         return 0., 0.

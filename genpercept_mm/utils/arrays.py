@@ -7,13 +7,8 @@ from mmengine.structures import BaseDataElement
 def to_numpy(value):
     """Turn a map into an array that NumPy can calculate with.
 
-    Args:
-        value (Tensor | np.ndarray | PixelData | dict): A map on any device
-            and of any type, or what holds it as ``data``.
-
-    Returns:
-        np.ndarray: The map on the CPU, of the same shape; bfloat16 and
-        float16 become float32.
+    ``value`` is a tensor on any device, an array, or the PixelData or dict
+    that holds it as ``data``; bfloat16 and float16 become float32.
     """
     if isinstance(value, (dict, BaseDataElement)):
         value = value.get('data')

@@ -8,11 +8,8 @@ from pathlib import Path
 def write_whole(path, write):
     """Write a file aside, then rename it into place.
 
-    Args:
-        path (str | Path): File to write; its folder is made if it is
-            missing. An older file of that name stays until the new one is
-            complete.
-        write (Callable): Takes the path to write to.
+    ``write`` takes the path to write to. The folder of ``path`` is made if it
+    is missing; an older file stays until the new one is complete.
     """
     folder = osp.dirname(osp.abspath(path))
     os.makedirs(folder, exist_ok=True)

@@ -19,17 +19,10 @@ AXES = {
 
 
 def axis_signs(axes):
-    """Look up the three signs that turn normals of a frame into ours.
+    """Return the three signs, -1 or 1, that turn normals of a frame into ours.
 
-    Args:
-        axes (str | Sequence[int]): A key of ``AXES``, or the signs of x, y
-            and z themselves, for example ``(1, 1, -1)``.
-
-    Returns:
-        tuple[int]: The signs, -1 or 1.
-
-    Raises:
-        ValueError: If it is neither.
+    ``axes`` is a key of ``AXES`` or the signs of x, y and z themselves, for
+    example ``(1, 1, -1)``; anything else raises a ValueError.
     """
     if isinstance(axes, str) and axes in AXES:
         return AXES[axes]
@@ -43,11 +36,8 @@ def axis_signs(axes):
 
 
 def axes_name(signs):
-    """Name a frame as it can be written into a config.
-
-    ``'genpercept'``, for example, with quotes; a frame without a name is
-    spelt out by its three signs.
-    """
+    """Name a frame as in a config, for example ``'genpercept'`` with quotes; a
+    frame without a name is spelt out by its three signs."""
     for name, known in AXES.items():
         if known == tuple(signs):
             return repr(name)
@@ -58,20 +48,16 @@ def convert_axes(normals, source, target, axis=-1):
     """Express normals in another camera frame.
 
     Args:
-        normals (np.ndarray | Tensor): Any shape with 3 components along
-            ``axis``.
-        source (str | Sequence[int]): Frame of ``normals``, see
-            `axis_signs`.
+        normals (np.ndarray | Tensor): Any shape, 3 components along ``axis``.
+        source (str | Sequence[int]): Frame of the normals, see `axis_signs`.
         target (str | Sequence[int]): The other frame.
-        axis (int): Where the components are, for example 1 for
-            (N, 3, H, W). Defaults to -1.
+        axis (int): Axis of the components. Defaults to -1.
 
     Returns:
         np.ndarray | Tensor: A new array of the same kind, shape and dtype.
 
     Raises:
-        ValueError: If a frame is unknown, or ``axis`` does not have 3
-            entries.
+        ValueError: If a frame is unknown or ``axis`` does not have 3 entries.
     """
     if normals.shape[axis] != 3:
         raise ValueError(

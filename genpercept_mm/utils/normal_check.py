@@ -29,17 +29,12 @@ _CANDIDATES = tuple(dict.fromkeys(
 def normals_from_depth(depth, intrinsics=None):
     """Estimate normals by the cross product of neighbouring points.
 
-    Args:
-        depth (np.ndarray): (H, W), metres along the view axis; 0 or not
-            finite where unknown.
-        intrinsics (Sequence[float], optional): (fx, fy, cx, cy) in pixels.
-            Defaults to None, a horizontal field of view of 60 degrees with
-            the principal point in the middle.
-
-    Returns:
-        tuple[np.ndarray]: Unit normals (H, W, 3), x right, y up, z towards
-        the viewer, zero where unknown; and (H, W) bool, True where they are
-        known, which excludes edges of the depth and of the image.
+    ``depth`` (H, W) is in metres along the view axis, 0 or not finite where
+    unknown; ``intrinsics`` are (fx, fy, cx, cy) in pixels, or None for a
+    horizontal field of view of 60 degrees with the principal point in the
+    middle. Return unit normals (H, W, 3), x right, y up, z towards the viewer,
+    zero where unknown; and (H, W) bool, True where they are known, which
+    excludes edges of the depth and of the image.
     """
     height, width = depth.shape
     if intrinsics is None:
@@ -73,18 +68,11 @@ def normals_from_depth(depth, intrinsics=None):
 def normals_disagree_with_depth(depth, normals, mask=None, intrinsics=None):
     """Find the axis signs under which normals fit the depth best.
 
-    Args:
-        depth (np.ndarray): See `normals_from_depth`.
-        normals (np.ndarray): (H, W, 3), supposedly x right, y up, z towards
-            the viewer; zero where unknown.
-        mask (np.ndarray, optional): (H, W) bool, the pixels to use. Defaults
-            to None, which uses all known pixels.
-        intrinsics (Sequence[float], optional): See `normals_from_depth`; a
-            rough guess is enough to find the signs. Defaults to None.
-
-    Returns:
-        AxesFit | None: The best of the 8 combinations of signs; None if
-        there are too few pixels to tell.
+    ``normals`` (H, W, 3) are supposedly x right, y up, z towards the viewer,
+    and zero where unknown. ``mask`` (H, W) bool selects the pixels to use;
+    None uses all known ones. For ``depth`` and ``intrinsics``, of which a
+    rough guess will do, see `normals_from_depth`. Return the `AxesFit` of the
+    best of 8 combinations of signs, or None if there are too few pixels.
     """
     step = max(1, min(depth.shape) // _WORKING_SIZE)
     depth, normals = depth[::step, ::step], normals[::step, ::step]

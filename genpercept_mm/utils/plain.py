@@ -4,16 +4,9 @@
 def to_plain(value):
     """Turn nested containers into dicts and lists, and arrays into lists.
 
+    Mappings (for example a ``ConfigDict``), sequences, arrays, tensors and
+    their scalars become dicts, lists and Python numbers; other values stay.
     Checkpoints with only these load with ``torch.load(weights_only=True)``.
-
-    Args:
-        value (object): For example a ``ConfigDict``, or the metadata of a
-            data set.
-
-    Returns:
-        object: dicts, lists and Python numbers in place of mappings,
-        sequences, arrays, tensors and their scalars; other values as they
-        are.
     """
     if isinstance(value, dict):
         return {key.tolist() if hasattr(key, 'tolist') else key:

@@ -12,13 +12,9 @@ from mmengine.runner.checkpoint import CheckpointLoader
 def save_safetensors(checkpoint, path):
     """Write ``state_dict`` and, if there is one, ``meta`` of a checkpoint.
 
-    ``meta`` becomes JSON in one field of the file's metadata: safetensors
-    writes several fields in random order, and the same checkpoint shall give
-    the same bytes.
-
-    Raises:
-        ValueError: If ``meta`` holds more than text, numbers, lists and
-            dicts.
+    ``meta`` becomes JSON in one field, because safetensors writes several in
+    random order and the same checkpoint shall give the same bytes. A
+    ValueError is raised if it holds more than text, numbers, lists and dicts.
     """
     from safetensors.torch import save_file
     try:
@@ -40,14 +36,11 @@ def save_safetensors(checkpoint, path):
 # 'http://...' and the like have loaders of their own, which come first
 @CheckpointLoader.register_scheme(prefixes=r'(?i).*\.safetensors$')
 def load_from_safetensors(filename, map_location=None):
-    """Load a file of `save_safetensors`, or of tensors alone.
+    """Load a file of `save_safetensors`, or of tensors alone, on the CPU.
 
-    ``map_location`` is not used: tensors come on the CPU. Tuples in ``meta``
-    are lists now.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        RuntimeError: If it is damaged, or of another format.
+    ``map_location`` is not used; tuples in ``meta`` are lists now. Raise a
+    FileNotFoundError, or a RuntimeError if the file is damaged or of another
+    format.
     """
     from safetensors import SafetensorError, safe_open
     filename = osp.expanduser(filename)

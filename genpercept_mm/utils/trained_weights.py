@@ -7,19 +7,14 @@ KEY = 'left_out'
 
 
 def checksum(tensor):
-    """Return the CRC-32 of a tensor's values in fp32.
-
-    It depends neither on the device nor on a precision that holds the same
-    values.
-    """
+    """Return the CRC-32 of a tensor's values in fp32, which depends neither on
+    the device nor on a precision that holds the same values."""
     return zlib.crc32(tensor.detach().float().contiguous().cpu().numpy())
 
 
 def weight_sources(model):
-    """Find the modules that read weights from elsewhere, by their names.
-
-    These have ``pretrained`` set or an ``init_cfg`` of type ``'Pretrained'``.
-    """
+    """Find, by name, the modules that read weights from elsewhere: those with
+    ``pretrained`` set or an ``init_cfg`` of type ``'Pretrained'``."""
 
     def reads(module):
         configs = getattr(module, 'init_cfg', None) or []
@@ -32,20 +27,16 @@ def weight_sources(model):
 
 
 def source_of(key, sources):
-    """Return the name of the innermost of the sources around a tensor.
-
-    ``sources`` are those of `weight_sources`; None if there is none around.
-    """
+    """Return the name of the innermost of the `weight_sources` around a
+    tensor, or None if there is none."""
     around = [name for name in sources
               if not name or key.startswith(name + '.')]
     return max(around, key=len, default=None)
 
 
 def frozen_checksums(model):
-    """Compute the checksums of frozen parameters that come from elsewhere.
-
-    Returns a dict from names in the state dict to checksums.
-    """
+    """Return the checksums, by name in the state dict, of frozen parameters
+    that come from elsewhere."""
     sources = weight_sources(model)
     return {name: checksum(parameter) for name, parameter
             in model.named_parameters(remove_duplicate=False)
@@ -54,10 +45,8 @@ def frozen_checksums(model):
 
 
 def strip_frozen(checkpoint, checksums):
-    """Take frozen weights out of a checkpoint, in place, and note which.
-
-    ``checksums`` are those of `frozen_checksums`.
-    """
+    """Take the weights of `frozen_checksums` out of a checkpoint, in place,
+    and note which."""
     checkpoint['state_dict'] = type(checkpoint['state_dict'])(
         (key, value) for key, value in checkpoint['state_dict'].items()
         if key not in checksums)
@@ -67,20 +56,11 @@ def strip_frozen(checkpoint, checksums):
 def restore_frozen(checkpoint, model):
     """Put the weights that `strip_frozen` took out back into a checkpoint.
 
-    They come from ``model``. Where its weights differ from those of the
-    training, its modules read ``pretrained`` again with ``init_weights``.
-
-    Args:
-        checkpoint (dict): Its ``state_dict`` gets the model's own tensors,
-            not copies, in place.
-        model (nn.Module): Model of the config of the training.
-
-    Returns:
-        bool: Whether anything had been taken out.
-
-    Raises:
-        RuntimeError: If a tensor is not in the model, or is not what it was
-            in training.
+    They are the tensors of ``model``, not copies; it is built from the config
+    of the training. Where its weights differ from those of the training, its
+    modules read ``pretrained`` again with ``init_weights``. Return whether
+    anything had been taken out; raise a RuntimeError if a tensor is not in the
+    model, or is not what it was in training.
     """
     left_out = checkpoint.get('meta', {}).get(KEY)
     if not left_out:

@@ -20,21 +20,18 @@ FONT = cv2.FONT_HERSHEY_SIMPLEX
 class DenseLocalVisualizer(SegLocalVisualizer):
     """Draw image, prediction, label and error side by side.
 
-    The codec determines which fields of a data sample are drawn, how they
-    are drawn, and what the error is. Every panel has a caption above it; the
-    error has its colour scale below the caption, with zero at the left.
-    Mattes are drawn over a checkerboard, and pixels without a valid label
-    are black. If the codec defines no error, as that of classes, there is no
-    such panel.
-
+    The codec determines which fields of a data sample are drawn, how they are
+    drawn, and what the error is. Every panel has a caption above it; the error
+    has its colour scale below the caption, with zero at the left. Mattes are
+    drawn over a checkerboard, and pixels without a valid label are black. If
+    the codec defines no error, as that of classes, there is no such panel.
     Without a codec, pictures are those of mmseg's ``SegLocalVisualizer``.
 
     Args:
         name (str): Name of the instance. Defaults to 'visualizer'.
-        codec (dict | BaseDenseCodec, optional): The task. Defaults to None.
-        max_width (int): Maximum width of a panel in pixels; wider ones are
-            shrunk, as ETH3D's photographs would fill a disk. Defaults to
-            1536.
+        codec (dict | BaseDenseCodec, optional): The task.
+        max_width (int): Maximum width of a panel in pixels; wider ones, such
+            as ETH3D's photographs, are shrunk. Defaults to 1536.
         **kwargs: Arguments of mmseg's ``SegLocalVisualizer``.
     """
 
@@ -55,14 +52,12 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             image (np.ndarray): (H, W, 3) uint8 RGB; it is resized if
                 prediction and label have another size.
             data_sample (SegDataSample, optional): Prediction, label or both.
-                Defaults to None.
             draw_gt (bool): Draw the label, and the error. Defaults to True.
             draw_pred (bool): Draw prediction and error. Defaults to True.
             show (bool): Open a window. Defaults to False.
             wait_time (float): Seconds for which the window is shown, or 0
                 until a key is pressed. Defaults to 0.
-            out_file (str, optional): File to write instead of using the back
-                ends. Defaults to None.
+            out_file (str, optional): File to write, instead of the back ends.
             step (int): Recorded with the picture. Defaults to 0.
             with_labels (bool): Write class names if there is no codec.
                 Defaults to True.
@@ -97,13 +92,10 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         return cv2.resize(panel, size, interpolation=cv2.INTER_AREA)
 
     def draw_panels(self, image, data_sample, draw_gt=True, draw_pred=True):
-        """Draw the panels, without captions.
+        """Draw the panels, without captions; see `add_datasample`.
 
-        The arguments and errors are those of `add_datasample`.
-
-        Returns:
-            list[tuple]: (H, W, 3) uint8 RGB, caption, and whether the panel
-            has a colour scale of errors.
+        Return a list of tuples: (H, W, 3) uint8 RGB, caption, and whether the
+        panel has a colour scale of errors.
         """
         codec = self.codec
         pred = label = None

@@ -3,15 +3,10 @@ import numpy as np
 
 
 def colorize_error(error, limit):
-    """Draw an error map.
+    """Draw an error map (H, W), not negative or NaN, as (H, W, 3) uint8 RGB.
 
-    Args:
-        error (np.ndarray): (H, W), not negative, or NaN.
-        limit (float): Errors of this size or more get the last colour.
-
-    Returns:
-        np.ndarray: (H, W, 3) uint8 RGB in matplotlib's 'viridis'; NaN is
-        black.
+    Errors of ``limit`` or more get the last colour of matplotlib's 'viridis';
+    NaN is black.
     """
     from matplotlib import colormaps
     known = np.isfinite(error)

@@ -53,7 +53,7 @@ def small_sizes(path):
 
 def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
         tmp_path, run_python):
-    """Under 60 lines, no edit elsewhere, through tools/train.py."""
+    """It takes under 60 lines and no edit elsewhere, and trains."""
     module, config = blocks_of('Add a task')
     assert len((module + config).strip().split('\n')) < 60
     write_pairs(tmp_path / 'toy', 'labels')

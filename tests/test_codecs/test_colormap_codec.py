@@ -37,7 +37,7 @@ def test_decoding_is_the_nearest_colour():
 
 
 def test_colours_of_the_official_encoding():
-    """Only wall and floor: 138 and 232 become the ends."""
+    """The image shows only wall and floor: 138 and 232 become the ends."""
     target, mask = ColormapCodec(stretch=True).encode(np.array([[0, 1]]))
     np.testing.assert_allclose(
         target[0], [(WALL - 138) / 94 * 2 - 1, (FLOOR - 138) / 94 * 2 - 1],

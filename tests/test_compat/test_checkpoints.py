@@ -66,7 +66,7 @@ def test_getattr_gives_nothing(tmp_path):
 
 
 def test_forged_arrays_are_refused(run_python, tmp_path):
-    """In a process of its own: if they were loaded, it would crash."""
+    """It runs in its own process, which would crash if they were loaded."""
     for name, forged in (('array', ForgedArray()),
                          ('history', ForgedHistory())):
         torch.save(dict(x=forged), str(tmp_path / f'{name}.pth'))

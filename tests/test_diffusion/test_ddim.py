@@ -35,7 +35,7 @@ def test_noising_and_targets_as_diffusers(betas):
 
 @pytest.mark.parametrize('alpha', [0., 1e-30, .004, .5, .9991, 1.])
 def test_a_velocity_gives_back_what_it_was_made_of(alpha):
-    """At the ends too, where others divide by zero."""
+    """It holds at the ends too, where others divide by zero."""
     clean, noise = latents(2, torch.float64)
     alpha = torch.tensor(alpha, dtype=torch.float64)
     sample = add_noise(clean, noise, alpha)

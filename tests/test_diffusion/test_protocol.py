@@ -175,7 +175,7 @@ def test_the_true_velocity_leads_to_the_clean_latent(name, steps, change):
     dict(), dict(timestep_spacing='trailing', rescale_betas_zero_snr=True),
     dict(set_alpha_to_one=True, steps_offset=0)])
 def test_samples_as_diffusers_scheduler_in_a_loop(steps, change):
-    """With a network that depends on everything it is given."""
+    """The network depends on everything it is given."""
     image, noise = latents()
     torch.manual_seed(0)
     conv = torch.nn.Conv2d(8, 4, 3, padding=1)

@@ -38,7 +38,7 @@ def test_alphas_of_the_ablations(betas):
 
 
 def test_alphas_by_hand():
-    """In double precision, one factor at a time."""
+    """Multiply in double precision, one factor at a time."""
     alphas = NoiseSchedule(.001, .04, num_train_timesteps=5).alphas_cumprod
     product = 1.
     for i in range(5):
@@ -119,7 +119,7 @@ def test_alphas_of_a_batch_broadcast_to_latents():
 
 
 def test_settings_of_a_weights_folder(tmp_path):
-    """As Marigold's second version has them."""
+    """These are the fields of Marigold's second version."""
     fields = dict(beta_start=.00085, beta_end=.012, num_train_timesteps=1000,
                   timestep_spacing='trailing', steps_offset=1,
                   set_alpha_to_one=False, rescale_betas_zero_snr=True)

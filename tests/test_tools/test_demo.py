@@ -20,7 +20,7 @@ from conftest import ROOT
         ('pose', 'AP', True))]])
 def test_demo_makes_data_trains_and_sums_up_and_then_reuses(
         task, metric, better, started, tmp_path):
-    """In started processes as a user does, or all in forks."""
+    """Run it in started processes, as a user does, or in forks."""
     pytest.importorskip('mmpose' if task == 'pose' else 'mitsuba')
     copy = str(tmp_path / 'copy')
     os.makedirs(copy)

@@ -87,11 +87,9 @@ def nms(boxes, scores, iou_threshold, offset):
 
 
 def nms_match(dets, iou_threshold):
-    """Group (M, 5) boxes and scores by the box that suppresses them.
-
-    Returns one list per kept box, by falling score: its own index and those
-    of the boxes it removed, also by falling score.
-    """
+    """Group (M, 5) boxes and scores by the box that suppresses them: one list
+    per kept box, of its own index and the removed ones, all by falling
+    score."""
     order = dets[:, 4].sort(dim=0, descending=True)[1]
     boxes = dets[order, :4].to(compute_dtype(dets))
     owner = _suppressors(boxes, iou_threshold, offset=0, inclusive=True)

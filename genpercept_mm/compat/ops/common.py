@@ -40,10 +40,8 @@ def as_rows(maps):
 
 
 def add_gradients(function, inputs, grad_output, grads):
-    """Run a function again with autograd; add its gradients in place.
-
-    Inputs may be None, and so may the place of a gradient that is not needed.
-    """
+    """Run a function again with autograd and add its gradients in place;
+    inputs, and places of gradients that are not needed, may be None."""
     dtype = compute_dtype(inputs[0])
     leaves = [None if x is None else x.detach().to(dtype) for x in inputs]
     wanted = [leaf.requires_grad_() for leaf, grad in zip(leaves, grads)

@@ -51,10 +51,8 @@ def ms_deform_attn_backward(value, value_spatial_shapes,
 
 
 def _padded_taps(coord, size):
-    """Find the two cells around a coordinate and their bilinear weights.
-
-    Returns both as (..., 2); cells outside have weight 0.
-    """
+    """Find the two cells around a coordinate and their bilinear weights, both
+    (..., 2); cells outside have weight 0."""
     low = coord.detach().floor()
     part = coord - low
     cells = torch.stack([low, low + 1], -1)
@@ -166,11 +164,8 @@ def modulated_deform_conv_backward(
 def deform_conv_forward(input, weight, offset, output, columns, ones, kW, kH,
                         dW, dH, padW, padH, dilationW, dilationH, group,
                         deformable_group, im2col_step):
-    """Convolve at displaced positions (version 1).
-
-    Raises:
-        ValueError: If ``offset`` is not of the size of the output.
-    """
+    """Convolve at displaced positions (version 1); raise a ValueError if
+    ``offset`` is not of the size of the output."""
     expected = (2 * deformable_group * kH * kW, *output.shape[2:])
     if tuple(offset.shape[1:]) != expected:
         raise ValueError(

@@ -59,11 +59,8 @@ def _label_probability(softmax, target):
 
 
 def softmax_focal_loss_forward(input, target, weight, output, gamma, alpha):
-    """Compute the focal loss (M,) of each row of probabilities.
-
-    With p the probability of the label it is -alpha (1 - p)^gamma log(p), and
-    0 for a label that is not a class.
-    """
+    """Compute the focal loss (M,) of each row of probabilities: with p that of
+    the label, -alpha (1 - p)^gamma log(p), or 0 if it is not a class."""
     p = _label_probability(input, target)
     log_p = p.clamp(min=torch.finfo(torch.float32).tiny).log()
     factor = _class_weights(target, weight, input.shape[1])

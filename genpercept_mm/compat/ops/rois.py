@@ -13,11 +13,9 @@ MAX_START = -10000.
 
 
 def _clamped_taps(coord, size):
-    """Find the two cells around a coordinate and their bilinear weights.
-
-    A coordinate up to one cell outside counts as the border, further out as
-    nothing. Returns cells (long) and weights, both (..., 2).
-    """
+    """Find the two cells (long) around a coordinate and their weights, both
+    (..., 2). A coordinate up to one cell outside counts as the border, further
+    out as nothing."""
     inside = (coord >= -1) & (coord <= size)
     coord = coord.clamp(0, size - 1)
     # The second clamp is for NaN, of which torch makes any integer.
@@ -34,13 +32,10 @@ def _roi_samples(rois, shape, bins, spatial_scale, sampling_ratio, aligned,
     """Lay out the bilinear samples of RoIs, grouped by samples per bin.
 
     ``shape`` is H and W of the feature map, ``bins`` P and Q; a group has
-    ``budget`` samples at most, unless one RoI has more.
-
-    Yields:
-        tuple[Tensor]: RoI numbers (m,); sample coordinates y (m, P, g) and
-        x (m, Q, h) in cells; positions in the flattened (N, H, W) map and
-        weights of the four taps, both (m, P, Q, g, h, 2, 2). RoIs without
-        a sample are left out.
+    ``budget`` samples at most, unless one RoI has more. Yields RoI numbers
+    (m,); sample coordinates y (m, P, g) and x (m, Q, h) in cells; positions in
+    the flattened (N, H, W) map and weights of the four taps, both
+    (m, P, Q, g, h, 2, 2). RoIs without a sample are left out.
     """
     start = rois[:, [2, 1]] * spatial_scale - 0.5 * aligned
     extent = rois[:, [4, 3]] * spatial_scale - 0.5 * aligned - start
@@ -82,10 +77,9 @@ def roi_align_forward(input, rois, output, argmax_y, argmax_x, aligned_height,
     """Pool RoIs from bilinear samples.
 
     ``pool_mode`` is 0 for the maximum and 1 for the mean of the samples. For
-    the maximum, ``argmax_y`` and ``argmax_x`` receive the place of the
-    largest sample in cells, -1 without one. A RoI of negative size, for which
-    mmcv's CPU code stops, has no samples: it gives 0 (mean) or -10000
-    (maximum).
+    the maximum, ``argmax_y`` and ``argmax_x`` receive the place of the largest
+    sample in cells, -1 without one. A RoI of negative size, for which mmcv's
+    CPU code stops, has no samples: it gives 0 (mean) or -10000 (maximum).
     """
     dtype = compute_dtype(input)
     channels, bins = input.shape[1], (aligned_height, aligned_width)
@@ -193,8 +187,7 @@ def roi_pool_forward(input, rois, output, argmax, pooled_height, pooled_width,
                      spatial_scale):
     """Pool RoIs, last pixel included, by the maximum of whole cells.
 
-    ``argmax`` receives the cell y * W + x of the maximum. An empty bin gives
-    0, and -1 as its cell.
+    ``argmax`` receives its cell y * W + x; an empty bin gives 0 and cell -1.
     """
     output.zero_()
     argmax.fill_(-1)

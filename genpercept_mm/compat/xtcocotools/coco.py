@@ -7,11 +7,8 @@ from pycocotools import coco
 
 
 class COCO(coco.COCO):
-    """`pycocotools.coco.COCO` with xtcocotools' leniency.
-
-    ``iscrowd`` may be missing, image ids may be strings, and a list of
-    results may be empty.
-    """
+    """`pycocotools.coco.COCO` that, like xtcocotools', lets ``iscrowd`` be
+    missing, image ids be strings and a list of results be empty."""
 
     def createIndex(self):
         """See `pycocotools.coco.COCO.createIndex`."""

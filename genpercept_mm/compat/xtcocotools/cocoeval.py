@@ -27,25 +27,22 @@ class COCOeval(cocoeval.COCOeval):
     - Persons without a labelled keypoint (v > 0) are ignored, whatever their
       ``num_keypoints`` says. Only ``'keypoints_crowd'`` takes that field, as
       CrowdPose counts visible keypoints alone.
-    - Where an area is missing, 0.53 times that of the box takes its place,
-      in the similarity and in the ranges of area.
+    - Where an area is missing, 0.53 times that of the box takes its place, in
+      the similarity and in the ranges of area.
     - Results without a keypoint score above 0 are dropped.
-    - Results of parts are ordered by, for example, ``foot_score`` if they
-      have it, otherwise by ``score``.
+    - Results of parts are ordered by, for example, ``foot_score`` if they have
+      it, otherwise by ``score``.
     - An annotation with id 0 counts like any other.
 
     Args:
-        cocoGt (COCO, optional): Annotations. Defaults to None.
-        cocoDt (COCO, optional): Results. Defaults to None.
-        iouType (str): Kind of evaluation: ``'keypoints'``,
-            ``'keypoints_body'``, ``'keypoints_crowd'``,
-            ``'keypoints_wholebody'``, ``'keypoints_foot'``,
-            ``'keypoints_face'``, ``'keypoints_lefthand'`` or
-            ``'keypoints_righthand'``; ``'bbox'`` and ``'segm'`` are left to
-            pycocotools. Defaults to 'keypoints'.
+        cocoGt (COCO, optional): Annotations.
+        cocoDt (COCO, optional): Results.
+        iouType (str): ``'keypoints'``, alone or followed by ``_body``,
+            ``_crowd``, ``_wholebody``, ``_foot``, ``_face``, ``_lefthand`` or
+            ``_righthand``; ``'bbox'`` and ``'segm'`` are left to pycocotools.
+            Defaults to 'keypoints'.
         sigmas (np.ndarray, optional): (K,) tolerance of each keypoint, in
-            units of the square root of a person's area. Defaults to None,
-            which takes those of COCO's 17 keypoints.
+            units of the square root of a person's area; None takes COCO's 17.
         use_area (bool): Whether annotations have their area; if not, that of
             the box is used as above. Defaults to True.
     """

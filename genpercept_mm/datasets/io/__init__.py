@@ -1,4 +1,1 @@
-"""Readers of file formats, and the listing of folders.
-
-A module reads one family of formats. Errors name the file.
-"""
+"""Readers of file formats, whose errors name the file, and folder listing."""

@@ -26,10 +26,8 @@ def read_png_depth(results):
 
 
 def read_float_depth(results):
-    """Read ``.npy`` or ``.exr`` depth of shape (H, W), (H, W, 1) or (1, H, W).
-
-    Metres are value x ``results['depth_scale']``, which defaults to 1.
-    """
+    """Read ``.npy`` or ``.exr`` depth, (H, W), (H, W, 1) or (1, H, W); metres
+    are value x ``results['depth_scale']``, which defaults to 1."""
     path = results['depth_path']
     array = read_array(path)
     if array.dtype.kind not in 'fiu':
@@ -42,16 +40,11 @@ def read_float_depth(results):
 
 
 def hypersim_rays(shape, camera=None):
-    """Compute the direction in which a Hypersim camera sees each pixel.
+    """Return the directions in which a Hypersim camera sees its pixels.
 
-    Args:
-        shape (tuple[int]): (H, W).
-        camera (Sequence, optional): 3 x 3, see `read_cameras`. Defaults to
-            None, the standard camera with a horizontal field of view of pi/3.
-
-    Returns:
-        np.ndarray: (H, W, 3) float32 unit vectors in camera space: x right,
-        y up, z backwards.
+    They are (H, W, 3) float32 unit vectors: x right, y up, z backwards.
+    ``shape`` is (H, W); ``camera`` is 3 x 3, see `read_cameras`, or None for
+    the standard camera with a horizontal field of view of pi/3.
     """
     height, width = shape
     if camera is None:
@@ -69,9 +62,8 @@ def hypersim_rays(shape, camera=None):
 def read_hypersim_depth(results):
     """Read Hypersim's distance to the optical centre as planar depth.
 
-    ``results`` has ``camera_from_uv`` (3 x 3, see `hypersim_rays`) unless the
-    camera is the standard one, and ``entity_path`` if pixels of entity -1 are
-    to become 0.
+    ``results`` has ``camera_from_uv`` (see `hypersim_rays`) unless the camera
+    is standard, and ``entity_path`` if pixels of entity -1 are to become 0.
     """
     path = results['depth_path']
     distance = single_channel(read_hdf5(path), path)
@@ -83,11 +75,8 @@ def read_hypersim_depth(results):
 
 
 def read_entity_mask(results, shape):
-    """Tell which pixels of a Hypersim frame show a surface.
-
-    The mask is False where ``results['entity_path']`` contains -1. The ids
-    must have the shape (H, W) of the label.
-    """
+    """Return a mask (H, W), False where the ids of ``results['entity_path']``,
+    which must have the label's shape, are -1."""
     entity = read_hdf5(results['entity_path'])
     if entity.shape != tuple(shape):
         raise ValueError(
@@ -100,8 +89,7 @@ def read_entity_mask(results, shape):
 def read_eth3d_depth(results):
     """Read ETH3D's float32 values without header; +inf (no depth) becomes 0.
 
-    ``results`` has the size (H, W) as ``ori_shape`` if the image is loaded,
-    or else as ``depth_shape``.
+    The size (H, W) is ``results['ori_shape']``, or else ``['depth_shape']``.
     """
     path = results['depth_path']
     height, width = results.get('ori_shape', results['depth_shape'])[:2]

@@ -6,11 +6,8 @@ IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
 
 
 class FileListing:
-    """Remember what folders contain.
-
-    On a network file system, looking up 50,000 frames one by one takes
-    minutes; listing their few folders does not.
-    """
+    """Remember what folders contain: on a network file system, looking up
+    50,000 frames one by one takes minutes."""
 
     def __init__(self):
         self._folders = {}
@@ -47,11 +44,8 @@ class FileListing:
 
 
 def walk_files(root):
-    """List all files below a folder, without hidden ones.
-
-    Links to folders are followed. The paths are sorted, relative to the
-    folder and written with forward slashes.
-    """
+    """List all files below a folder, without hidden ones and following links,
+    as sorted relative paths with forward slashes."""
     found = []
     for folder, folders, names in os.walk(root, followlinks=True):
         folders[:] = [name for name in folders if name[0] != '.']

@@ -61,11 +61,9 @@ def frame_of_path(path):
 
 
 def frame_name(path):
-    """Name a frame uniquely, because file names repeat in every scene.
-
-    The name is for example ``'ai_001_001_cam_00_fr0007'``, and for paths that
-    `frame_path` did not build the file name without its suffix.
-    """
+    """Name a frame uniquely, because file names repeat in every scene, for
+    example ``'ai_001_001_cam_00_fr0007'``; if `frame_path` did not build the
+    path, the name is that of the file without its suffix."""
     frame = frame_of_path(path)
     if frame is None:
         return osp.splitext(osp.basename(path))[0]
@@ -94,14 +92,10 @@ def _rows(path, columns, origin):
 
 
 def read_split_csv(path, split):
-    """List the public frames of one split of the official CSV.
+    """List the public frames of one split of the official CSV, in its order.
 
-    They are in the order of the file. Frames that Apple excluded from the
-    public release are left out.
-
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        ValueError: If a column is missing, or the split has no frame.
+    A missing file raises a FileNotFoundError, a missing column or a split
+    without frames a ValueError.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(
@@ -125,12 +119,9 @@ def read_split_csv(path, split):
 def read_cameras(path):
     """Read ``M_cam_from_uv`` of every scene; many are tilted or shifted.
 
-    Returns:
-        dict[str, list[list[float]]]: Scene name to 3 x 3 matrix, which takes
-        (u, v, 1), u right and v up in [-1, 1], to a ray in camera space.
-
-    Raises:
-        ValueError: If a column is missing or a value is not a number.
+    The dict maps scenes to 3 x 3 nested lists, which take (u, v, 1), u right
+    and v up in [-1, 1], to a ray in camera space. A missing column or a value
+    that is not a number raises a ValueError.
     """
     cameras = {}
     for row in _rows(path, CAMERA_COLUMNS, f'{CAMERA_CSV} of ml-hypersim '
@@ -150,10 +141,8 @@ def read_cameras(path):
 def read_hdf5(path):
     """Read the array ``dataset`` of a Hypersim HDF5 file, as stored.
 
-    Raises:
-        FileNotFoundError: If the file does not exist.
-        OSError: If the file is truncated or not HDF5.
-        KeyError: If the file does not have this array.
+    Raise a FileNotFoundError if there is no file, an OSError if it is
+    truncated or not HDF5, a KeyError if it does not have this array.
     """
     import h5py
     if not osp.isfile(path):
@@ -172,10 +161,8 @@ def read_hdf5(path):
 
 
 def write_hdf5(path, array):
-    """Write one array as Hypersim does, completely or not at all.
-
-    The folder is created when missing.
-    """
+    """Write one array as Hypersim does, completely or not at all; the folder
+    is created when missing."""
     import h5py
 
     def write(temporary):
@@ -206,10 +193,9 @@ def tone_map(color, render_entity_id=None):
 
 
 def read_color(path):
-    """Read ``frame.IIII.color.hdf5`` and tone-map its radiance.
+    """Read ``frame.IIII.color.hdf5`` as (H, W, 3) uint8 RGB, tone-mapped.
 
-    The mask of invalid pixels, ``frame.IIII.render_entity_id.hdf5``, is used
-    if it exists. The result is (H, W, 3) uint8 RGB.
+    Invalid pixels are those of ``frame.IIII.render_entity_id.hdf5``, if any.
     """
     color = read_hdf5(path)
     entity_path = path.replace('_final_hdf5', '_geometry_hdf5').replace(

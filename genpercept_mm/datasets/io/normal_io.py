@@ -18,10 +18,8 @@ _ZERO_IN_8_BITS = 0.01
 
 
 def read_png_normals(results):
-    """Read an RGB picture of 8 or 16 bits: n = value / maximum x 2 - 1.
-
-    Black and middle grey pixels do not have a normal.
-    """
+    """Read an RGB picture of 8 or 16 bits, n = value / maximum x 2 - 1; black
+    and middle grey pixels do not have a normal."""
     path = results['normal_path']
     raster = read_raster(path)
     if raster.dtype not in (np.uint8, np.uint16) or raster.ndim != 3 or (
@@ -37,11 +35,8 @@ def read_png_normals(results):
 
 
 def read_float_normals(results):
-    """Read ``.npy`` or ``.exr`` normals.
-
-    An array is (H, W, 3) or (3, H, W). The first three channels of an EXR
-    file, in the order R, G, B, are x, y, z.
-    """
+    """Read ``.npy`` normals, (H, W, 3) or (3, H, W), or ``.exr`` normals,
+    whose channels R, G and B are x, y and z; a fourth channel is ignored."""
     path = results['normal_path']
     array = read_array(path)
     if path.lower().endswith('.npy'):
@@ -57,10 +52,8 @@ def read_float_normals(results):
 
 
 def read_hypersim_normals(results):
-    """Read Hypersim's ``normal_cam``, which is not always of unit length.
-
-    ``results`` has ``entity_path`` if pixels of entity -1 are to become zero.
-    """
+    """Read Hypersim's ``normal_cam``, which is not always of unit length; if
+    ``results`` has ``entity_path``, pixels of entity -1 become zero."""
     path = results['normal_path']
     normals = read_hdf5(path).astype(np.float32)
     if normals.ndim != 3 or normals.shape[2] != 3:
@@ -74,9 +67,8 @@ def read_hypersim_normals(results):
 def read_normals_from_depth(results):
     """Derive normals (x right, y up, z towards the viewer) from a depth PNG.
 
-    They are zero outside ``results['depth_range']`` and at edges of depth.
-    ``results`` also has ``depth_scale`` and ``intrinsics`` ((fx, fy, cx, cy)
-    in pixels).
+    They are zero at edges of depth and outside ``results['depth_range']``.
+    ``depth_scale`` and ``intrinsics`` (fx, fy, cx, cy; pixels) are needed too.
     """
     depth = read_png_depth(dict(results, depth_path=results['normal_path']))
     low, high = results['depth_range']
@@ -88,10 +80,9 @@ def read_normals_from_depth(results):
 def face_hypersim_camera(normals, camera=None):
     """Turn normals around that point away from the camera.
 
-    Some of Hypersim's surfaces are modelled inside out. A visible surface
-    faces the camera, so a normal that points along its ray is wrong. The
-    normals are (H, W, 3) unit vectors in camera space; for the camera see
-    `hypersim_rays`.
+    Some of Hypersim's surfaces are modelled inside out, but a visible surface
+    faces the camera. The normals are (H, W, 3) unit vectors in camera space;
+    for the camera see `hypersim_rays`.
     """
     rays = hypersim_rays(normals.shape[:2], camera)
     away = (normals * rays).sum(axis=-1) > 1e-3

@@ -74,15 +74,11 @@ def read_array(path):
 
 
 def read_alpha(path):
-    """Read a matte or mask of 8 or 16 bits.
+    """Read a matte or mask of 8 or 16 bits as (H, W) float32 in [0, 1].
 
-    One channel, or several equal ones, are taken as they are. Of four
-    channels the last one counts (a cut-out), unless it is opaque everywhere:
-    then the other three must be equal.
-
-    Returns:
-        np.ndarray: (H, W) float32 in [0, 1], the values divided by the
-        maximum of their dtype.
+    Values are divided by the maximum of their dtype. Several channels must be
+    equal, but of four the last one counts alone (a cut-out), unless it is
+    opaque everywhere: then the other three must be equal.
     """
     raster = read_raster(path)
     if raster.dtype not in (np.uint8, np.uint16):
@@ -113,10 +109,9 @@ def single_channel(raster, path):
 def check_size(results, path, shape):
     """Refuse a label that may not match its image pixel by pixel.
 
-    Sizes are compared if ``results`` has ``ori_shape``, which loading the
-    image adds. OpenCV turns images as their EXIF tag asks, but labels are
-    never turned. A quarter turn shows in the sizes; whether any other turn is
-    right cannot be told.
+    Sizes are compared if ``results`` has the image's ``ori_shape``. OpenCV
+    turns images as their EXIF tag asks, but labels are never turned; a turn
+    that the sizes do not show is refused, because it cannot be checked.
     """
     image_path, shape = results.get('img_path', ''), tuple(shape)
     size = tuple(results.get('ori_shape', shape)[:2])

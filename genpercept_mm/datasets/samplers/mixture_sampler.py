@@ -19,23 +19,20 @@ class MixtureSampler(Sampler):
     official training (Hypersim 0.9, Virtual KITTI 0.1). A batch thus never
     mixes image sizes; an effective batch mixes data sets only across
     accumulated micro batches. Within a data set, samples are drawn without
-    replacement, in a new order each time it is exhausted; samples that do
-    not fill a batch at the end of an order are left out. The sequence is
-    infinite, as ``IterBasedTrainLoop`` expects.
+    replacement, in a new order each time it is exhausted, and those that do
+    not fill a batch at its end are left out. The sequence is infinite, as
+    ``IterBasedTrainLoop`` expects.
 
-    There is one global sequence, of which rank r of w takes the micro
-    batches r, r + w, r + 2w and so on. Every order is a function of the
-    seed, the data set and how often it was exhausted, so `skip` reaches any
-    position without drawing the samples before it.
+    Rank r of w takes the micro batches r, r + w, r + 2w and so on of one
+    global sequence. An order depends only on the seed, the data set and how
+    often it was exhausted, so `skip` need not draw the samples that it passes.
 
-    With a ``fraction``, each data set is replaced by a subset of that share
-    of its samples. Subsets depend only on ``fraction_seed`` and the position
-    of the data set, so a resumed training continues with the same one. The
-    subset of a smaller fraction is part of that of a larger one.
+    With a ``fraction``, only that share of each data set is used. The subset
+    depends on ``fraction_seed`` and the position of the data set alone, so a
+    resumed training keeps it, and it contains those of smaller fractions.
 
-    ``sampler`` only provides the data set and the seed. mmengine requires
-    one, and passes it and the loader's ``batch_size`` to a
-    ``batch_sampler``::
+    ``sampler`` only provides the data set and the seed. mmengine requires one,
+    and passes it and the loader's ``batch_size`` to a ``batch_sampler``::
 
         train_dataloader = dict(
             batch_size=4,
@@ -46,19 +43,18 @@ class MixtureSampler(Sampler):
             dataset=dict(type='ConcatDataset', datasets=[hypersim, vkitti]))
 
     Args:
-        sampler (Sampler): Has ``dataset``, and ``seed`` if none is given
-            here; it is never iterated.
+        sampler (Sampler): Has ``dataset``, and ``seed`` if none is given here;
+            it is never iterated.
         batch_size (int): Samples in a micro batch.
-        probabilities (Sequence[float], optional): One weight for each data
-            set of the ``ConcatDataset``; they are divided by their sum.
-            Defaults to None, the number of whole batches in each data set;
-            only then it may be a single data set.
-        seed (int, optional): The same on all ranks. Defaults to None, which
-            takes that of ``sampler``, or a random one that all ranks share.
-        fraction (float): Share of each data set that is used, in (0, 1];
-            the number of samples is rounded. Defaults to 1.0.
-        fraction_seed (int): Selects these samples; not negative. Defaults to
-            0.
+        probabilities (Sequence[float], optional): One weight for each data set
+            of the ``ConcatDataset``; they are divided by their sum. None takes
+            the number of whole batches in each; only then it may be a single
+            data set.
+        seed (int, optional): The same on all ranks. None takes that of
+            ``sampler``, or a random one that all ranks share.
+        fraction (float): Share of each data set that is used, in (0, 1]; the
+            number of samples is rounded. Defaults to 1.0.
+        fraction_seed (int): Selects the samples; not negative. Defaults to 0.
 
     Attributes:
         seed (int): Determines the sequence; read when iteration starts.
@@ -66,8 +62,8 @@ class MixtureSampler(Sampler):
         subsets (list[np.ndarray]): Their indices in the data set, ascending.
 
     Raises:
-        ValueError: If ``sampler`` has no data set, a data set or its subset
-            is smaller than a batch, or an argument is not as described above.
+        ValueError: If ``sampler`` has no data set, a data set or its subset is
+            smaller than a batch, or an argument is not as described above.
     """
 
     def __init__(self, sampler, batch_size, probabilities=None, seed=None,
@@ -138,14 +134,11 @@ class MixtureSampler(Sampler):
         return max(sum(self.batches) // self.world_size, 1)
 
     def skip(self, num_batches):
-        """Let iteration start later in the sequence.
+        """Let iteration start after this many micro batches of this rank.
 
-        No data is loaded and no order of samples drawn, only the choices of
-        data sets, which takes milliseconds for a whole training.
-
-        Args:
-            num_batches (int): Number of micro batches of this rank to skip,
-                counted from the beginning of the sequence; not negative.
+        ``num_batches`` is not negative and counts from the beginning of the
+        sequence. Only choices of data sets are drawn, which takes
+        milliseconds.
         """
         if num_batches < 0:
             raise ValueError('MixtureSampler: num_batches to skip must not '
@@ -156,8 +149,7 @@ class MixtureSampler(Sampler):
         """Yield micro batches, lists of indices into the data set."""
         parts = len(self.sizes)
         bounds = np.cumsum(self.probabilities)
-        # rounding must neither leave a gap below 1 nor select a data set of
-        # probability zero
+        # rounding must not leave a gap below 1 or select a probability of 0
         bounds[np.flatnonzero(self.probabilities)[-1]:] = 1
         generator = np.random.default_rng([CHOICES, self.seed])
 
@@ -190,9 +182,7 @@ class MixtureSampler(Sampler):
 
 
 def draw_subset(size, fraction, seed):
-    """Draw round(size * fraction) different indices below ``size``, ascending.
-
-    They are part of those of any larger fraction with the same seed.
-    """
+    """Draw round(size * fraction) different indices below ``size``, ascending;
+    they are part of those of any larger fraction with the same seed."""
     order = np.random.default_rng(seed).permutation(size)
     return np.sort(order[:round(size * fraction)])

@@ -39,11 +39,8 @@ class BaseLoadLabel(BaseTransform):
 
 @contextmanager
 def errors_named(owner):
-    """Put the name of the owner before the errors of readers.
-
-    Errors keep their kind, FileNotFoundError, OSError or ValueError; a
-    KeyError, from an HDF5 file, becomes a ValueError.
-    """
+    """Put the owner's name before readers' errors (FileNotFoundError, OSError
+    or ValueError); a KeyError, from an HDF5 file, becomes a ValueError."""
     try:
         yield
     except (OSError, ValueError, KeyError) as error:
@@ -76,11 +73,8 @@ def read_format(results, label, readers):
 
 
 def apply_label_map(label, label_map):
-    """Replace the class ids of a uint8 map as mmseg does.
-
-    ``label_map`` (dict[int, int] | None), from mmseg's ``BaseSegDataset``,
-    gives new ids by old ones; other ids stay.
-    """
+    """Replace class ids of a uint8 map by ``label_map`` (dict[int, int] |
+    None), from mmseg's ``BaseSegDataset``; ids that are not in it stay."""
     if label_map is None:
         return label
     table = np.arange(256, dtype=np.uint8)

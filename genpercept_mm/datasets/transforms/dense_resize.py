@@ -11,11 +11,9 @@ MODES = ('bilinear', 'bicubic', 'nearest-exact')
 
 
 def resize_map(array, size, mode):
-    """Resize (H, W) or (H, W, C) as the official pipelines resize tensors.
-
-    ``size`` is (height, width), ``mode`` one of ``MODES``, the first two with
-    antialiasing. The dtype stays; integers are rounded.
-    """
+    """Resize (H, W) or (H, W, C) as the official pipelines resize tensors, to
+    ``size`` (height, width) by one of ``MODES``, of which the first two use
+    antialiasing. The dtype stays; integers are rounded."""
     if array.shape[:2] == tuple(size):
         return array
     maps = array[..., None] if array.ndim == 2 else array
@@ -35,27 +33,25 @@ def resize_map(array, size, mode):
 class DenseResize(BaseTransform):
     """Resize an image with antialiasing, and its labels.
 
-    The new size is either ``scale``, or that at which the image just fits
-    into a square of ``long_edge``, with the aspect ratio kept and sizes
-    rounded down, like the official pipeline's processing resolution (small
-    images are enlarged). Targets use the interpolation that their codec
-    names, labels the nearest pixel. In a test pipeline, load labels
-    afterwards: they keep the original size, at which predictions are
-    returned.
+    The new size is either ``scale``, or that at which the image just fits into
+    a square of ``long_edge`` (aspect ratio kept, sizes rounded down, small
+    images enlarged), like the official processing resolution. Targets use
+    their codec's interpolation, labels the nearest pixel. In a test pipeline,
+    load labels afterwards: they keep the original size, at which predictions
+    are returned.
 
-    Required keys: ``img``, ``seg_fields``. Modified keys: ``img``, the maps
-    of ``seg_fields``, ``img_shape``. Added keys: ``scale_factor``.
+    Required keys: ``img``, ``seg_fields``. Modified keys: ``img``, the maps of
+    ``seg_fields``, ``img_shape``. Added keys: ``scale_factor``.
 
     Args:
-        scale (tuple[int], optional): (width, height). Defaults to None.
-        long_edge (int, optional): Pixels. Defaults to None.
-        interpolation (str): How images are resized: ``'bilinear'``,
-            ``'bicubic'`` or ``'nearest-exact'``, which the official training
-            code uses. Defaults to 'bilinear'.
+        scale (tuple[int], optional): (width, height).
+        long_edge (int, optional): Pixels.
+        interpolation (str): For images: ``'bilinear'``, ``'bicubic'`` or
+            ``'nearest-exact'`` (official training). Defaults to 'bilinear'.
 
     Raises:
-        ValueError: If not exactly one of ``scale`` and ``long_edge`` is
-            given, or an argument is outside its set.
+        ValueError: If not exactly one of ``scale`` and ``long_edge`` is given,
+            or an argument is outside its set.
     """
 
     def __init__(self, scale=None, long_edge=None, interpolation='bilinear'):

@@ -10,8 +10,8 @@ CROP_SIZE = (352, 1216)
 class KITTIBenchmarkCrop(BaseTransform):
     """Crop image and labels to 352 x 1216, bottom centre.
 
-    KITTI and Virtual KITTI are trained and evaluated on this part, so the
-    crop counts as the original size. Put it after the loaders and before any
+    KITTI and Virtual KITTI are trained and evaluated on this part, so the crop
+    counts as the original size. Put it after the loaders and before any
     resizing or flip.
 
     Required and modified keys: ``img``, the maps of ``seg_fields``. Modified

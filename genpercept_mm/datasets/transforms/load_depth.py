@@ -16,10 +16,9 @@ class LoadDepth(BaseLoadLabel):
     """Load depth in metres and a mask of the pixels that have it.
 
     A pixel is valid if its depth is finite and strictly inside
-    ``depth_range``. If the data set has a mask file, that decides instead
-    of the range. NaN and infinite depth becomes 0. A map without a valid
-    pixel is passed on, with a warning for the first one; losses and metrics
-    skip it.
+    ``depth_range``; a mask file, if there is one, decides instead of the
+    range. NaN and infinite depth becomes 0. A map without a valid pixel is
+    passed on, with a warning for the first one; losses and metrics skip it.
 
     Required keys: ``depth_path``, ``depth_format`` (a key of
     ``DEPTH_READERS``) and what the format needs, such as ``depth_scale``.

@@ -25,9 +25,9 @@ class LoadNormal(BaseLoadLabel):
     """Load unit normals: x right, y up, z towards the viewer.
 
     Zero vectors and NaN are invalid; all other normals get unit length. If
-    `LoadDepth` precedes this transform, the first samples of each data set
-    are compared with their depth, and a warning names the axes that fit if
-    they do so clearly better.
+    `LoadDepth` precedes this transform, the first samples of each data set are
+    compared with their depth, and a warning names the axes that fit if they do
+    so clearly better.
 
     Required keys: ``normal_path``, ``normal_format`` (a key of
     ``NORMAL_READERS``), ``normal_axes`` (see `axis_signs`). Optional keys:
@@ -36,11 +36,9 @@ class LoadNormal(BaseLoadLabel):
     (H, W, 3) float32, zero where invalid, and ``gt_normal_mask`` (H, W) bool.
 
     Args:
-        axes (str | Sequence[int], optional): Frame of the files. Defaults to
-            None, the frame that the data set states.
+        axes (str | Sequence[int], optional): Replaces ``normal_axes``.
         face_camera (bool): Turn Hypersim's back-facing normals around, as
-            Marigold's preprocessing does. Other sets are not changed.
-            Defaults to True.
+            Marigold's preprocessing does; other sets stay. Defaults to True.
         check (bool): Compare with depth. Defaults to True.
 
     Raises:

@@ -14,8 +14,8 @@ from ..io.raster_io import check_size
 class LoadSegLabel(LoadAnnotations):
     """mmseg's ``LoadAnnotations``, refusing files that it would misread.
 
-    The stock transform casts the content of any file to uint8 and accepts
-    any shape and any id. ``reduce_zero_label`` is that of the data set.
+    The stock transform casts the content of any file to uint8 and accepts any
+    shape and any id. ``reduce_zero_label`` is that of the data set.
 
     Required keys: ``seg_map_path``, ``seg_fields``, ``label_map``,
     ``reduce_zero_label``, and ``ori_shape`` if the image is loaded. Added
@@ -28,9 +28,8 @@ class LoadSegLabel(LoadAnnotations):
 
     Raises:
         OSError: If the file cannot be decoded.
-        ValueError: If the label has several channels, an id out of range, or
-            another size than the image; or if the image has an EXIF
-            rotation that may not be the label's.
+        ValueError: If the label has several channels or an id out of range, or
+            may not match the image in size or EXIF rotation.
     """
 
     def __init__(self, num_ids, **kwargs):
@@ -40,8 +39,7 @@ class LoadSegLabel(LoadAnnotations):
     def _load_seg_map(self, results):
         with errors_named('LoadSegLabel'):
             label = self._read(results)
-        # The stock transform would also squeeze, and so lose an axis of
-        # labels that are one pixel wide
+        # unlike the stock transform, no squeeze: labels may be one pixel wide
         if results['reduce_zero_label']:
             label[label == 0] = 255
             label[label != 255] -= 1

@@ -16,8 +16,8 @@ META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape',
 class PackDenseInputs(PackSegInputs):
     """mmseg's ``PackSegInputs`` for any dense label.
 
-    Every ``gt_*`` entry of ``seg_fields`` becomes a field of the data
-    sample, a (C, H, W) tensor in ``PixelData``.
+    Every ``gt_*`` entry of ``seg_fields`` becomes a field of the data sample,
+    a (C, H, W) tensor in ``PixelData``.
 
     Args:
         meta_keys (Sequence[str]): Keys to keep as metadata. Defaults to

@@ -16,9 +16,9 @@ _NEIGHBOURS = np.ones((3, 3), np.uint8)
 class SensorDepthNoise(BaseTransform):
     r"""Give exact depth the errors of a sensor.
 
-    If only rendered scenes are available, this takes the place of the labels
-    of real data sets, whose depth comes from sensors that triangulate. It
-    does not imitate their larger errors, such as those of glass and mirrors.
+    If only rendered scenes are available, this replaces the labels of real
+    data sets, which come from sensors that triangulate. It does not imitate
+    their larger errors, such as those of glass and mirrors.
 
     A depth z becomes the disparity ``disparity_scale / z``, gets Gaussian
     noise of ``noise`` pixels and is rounded to multiples of ``step``. Away
@@ -26,23 +26,22 @@ class SensorDepthNoise(BaseTransform):
 
     .. math:: \sigma_z = z^2 / s \cdot \sqrt{noise^2 + step^2 / 12}
 
-    with s the scale. Pixels of one matching window have the same error:
-    noise is drawn once for each block of ``window`` x ``window`` pixels, and
-    so is whether a return is missing. Returns are missing
+    with s the scale. Pixels of one matching window have the same error: noise
+    and missing returns are drawn once for each block of ``window`` x
+    ``window`` pixels. Returns are missing
 
     - beyond ``max_range``, and where no disparity is left,
     - at depth edges, with probability ``edge_loss``: pixels whose 3 x 3
       neighbourhood contains depths of a ratio above ``edge_ratio``,
-    - on dark surfaces, with a probability that rises from 0 at a brightness
-      of ``dark_level`` to ``dark_loss`` at black.
+    - on dark surfaces, with a probability that rises from 0 at a brightness of
+      ``dark_level`` to ``dark_loss`` at black.
 
-    At the remaining edges, foreground and background bleed into each other:
-    the disparity moves by the share ``edge_bleed`` towards the mean of its
-    neighbourhood.
+    At the remaining edges, foreground and background bleed: the disparity
+    moves by the share ``edge_bleed`` towards the mean of its neighbourhood.
 
-    A sample's errors depend on ``seed`` and its name, so they are the same
-    in every epoch, process and run. Nothing changes if all parameters of
-    noise and loss and ``step`` are 0 and ``max_range`` is None.
+    A sample's errors depend on ``seed`` and its name, so they are the same in
+    every epoch, process and run. Nothing changes if all parameters of noise
+    and loss and ``step`` are 0 and ``max_range`` is None.
 
     Required keys: ``gt_depth_map`` (H, W) metres, ``gt_depth_mask`` (H, W)
     bool, ``dataset_name``, ``sample_name`` and, if ``dark_loss`` is set,
@@ -53,23 +52,19 @@ class SensorDepthNoise(BaseTransform):
         disparity_scale (float): Focal length times baseline, in pixels times
             metres; about 580 x 0.075 for the first Kinect. Defaults to 43.5.
         noise (float): Standard deviation, pixels. Defaults to 0.25.
-        step (float): Resolution of disparity, pixels; 0 for no rounding.
-            Defaults to 0.125.
+        step (float): Step of disparity, pixels; 0 for none. Defaults to 0.125.
         window (int): Side length of a block, pixels. Defaults to 4.
-        edge_ratio (float): Ratio of depths at an edge, above 1. Defaults to
-            1.2.
+        edge_ratio (float): Depth ratio at an edge, above 1. Defaults to 1.2.
         edge_loss (float): Probability, in [0, 1]. Defaults to 0.3.
         edge_bleed (float): Share, in [0, 1]. Defaults to 0.5.
         dark_level (float): Brightness, in (0, 1]: the mean of the channels,
             1 is white. Defaults to 0.25.
         dark_loss (float): Probability, in [0, 1]. Defaults to 0.3.
-        max_range (float, optional): Metres; None sets no limit. Defaults to
-            5.0.
+        max_range (float, optional): Metres; no limit if None. Defaults to 5.0.
         seed (int): Not negative. Defaults to 0.
 
     Raises:
-        ValueError: If an argument is outside its range, or a sample lacks a
-            key.
+        ValueError: If an argument is out of range, or a sample lacks a key.
     """
 
     def __init__(self, disparity_scale=43.5, noise=0.25, step=0.125, window=4,
@@ -137,11 +132,8 @@ class SensorDepthNoise(BaseTransform):
 
 
 def find_edges(depth, valid, ratio):
-    """Find pixels whose 3 x 3 neighbourhood contains different depths.
-
-    Only valid pixels count, among which the largest depth must exceed the
-    smallest by more than a ratio.
-    """
+    """Find valid pixels in whose 3 x 3 neighbourhood the largest valid depth
+    exceeds the smallest by more than a ratio."""
     far = cv2.dilate(np.where(valid, depth, -np.inf).astype(np.float32),
                      _NEIGHBOURS)
     near = cv2.erode(np.where(valid, depth, np.inf).astype(np.float32),

@@ -32,8 +32,8 @@ class AffineDepthMetric(BaseDenseMetric):
     (1, H, W), labels in metres. Evaluated are pixels with
     ``min_depth < gt < max_depth`` (both strict), inside ``crop`` and in
     ``gt_depth_mask``. Each image is evaluated as by Marigold and GenPercept:
-    scale and shift are fitted by least squares over these pixels, to depth,
-    or for disparity to 1 / gt where the prediction is positive, and applied;
+    scale and shift are fitted by least squares over these pixels, to depth, or
+    for disparity to 1 / gt where the prediction is positive, and applied;
     aligned disparity is limited to at least 1e-3 and inverted; depth is
     clipped to [min_depth, max_depth] and to at least 1e-6. The numbers are
     means over pixels, then over images. With d the aligned prediction, g the
@@ -58,27 +58,23 @@ class AffineDepthMetric(BaseDenseMetric):
             ``pred_disparity_map``), ``'auto'``, the one whose field a sample
             has, or None for predictions in metres. Defaults to 'auto'.
         min_depth (float): Metres. Defaults to 1e-5.
-        max_depth (float, optional): Metres; None sets no limit. Defaults to
-            80.
-        crop (str, optional): ``'eigen_kitti'`` or ``'garg_kitti'``,
-            fractions of height and width, meant for the KITTI benchmark crop
-            352 x 1216; or ``'eigen_nyu'``, rows 45:471 and columns 41:601 of
-            480 x 640. Defaults to None.
-        mask_by_range (bool): Whether pixels outside ``min_depth`` and
-            ``max_depth`` are excluded. False for DIODE, which has masks
-            (labels must still be positive); predictions are clipped
-            nevertheless. Defaults to True.
-        alignment_max_res (int, optional): Fit on a nearest-neighbour
-            subsample whose sides are at most this long. Defaults to None,
-            all pixels.
+        max_depth (float, optional): Metres; no limit if None. Defaults to 80.
+        crop (str, optional): ``'eigen_kitti'`` or ``'garg_kitti'``, fractions
+            of height and width for the KITTI benchmark crop 352 x 1216; or
+            ``'eigen_nyu'``, rows 45:471 and columns 41:601 of 480 x 640.
+        mask_by_range (bool): Exclude pixels outside ``min_depth`` and
+            ``max_depth``. False for DIODE, which has masks (labels must still
+            be positive); predictions are clipped anyway. Defaults to True.
+        alignment_max_res (int, optional): Fit on a nearest-neighbour subsample
+            whose sides are at most this long; None fits on all pixels.
         alignment_width_only (bool): Subsample only along the width, by the
-            factor of the longer side, as the official evaluation does on
-            ETH3D (``alignment_max_res=1024``). Defaults to False.
-        output_format (str): Files in ``output_dir``: ``'npy'``, the
-            unchanged prediction, (H, W) float32; ``'png'``, the same times
-            65535, 16 bits; or ``'kitti_png'``, aligned depth in metres times
-            256 (0 = none), 16 bits, which needs a label unless ``alignment``
-            is None and leaves out images without a valid pixel. Defaults to
+            factor of the longer side, as officially on ETH3D
+            (``alignment_max_res=1024``). Defaults to False.
+        output_format (str): Files in ``output_dir``: ``'npy'``, the unchanged
+            prediction, (H, W) float32; ``'png'``, the same times 65535, 16
+            bits; or ``'kitti_png'``, aligned depth in metres times 256
+            (0 = none), 16 bits, which needs a label unless ``alignment`` is
+            None and leaves out images without a valid pixel. Defaults to
             'npy'.
         **kwargs: Arguments of ``BaseDenseMetric``.
 
@@ -151,10 +147,8 @@ class AffineDepthMetric(BaseDenseMetric):
         """Select the pixels to evaluate, as an array (H, W) bool.
 
         ``gt`` (metres) and ``mask`` (True = valid) are tensors or arrays,
-        (H, W) or (1, H, W); for the other arguments see the class.
-
-        Raises:
-            ValueError: If the size for ``'eigen_nyu'`` is not 480 x 640.
+        (H, W) or (1, H, W); for the other arguments see the class. With
+        ``'eigen_nyu'``, any size but 480 x 640 raises a ValueError.
         """
         gt = _plane(gt)
         valid = np.isfinite(gt) & (gt > 0)
@@ -215,17 +209,12 @@ class AffineDepthMetric(BaseDenseMetric):
     def calculate(cls, pred, gt, mask=None, alignment='least_square',
                   min_depth=1e-5, max_depth=80., crop=None, mask_by_range=True,
                   alignment_max_res=None, alignment_width_only=False):
-        """Calculate the ten numbers of one image.
+        """Calculate the ten numbers of one image, a dict[str, float].
 
         ``pred``, ``gt`` (metres) and ``mask`` (True = valid) are tensors or
-        arrays, (H, W) or (1, H, W); for the other arguments see the class.
-        ``alignment`` cannot be 'auto' here.
-
-        Returns:
-            dict[str, float]: See the class.
-
-        Raises:
-            ValueError: If no pixel is valid.
+        arrays, (H, W) or (1, H, W). For the other arguments see the class;
+        ``alignment`` cannot be 'auto' here. Without a valid pixel, a
+        ValueError is raised.
         """
         valid = cls.valid_mask(gt, mask, min_depth, max_depth, crop,
                                mask_by_range)

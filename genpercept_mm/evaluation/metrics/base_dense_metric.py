@@ -20,30 +20,26 @@ class BaseDenseMetric(BaseMetric):
     Each sample adds one small entry to ``results`` (a few floats, at most a
     histogram), never a map. Samples of other data sets add placeholders, so
     that positions agree with those of the loader: mmengine drops by position
-    what a distributed sampler repeats, and one loader over a
-    ``ConcatDataset`` may serve one metric per data set.
+    what a distributed sampler repeats, and one loader over a ``ConcatDataset``
+    may serve one metric per data set.
 
     A subclass sets its ``label`` ('depth' reads ``gt_depth_map`` and, if it
-    exists, ``gt_depth_mask``), its ``pred_fields`` in order of preference,
-    its ``channels`` and whether it is defined for ``whole_images`` only,
-    without masks. It implements ``evaluate_sample``, ``write`` and, unless
-    the result is a mean over images, ``summarize``.
+    exists, ``gt_depth_mask``), its ``pred_fields`` in order of preference, its
+    ``channels`` and whether it is defined for ``whole_images`` only, without
+    masks. It implements ``evaluate_sample``, ``write`` and, unless the result
+    is a mean over images, ``summarize``.
 
     Args:
         dataset_name (str | Sequence[str], optional): Evaluate only samples
-            whose metainfo ``dataset_name`` is this, or one of these.
-            Defaults to None (all).
+            whose metainfo ``dataset_name`` is given here; None for all.
         output_dir (str, optional): Folder to write predictions to, one file
-            per sample, named by its ``sample_name`` or else by the name of
-            the image. Defaults to None.
+            per sample, named by its ``sample_name`` or else like the image.
         format_only (bool): Only write predictions; labels are not needed.
             Defaults to False.
-        keep_results (bool): Has no effect; mmseg's test tool passes it.
-            Defaults to False.
+        keep_results (bool): Unused; mmseg's tool passes it. Defaults to False.
         collect_device (str): ``'cpu'`` or ``'gpu'``. Defaults to 'cpu'.
         prefix (str, optional): Put before the names of the numbers, with a
-            slash. Defaults to None, which takes ``dataset_name``; several
-            names are joined by ``+``.
+            slash; None takes ``dataset_name``, several are joined by ``+``.
 
     Raises:
         ValueError: If ``format_only`` is set without ``output_dir``.
@@ -75,33 +71,21 @@ class BaseDenseMetric(BaseMetric):
 
     @abstractmethod
     def evaluate_sample(self, field, pred, label, mask):
-        """Reduce one sample to what the result needs.
+        """Return the entry of one sample, or None if no pixel is evaluated.
 
-        Args:
-            field (str): Field that contains the prediction.
-            pred (np.ndarray): (channels, H, W) float, finite.
-            label (np.ndarray): (channels, H, W) float.
-            mask (np.ndarray): (H, W) bool, with at least one True.
-
-        Returns:
-            dict | None: Entry of the sample, by default a float per number;
-            None if no pixel is evaluated.
+        ``field`` is the name of the prediction ``pred``, which like ``label``
+        is (channels, H, W) float, and finite; ``mask`` is (H, W) bool with at
+        least one True. By default, an entry is a dict with a float per number.
         """
 
     @abstractmethod
     def write(self, path, field, pred, sample):
-        """Write the prediction of a sample to a file.
-
-        ``path`` does not have a suffix; for ``field`` and ``pred`` see
-        `evaluate_sample`.
-        """
+        """Write a prediction to ``path``, which does not have a suffix; for
+        ``field`` and ``pred`` see `evaluate_sample`."""
 
     def summarize(self, entries):
-        """Turn the entries of all samples, at least one, into the result.
-
-        Returns:
-            dict[str, float]: By default the mean over images of each number.
-        """
+        """Turn the entries of all samples, at least one, into a
+        dict[str, float]: by default the mean over images of each number."""
         return {key: float(mean) for key, mean in average(entries).items()}
 
     def process(self, data_batch, data_samples):
@@ -135,12 +119,8 @@ class BaseDenseMetric(BaseMetric):
         return 'image', entry
 
     def read_prediction(self, sample):
-        """Find the prediction of a sample, and check shape and values.
-
-        Returns:
-            tuple[str, np.ndarray]: Name of the field and the map (channels,
-            H, W).
-        """
+        """Return field and map (channels, H, W) of a sample's prediction,
+        after checking its shape and values."""
         path = sample.get('img_path')
         field = next((f for f in self.pred_fields if f in sample), None)
         if field is None:
@@ -161,12 +141,8 @@ class BaseDenseMetric(BaseMetric):
         return field, pred
 
     def read_label(self, sample, shape):
-        """Read the label of a sample and its mask, of the prediction's (H, W).
-
-        Returns:
-            tuple[np.ndarray]: Label (channels, H, W) and mask (H, W) bool,
-            which is all True if the sample does not have one.
-        """
+        """Return the label (channels, H, W) and mask (H, W) bool of a sample,
+        of the prediction's size; a mask that it does not have is all True."""
         path = sample.get('img_path')
         field = f'gt_{self.label}_map'
         if field not in sample:
@@ -219,12 +195,8 @@ class BaseDenseMetric(BaseMetric):
     def compute_metrics(self, results):
         """Summarize the kinds and entries of samples, and log a table.
 
-        Returns:
-            dict[str, float]: The numbers; empty with ``format_only``.
-
-        Raises:
-            ValueError: If no sample belongs to ``dataset_name``, or none has
-                a valid pixel.
+        The dict[str, float] is empty with ``format_only``. A ValueError is
+        raised if no sample belongs to ``dataset_name`` or has a valid pixel.
         """
         kinds = Counter(kind for kind, _ in results)
         if kinds['other'] == len(results):
@@ -264,20 +236,15 @@ def average(entries):
 
 
 def to_uint8(values):
-    """Quantize floats to uint8 as the official code does.
-
-    They are clipped to [0, 1], multiplied by 255 and truncated. The float32
-    v / 255 becomes v again.
-    """
+    """Quantize floats to uint8 as the official code does: clip to [0, 1],
+    multiply by 255 and truncate. The float32 v / 255 becomes v again."""
     return (np.clip(values, 0, 1).astype(np.float32)
             * np.float32(255)).astype(np.uint8)
 
 
 def write_png(path, picture):
-    """Write a PNG completely or not at all.
-
-    The picture is (H, W) or (H, W, 3) RGB, uint8 or uint16.
-    """
+    """Write a picture, (H, W) or (H, W, 3) RGB, uint8 or uint16, as a PNG,
+    completely or not at all."""
     if picture.ndim == 3:
         picture = picture[..., ::-1]
     data = cv2.imencode('.png', picture)[1]

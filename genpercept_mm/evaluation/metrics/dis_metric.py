@@ -13,10 +13,9 @@ class DISMetric(BaseAlphaMetric):
     """Report the measures of DIS5K, computed by PySODMetrics.
 
     Reads ``pred_alpha_map`` and ``gt_alpha_map``, (1, H, W) in [0, 1].
-    Predictions are quantized to 8 bits, like the files that the official
-    code saves, and PySODMetrics stretches each to [0, 1]. A label pixel
-    belongs to the object if its 8-bit value is above 128. Whole images are
-    evaluated.
+    Predictions are quantized to 8 bits, like the files that the official code
+    saves, and PySODMetrics stretches each to [0, 1]. A label pixel belongs to
+    the object if its 8-bit value is above 128. Whole images are evaluated.
 
     ============== =================================================
     ``max_f``      F, beta^2 = 0.3: mean over images at each of 256
@@ -63,14 +62,11 @@ class DISMetric(BaseAlphaMetric):
 
     @staticmethod
     def calculate(pred, gt, with_hce=True):
-        """Calculate the numbers of one image.
+        """Calculate the numbers of one image, see the class.
 
-        ``pred`` and ``gt`` are tensors or arrays, (H, W) or (1, H, W), with
-        values in [0, 1].
-
-        Returns:
-            dict[str, float]: See the class; ``max_f`` is that of the best
-            threshold for this image.
+        ``pred`` and ``gt`` are tensors or arrays, (H, W) or (1, H, W), in
+        [0, 1]. The dict[str, float] has the ``max_f`` of the best threshold
+        for this image.
         """
         result = _measure(pred, gt, with_hce)
         return dict(max_f=float(result.pop('f').max()), **result)

@@ -17,9 +17,8 @@ class MattingMetric(BaseAlphaMetric):
     """Report errors of mattes over whole images.
 
     Reads ``pred_alpha_map`` and ``gt_alpha_map``, (1, H, W) in [0, 1]. The
-    numbers are means over images, lower is better, as in P3M-Net's
-    evaluation of whole images (without trimap). With p the prediction and a
-    the label:
+    numbers are means over images, lower is better, as in P3M-Net's evaluation
+    of whole images (without trimap). With p the prediction and a the label:
 
     ======== ==========================================================
     ``sad``  sum of abs(p - a), in thousands
@@ -36,14 +35,13 @@ class MattingMetric(BaseAlphaMetric):
         scales them to unit length and divides ``grad`` by 1000, which gives
         about 4 % less, because the square of their length is about 1 / 96.5.
         Like P3M-Net, ``conn`` skips levels that the two mattes nowhere reach
-        together, so that an empty prediction has a ``conn`` of 0. Read it
-        together with ``sad``.
+        together, so an empty prediction has a ``conn`` of 0. Read it together
+        with ``sad``.
 
     Args:
-        quantize (bool): Whether predictions are first quantized to 8 bits,
-            like the files that the official code saves. Defaults to True.
-        classical_grad (bool): Whether to compute ``grad`` like the toolbox.
-            Defaults to False.
+        quantize (bool): Quantize predictions to 8 bits first, like the files
+            that the official code saves. Defaults to True.
+        classical_grad (bool): Take the toolbox's ``grad``. Defaults to False.
         **kwargs: Arguments of ``BaseDenseMetric``.
     """
 

@@ -18,10 +18,8 @@ class SegIoUMetric(IoUMetric):
     because Hypersim repeats file names from scene to scene.
 
     Args:
-        class_indices (Sequence[int], optional): 0-based classes to average.
-            Defaults to None (all).
-        keep_results (bool): Has no effect; mmseg's test tool passes it.
-            Defaults to False.
+        class_indices (Sequence[int], optional): 0-based classes; None for all.
+        keep_results (bool): Unused; mmseg's tool passes it. Defaults to False.
         **kwargs: Arguments of mmseg's ``IoUMetric``.
 
     Raises:
@@ -46,11 +44,8 @@ class SegIoUMetric(IoUMetric):
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results):
-        """Average over the subset; the numbers are in percent.
-
-        Raises:
-            ValueError: If a class index is out of range.
-        """
+        """Average over the subset, in percent; a class index out of range
+        raises a ValueError."""
         if self.class_indices is None or self.format_only:
             return super().compute_metrics(results)
         meta = self.dataset_meta

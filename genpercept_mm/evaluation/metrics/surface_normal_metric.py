@@ -18,13 +18,12 @@ class SurfaceNormalMetric(BaseDenseMetric):
     """Report angular errors of normals, in degrees.
 
     Reads ``pred_normal_map`` and ``gt_normal_map``, (3, H, W), both in the
-    frame x right, y up, z towards the viewer. Their lengths have no
-    influence; a predicted zero vector has an error of 90 degrees. Pixels
-    whose label is the zero vector, or which ``gt_normal_mask`` excludes, are
-    not evaluated. Reports ``mean``, ``median`` and ``rmse`` (degrees, lower
-    is better) and ``a5``, ``a7.5``, ``a11.25``, ``a22.5`` and ``a30``, the
-    percentages of pixels with an error strictly below these degrees (higher
-    is better).
+    frame x right, y up, z towards the viewer. Their lengths have no influence;
+    a predicted zero vector has an error of 90 degrees. Pixels whose label is
+    the zero vector, or which ``gt_normal_mask`` excludes, are not evaluated.
+    Reports ``mean``, ``median`` and ``rmse`` (degrees, lower is better) and
+    ``a5``, ``a7.5``, ``a11.25``, ``a22.5`` and ``a30``, the percentages of
+    pixels with an error strictly below these degrees (higher is better).
 
     Note:
         With ``pooling='pixels'``, the median is that of errors rounded to
@@ -33,13 +32,12 @@ class SurfaceNormalMetric(BaseDenseMetric):
 
     Args:
         pooling (str): ``'pixels'``, all valid pixels of the set together, as
-            in DSINE's evaluation (and the paper's table), or ``'images'``,
-            the mean over images of each number, as in Marigold's. Defaults
-            to 'pixels'.
+            in DSINE's evaluation and the paper's table, or ``'images'``, the
+            mean over images, as in Marigold's. Defaults to 'pixels'.
         axes (str): Frame of the files in ``output_dir``: ``'genpercept'``
             (x, y, z); ``'opencv'`` (x, -y, -z), i.e. x right, y down, z
-            forward; or ``'dsine'`` (-x, y, z), i.e. the normals that point
-            away from the viewer in OpenCV's frame. Defaults to 'genpercept'.
+            forward; or ``'dsine'`` (-x, y, z), i.e. normals that point away
+            from the viewer in OpenCV's frame. Defaults to 'genpercept'.
         output_bits (int): 8 or 16, the depth of the files, whose RGB is
             (n + 1) / 2. Defaults to 8.
         **kwargs: Arguments of ``BaseDenseMetric``.
@@ -106,13 +104,10 @@ class SurfaceNormalMetric(BaseDenseMetric):
 
     @staticmethod
     def angular_errors(pred, gt, mask=None):
-        """Calculate the angles between two maps (3, H, W).
+        """Return the angles between two maps (3, H, W), in [0, 180] degrees.
 
-        Zero vectors of ``gt`` are invalid, as are pixels where ``mask``,
-        (H, W) or (1, H, W), is False.
-
-        Returns:
-            np.ndarray: (pixels, ) degrees in [0, 180], of the valid pixels.
+        The array (pixels, ) leaves out zero vectors of ``gt``, and pixels
+        where ``mask``, (H, W) or (1, H, W), is False.
         """
         pred, gt = to_numpy(pred), to_numpy(gt)
         valid = np.isfinite(gt).all(0) & (gt != 0).any(0)
@@ -129,8 +124,7 @@ class SurfaceNormalMetric(BaseDenseMetric):
     def calculate(cls, pred, gt, mask=None):
         """Calculate the numbers of one image, with the exact median.
 
-        For the arguments, see `angular_errors`. Raises a ValueError if no
-        pixel is valid.
+        See `angular_errors`; without a valid pixel, a ValueError is raised.
         """
         errors = cls.angular_errors(pred, gt, mask)
         if not errors.size:

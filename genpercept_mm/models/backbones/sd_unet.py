@@ -57,9 +57,8 @@ class SDUNet(BaseModule):
             ``dict(unet=..., vae=...)`` with diffusers config fields.
             Defaults to 'sd21'.
         pretrained (str, optional): Folder in diffusers layout, hub id, or
-            ``'mini'``, the small prior inside this package; read by
-            ``init_weights``. Defaults to None (random weights, unless
-            ``init_cfg`` or a checkpoint provides others).
+            ``'mini'``, the small prior in this package. If None, weights are
+            random unless ``init_cfg`` or a checkpoint provides them.
         out_indices (Sequence[int]): Outputs, see the table. Defaults to
             (0, 1, 2, 3).
         feature_type (str): ``'post_upsample'``, each block's output, as in
@@ -90,8 +89,7 @@ class SDUNet(BaseModule):
         lora_rank (int): If positive, fix the U-Net and train LoRA matrices
             of this rank, with an equal alpha, on every attention projection;
             this needs peft. Defaults to 0.
-        with_cp (bool): Gradient checkpointing, which takes less memory and
-            more time. Defaults to False.
+        with_cp (bool): Gradient checkpointing. Defaults to False.
         init_cfg (dict, optional): mmengine initialization, for example
             ``dict(type='Pretrained', checkpoint=...)``. Defaults to None.
 
@@ -337,18 +335,10 @@ class SDUNet(BaseModule):
         return tuple(outs[index] for index in self.out_indices)
 
     def draw_timesteps(self, batch, device=None):
-        """Give the timesteps of a batch in the current mode.
+        """Return ``timestep``, or ``train_timestep`` in training mode.
 
-        Args:
-            batch (int): Number of images.
-            device (torch.device, optional): Device of the result. Defaults
-                to None (the CPU).
-
-        Returns:
-            int | Tensor: ``timestep``, or in training mode
-            ``train_timestep``, where ``'random'`` gives a new (N, ) int64
-            tensor. It is drawn on the CPU, so a seed means the same on every
-            device.
+        ``'random'`` gives a new (batch, ) int64 tensor on ``device``. It is
+        drawn on the CPU, so a seed means the same on every device.
         """
         if not self.training:
             return self.timestep
@@ -384,19 +374,12 @@ class SDUNet(BaseModule):
         return self._output(self._run_blocks(latents, timesteps)[1])
 
     def run_unet(self, latents, timesteps=None):
-        """Run the U-Net once.
+        """Run the U-Net once and return a dict of its outputs by index.
 
-        Args:
-            latents (Tensor): (N, in_channels, h, w), scaled.
-            timesteps (int | Tensor, optional): 0 to 999, one or (N, ).
-                Defaults to None, which takes ``timestep``.
-
-        Returns:
-            dict[int, Tensor]: Every output in the table of `SDUNet` that the
-            kept parts compute.
-
-        Raises:
-            RuntimeError: If ``pretrained`` is set, but not loaded.
+        ``latents`` is (N, in_channels, h, w), scaled; ``timesteps`` is 0 to
+        999, one or (N, ), or None for ``timestep``. The dict has every output
+        in the table of `SDUNet` that the kept parts compute. Raises a
+        RuntimeError if ``pretrained`` is set, but not loaded.
         """
         outs, hidden = self._run_blocks(latents, timesteps)
         if self.predicts_latent:
@@ -442,21 +425,16 @@ class SDUNet(BaseModule):
         return outs, hidden
 
     def get_layer_depth(self, param_name, prefix=''):
-        """Give the depth of a parameter along the path of the image.
+        """Return a parameter's depth in the network and the number of layers.
 
-        Args:
-            param_name (str): Name of the parameter, such as
-                ``'unet.down_blocks.0.resnets.0.conv1.weight'``.
-            prefix (str): Prefix of the names of this backbone's parameters.
-                Defaults to ''.
-
-        Returns:
-            tuple[int, int]: Depth and number of layers. The depth is 0 for
-            the VAE, the first layer and the time embedding, and grows by one
-            for each down block, the mid block, each up block and the output
-            layers, as far as they are kept. The last of these has the number
-            of layers minus 2, and parameters outside the backbone have that
-            number minus 1, as in mmpretrain.
+        ``param_name`` is, for example,
+        ``'unet.mid_block.resnets.0.conv1.weight'``, preceded by the ``prefix``
+        of this backbone's parameters. The depth is 0 for the VAE, the first
+        layer and the time embedding, and grows by one for each down block, the
+        mid block, each up block and the output layers, as far as they are
+        kept. The last of these has the number of layers minus 2, and
+        parameters outside the backbone have that number minus 1, as in
+        mmpretrain.
         """
         num_blocks = len(self.unet.down_blocks)
         outputs = 2 * num_blocks + 2

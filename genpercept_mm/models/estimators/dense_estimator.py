@@ -142,17 +142,10 @@ class DenseEstimator(EncoderDecoder):
     def encode_targets(self, data_samples):
         """Encode the targets of a batch into latents.
 
-        Args:
-            data_samples (list[SegDataSample]): With ``gt_target`` and
-                ``gt_target_mask``.
-
-        Returns:
-            tuple[Tensor, Tensor]: Scaled latents (N, 4, h, w), without
-            gradients, and (N, 1, h, w) bool, True for cells whose pixels are
-            all valid.
-
-        Raises:
-            ValueError: If a sample has no target.
+        The samples have ``gt_target`` and ``gt_target_mask``. Returns scaled
+        latents, (N, 4, h, w), without gradients, and a mask, (N, 1, h, w)
+        bool, which is True for cells whose pixels are all valid. Raises a
+        ValueError if a sample has no target.
         """
         target, mask = self.decode_head.stack_targets(data_samples)
         with torch.no_grad():
@@ -176,9 +169,8 @@ class DenseEstimator(EncoderDecoder):
 
         Args:
             inputs (Tensor): (N, 3, H, W) from the data preprocessor.
-            data_samples (list[SegDataSample], optional): Metadata, and
-                labels to keep. Defaults to None, which takes ``inputs`` as
-                the original images.
+            data_samples (list[SegDataSample], optional): Metadata, and labels
+                to keep. None takes ``inputs`` as the original images.
 
         Returns:
             list[SegDataSample]: With ``pred_<quantity>_map``.
@@ -209,15 +201,9 @@ class DenseEstimator(EncoderDecoder):
         return self._add_predictions(images, data_samples)
 
     def inference(self, inputs, batch_img_metas):
-        """Run the network on whole images or windows, and mirrored ones.
-
-        Args:
-            inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): Metadata of the images.
-
-        Returns:
-            Tensor: (N, C, about H, about W) in [-1, 1].
-        """
+        """Run the network on images (N, 3, H, W), whole or in windows, and on
+        mirrored ones. Returns (N, C, about H, about W) in [-1, 1].
+        ``batch_img_metas`` is the images' metadata, or None."""
         return self._infer(inputs, batch_img_metas)['output']
 
     def _infer(self, inputs, metas):

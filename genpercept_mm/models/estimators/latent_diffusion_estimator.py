@@ -155,14 +155,9 @@ class LatentDiffusionEstimator(DenseEstimator):
     def encode_decode(self, inputs, batch_img_metas):
         """Compute the head's output for each member of an ensemble.
 
-        Args:
-            inputs (Tensor): (N, 3, H, W).
-            batch_img_metas (list[dict] | None): With the names that
-                determine the noise.
-
-        Returns:
-            Tensor: (N E, C, about H, about W) for ensembles of E, not
-            clipped; the members of an image stand together.
+        Images (N, 3, H, W) give (N E, C, about H, about W) for ensembles of E,
+        not clipped; the members of an image stand together. The names in
+        ``batch_img_metas``, if given, determine the noise.
         """
         image = self.backbone.encode(inputs)
         noise = None

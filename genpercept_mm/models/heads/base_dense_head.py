@@ -25,8 +25,7 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
             target, called with ``(pred, target, mask)``: those of this
             package, or others that take these arguments and have a
             ``loss_name``, as mmseg's do. Defaults to None.
-        init_cfg (dict, optional): mmengine initialization. Defaults to
-            None.
+        init_cfg (dict, optional): mmengine initialization. Defaults to None.
 
     Raises:
         ValueError: If a loss has no ``loss_name``.
@@ -95,18 +94,9 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         return self.loss_by_output(self.forward(inputs), target, mask)
 
     def stack_targets(self, data_samples):
-        """Collect the targets of a batch.
-
-        Args:
-            data_samples (list[SegDataSample]): All of one size.
-
-        Returns:
-            tuple[Tensor, Tensor]: (N, C, H, W) float and (N, 1, H, W) bool.
-
-        Raises:
-            ValueError: If a sample has no target, or the target of another
-                codec.
-        """
+        """Stack the targets, (N, C, H, W) float, and the masks, (N, 1, H, W)
+        bool, of data samples of one size. Raises a ValueError if a sample has
+        no target, or the target of another codec."""
         for sample in data_samples:
             if 'gt_target' not in sample:
                 raise ValueError(
@@ -125,17 +115,11 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         return target, mask.bool()
 
     def loss_by_output(self, output, target, mask):
-        """Compare an output with its target.
+        """Compare an output with its target and return a dict of losses.
 
-        Args:
-            output (Tensor): (N, C, H', W'); it is resized to the target's
-                size.
-            target (Tensor): (N, C, H, W).
-            mask (Tensor): (N, 1, H, W) bool.
-
-        Returns:
-            dict[str, Tensor]: Losses by name; those of the same name are
-            added.
+        The output, (N, C, H', W'), is resized to the size of the target,
+        (N, C, H, W); the mask is (N, 1, H, W) bool. Losses of the same name
+        are added.
         """
         if output.shape[2:] != target.shape[2:]:
             output = F.interpolate(

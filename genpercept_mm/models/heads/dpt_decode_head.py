@@ -10,27 +10,19 @@ from .base_dense_head import BaseDenseHead
 
 
 class Upsample(BaseModule):
-    """Double the finest feature's size.
-
-    Args:
-        channels (int): Number of input and output channels.
-    """
+    """Double the finest feature's size."""
 
     def __init__(self, channels):
         super().__init__()
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x):
-        """Turn (N, C, h, w) into (N, C, 2 h, 2 w)."""
+        """Turn (N, channels, h, w) into (N, channels, 2 h, 2 w)."""
         return self.conv(F.interpolate(x, scale_factor=2, mode='nearest'))
 
 
 class PreActResidual(BaseModule):
-    """Add two convolutions to the identity, each after a ReLU.
-
-    Args:
-        channels (int): Number of input and output channels.
-    """
+    """Add two convolutions to the identity, each after a ReLU."""
 
     def __init__(self, channels):
         super().__init__()
@@ -40,18 +32,13 @@ class PreActResidual(BaseModule):
             channels, channels, 3, padding=1, bias=False)
 
     def forward(self, x):
-        """Refine a map (N, C, h, w)."""
+        """Refine a map (N, channels, h, w)."""
         return x + self.convolution2(F.relu(self.convolution1(F.relu(x))))
 
 
 class FusionLayer(BaseModule):
-    """Add a finer feature, refine, and double the size.
-
-    Args:
-        channels (int): Number of channels of all maps.
-        first (bool): Whether this is the coarsest layer, which adds no
-            feature.
-    """
+    """Add a finer feature (except in the ``first``, coarsest layer), refine,
+    and double the size. All maps have ``channels`` channels."""
 
     def __init__(self, channels, first):
         super().__init__()
@@ -61,16 +48,8 @@ class FusionLayer(BaseModule):
         self.residual_layer2 = PreActResidual(channels)
 
     def forward(self, x, residual=None):
-        """Fuse a coarse map with a finer feature.
-
-        Args:
-            x (Tensor): (N, C, h, w).
-            residual (Tensor, optional): (N, C, h', w'), the finer feature.
-                Defaults to None.
-
-        Returns:
-            Tensor: (N, C, 2 h, 2 w).
-        """
+        """Fuse a coarse map (N, C, h, w) with a finer feature (N, C, h', w'),
+        if there is one, into (N, C, 2 h, 2 w)."""
         if residual is not None:
             if residual.shape != x.shape:
                 residual = F.interpolate(
@@ -101,14 +80,12 @@ class DPTDecodeHead(BaseDenseHead):
             Defaults to 32.
         out_range (str, optional): How predictions reach the codec's range:
             ``'clip'``, or, for affine-invariant quantities, ``'minmax'``,
-            which stretches each image, or ``'batch_minmax'``, which
-            stretches the whole batch as the official pipeline does. Defaults
-            to None, which is 'minmax' where it applies and 'clip' elsewhere.
+            which stretches each image, or ``'batch_minmax'``, which stretches
+            the whole batch as the official pipeline does. None is 'minmax'
+            where it applies and 'clip' elsewhere.
         loss_decode (dict | list[dict], optional): Losses on the map.
-            Defaults to None.
-        init_cfg (dict, optional): mmengine initialization. Defaults to None
-            (weights N(0, 0.02) and biases 0, as transformers initializes
-            DPT).
+        init_cfg (dict, optional): mmengine initialization. None takes weights
+            N(0, 0.02) and biases 0, as transformers does.
 
     Raises:
         ValueError: If ``out_range`` is unknown or does not fit the codec, or

@@ -26,25 +26,21 @@ class VAEDecodeHead(BaseDenseHead):
 
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
-        arch (str | dict): The architecture, see `SDUNet`. Defaults to
-            'sd21'.
+        arch (str | dict): The architecture, see `SDUNet`. Defaults to 'sd21'.
         pretrained (str, optional): Folder, hub id or ``'mini'`` that has the
-            decoder's weights, see `SDUNet`. Defaults to None (random weights,
-            unless ``init_cfg`` or a checkpoint provides others).
+            decoder's weights, or None, as in `SDUNet`.
         decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``, which
             starts from random weights even if ``pretrained`` is set (the
             official flag of this name fine-tunes). Defaults to 'frozen'.
         in_index (int): Index of the latent among the backbone's outputs.
             Defaults to -1.
         loss_decode (dict | list[dict], optional): Losses on the map.
-            Defaults to None.
         loss_latent (dict, optional): Loss on the latent, or on the velocity
             in a `LatentDiffusionEstimator`. Cells that have an invalid pixel
             do not count. Defaults to None.
         with_cp (bool): Gradient checkpointing of the decoder, frozen or not.
             Defaults to False.
-        init_cfg (dict, optional): mmengine initialization. Defaults to
-            None.
+        init_cfg (dict, optional): mmengine initialization. Defaults to None.
 
     Raises:
         ValueError: If ``arch`` or ``decoder`` is unknown, or a decoder that
@@ -142,24 +138,14 @@ class VAEDecodeHead(BaseDenseHead):
 
     def loss_by_latent(self, clean, data_samples, pred=None, target=None,
                        mask=None):
-        """Compute the losses of a batch from its predicted latents.
+        """Compute the losses of a batch, by name, from its predicted latents.
 
-        Args:
-            clean (Tensor): (N, 4, h, w), the scaled latent, to be decoded for
-                ``loss_decode``.
-            data_samples (list[SegDataSample]): With ``gt_target`` and
-                ``gt_target_mask``.
-            pred (Tensor, optional): (N, 4, h, w), what ``loss_latent``
-                compares: the latent, or a velocity. Defaults to None.
-            target (Tensor, optional): (N, 4, h, w), the desired ``pred``.
-                Defaults to None.
-            mask (Tensor, optional): (N, 1, h, w) bool. Defaults to None.
-
-        Returns:
-            dict[str, Tensor]: Losses by name, ``loss_latent`` among them.
-
-        Raises:
-            ValueError: If there is no loss or no target.
+        ``clean``, (N, 4, h, w), is the scaled latent to decode for
+        ``loss_decode``, and the data samples have ``gt_target`` and
+        ``gt_target_mask``. ``loss_latent`` compares ``pred``, (N, 4, h, w),
+        the latent or a velocity, with a ``target`` of this shape, where
+        ``mask``, (N, 1, h, w) bool, is True. Raises a ValueError if there is
+        no loss or no target.
         """
         losses = {}
         if len(self.loss_decode):

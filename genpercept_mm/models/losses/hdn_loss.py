@@ -18,9 +18,8 @@ class HDNLoss(DenseLoss):
     divided by the number of pixels in the sum. No gradient flows through the
     median of the prediction. After Zhang et al.,
     https://arxiv.org/abs/2209.09560, with the random parts of GenPercept
-    (https://arxiv.org/abs/2403.06090), which offers the loss at weight 0.5
-    but ships no recipe that uses it. Torch's global generator draws the
-    parts.
+    (https://arxiv.org/abs/2403.06090), which offers the loss at weight 0.5 but
+    ships no recipe that uses it. Torch's global generator draws the parts.
 
     In mode 'random' a part is a range of target values, drawn for each image:
     as shares of the image's valid range, the lower end is at U(0, 0.75) and
@@ -98,16 +97,12 @@ class HDNLoss(DenseLoss):
                 yield box, valid[box], valid[box]
 
     def sample_ranges(self, target, valid):
-        """Draw ranges of the target.
+        """Draw ranges of target values for each image.
 
-        Args:
-            target (Tensor): (N, 1, H, W).
-            valid (Tensor): (N, 1, H, W) bool.
-
-        Returns:
-            tuple[Tensor]: Lower ends (included) and upper ends (excluded),
-            (num_parts, N, 1, 1, 1) each, in the target's units; infinite or
-            NaN for an image without valid pixels.
+        ``target`` and ``valid`` (bool) are (N, 1, H, W). Returns the lower
+        ends (included) and upper ends (excluded), (num_parts, N, 1, 1, 1)
+        each, in the target's units. They are infinite or NaN for an image
+        without valid pixels.
         """
         nearest = torch.where(valid, target, torch.inf).amin(
             DIMS, keepdim=True)
@@ -124,16 +119,9 @@ class HDNLoss(DenseLoss):
         return low, high
 
     def sample_boxes(self, height, width):
-        """Draw boxes.
-
-        Args:
-            height (int): Height of the image in pixels.
-            width (int): Width of the image in pixels.
-
-        Returns:
-            list[tuple[int]]: Top, bottom, left and right of each box, where
-            bottom and right are excluded; clipped to the image.
-        """
+        """Draw boxes in an image of ``height`` x ``width`` pixels. Returns the
+        top, bottom, left and right of each, clipped to the image, where bottom
+        and right are excluded."""
         return list(zip(*self._sample_intervals(height),
                         *self._sample_intervals(width)))
 

@@ -12,16 +12,9 @@ def resolve_inputs(name, pred, target, mask=None, weight=None,
     """Turn the arguments of `DenseLoss.forward` into those of `compute_loss`.
 
     A pixel is valid where the target is finite and not ``ignore_index``, and
-    where ``mask`` and ``weight``, if given, are above zero. ``name`` is the
-    class that messages name.
-
-    Returns:
-        tuple[Tensor]: ``pred``, ``target`` and ``valid``, see
-        `DenseLoss.compute_loss`; the target is NaN where it is not finite or
-        is ignored.
-
-    Raises:
-        ValueError: If the shapes do not fit.
+    where ``mask`` and ``weight``, if given, are above zero. The returned
+    target is NaN where it is not finite or is ignored. Raises a ValueError if
+    the shapes do not fit; ``name`` is the class that messages name.
     """
     if pred.ndim != 4:
         raise ValueError(f'{name}: pred must have shape (N, C, H, W), got '
@@ -61,34 +54,19 @@ def _as_mask(name, label, values, shape):
 
 
 def zero_invalid(valid, *tensors):
-    """Set invalid values, NaN included, and their gradients to zero.
-
-    Args:
-        valid (Tensor): (N, C, H, W) bool.
-        *tensors (Tensor): (N, C, H, W) each.
-
-    Returns:
-        list[Tensor]: Copies of the tensors.
-    """
+    """Set invalid values, NaN included, and their gradients to zero. Returns a
+    list of copies; ``valid`` (bool) and the tensors are (N, C, H, W)."""
     # not a product: 0 * NaN is NaN, forward and backward
     return [torch.where(valid, tensor, 0) for tensor in tensors]
 
 
 def masked_mean(values, valid, reduction='pixel'):
-    """Average over valid elements.
+    """Average the values, (N, ...), where ``valid`` (bool) is True.
 
-    Args:
-        values (Tensor): (N, ...).
-        valid (Tensor): (N, ...) bool.
-        reduction (str): 'pixel' averages all valid elements of the batch
-            alike; 'image' averages within each image and then the images
-            that have a valid element. Defaults to 'pixel'.
-
-    Returns:
-        Tensor: Scalar; 0, with a gradient path, if nothing is valid.
-
-    Raises:
-        ValueError: If ``reduction`` is neither.
+    With the reduction 'pixel', all valid elements of the batch count alike;
+    'image' averages within each image and then over the images that have a
+    valid element; any other value raises a ValueError. The result is a scalar;
+    0, with a gradient path, if nothing is valid.
     """
     check_choice('masked_mean', 'reduction', reduction, ('pixel', 'image'))
     values, = zero_invalid(valid, values)
@@ -102,17 +80,10 @@ def masked_mean(values, valid, reduction='pixel'):
 def lower_median(values, valid, empty=0.):
     """Take the median of each image's valid elements.
 
-    As in ``torch.median``, it is the lower of the two middle values if their
-    number is even.
-
-    Args:
-        values (Tensor): (N, C, H, W).
-        valid (Tensor): (N, C, H, W) bool.
-        empty (float): Median of an image without valid elements.
-            Defaults to 0.
-
-    Returns:
-        Tensor: (N, 1, 1, 1).
+    ``values`` and ``valid`` (bool) are (N, C, H, W), and the result is
+    (N, 1, 1, 1). As in ``torch.median``, it is the lower of the two middle
+    values if their number is even. An image without valid elements gets
+    ``empty``.
     """
     chosen = torch.where(valid, values, torch.nan).flatten(1)
     median = chosen.nanmedian(dim=1).values
@@ -124,20 +95,12 @@ def normalize_by_median(values, median_over, deviation_over, count,
                         detach_median=False):
     """Remove the median and divide by the mean absolute deviation.
 
-    Args:
-        values (Tensor): (N, C, H, W).
-        median_over (Tensor): (N, C, H, W) bool, the pixels whose median is
-            taken.
-        deviation_over (Tensor): (N, C, H, W) bool, the pixels whose
-            deviations are summed.
-        count (Tensor): (N, 1, 1, 1), the number that divides this sum.
-        detach_median (bool): Stop the gradient at the median. Defaults to
-            False.
-
-    Returns:
-        Tensor: (N, C, H, W), meaningful where either mask is true. A positive
-        scale and a shift of ``values`` change nothing, up to the 1e-6 that
-        is added to the deviation.
+    ``values``, the bool masks and the result are (N, C, H, W). The median is
+    taken over the pixels in ``median_over``; deviations are summed over those
+    in ``deviation_over`` and divided by ``count``, (N, 1, 1, 1). The result is
+    meaningful where either mask is True. A positive scale and a shift of
+    ``values`` change nothing, up to the 1e-6 that is added to the deviation.
+    ``detach_median`` stops the gradient at the median.
     """
     values, = zero_invalid(median_over | deviation_over, values)
     source = values.detach() if detach_median else values

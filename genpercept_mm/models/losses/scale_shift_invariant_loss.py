@@ -34,8 +34,7 @@ class ScaleShiftInvariantLoss(DenseLoss):
     GenPercept (https://arxiv.org/abs/2403.06090) uses the weight 0.5.
 
     Args:
-        mode (str): 'least_squares' or 'median'. Defaults to
-            'least_squares'.
+        mode (str): 'least_squares' or 'median'. Defaults to 'least_squares'.
         reduction (str): 'pixel' averages over all valid pixels of the batch;
             'image' averages within each image first. Defaults to 'pixel'.
         offset (float): Added to ``pred`` and ``target``, which are in
@@ -82,16 +81,9 @@ class ScaleShiftInvariantLoss(DenseLoss):
 
     @staticmethod
     def align(pred, target, valid):
-        """Align each prediction with its target, as 'least_squares' does.
-
-        Args:
-            pred (Tensor): (N, 1, H, W), 0 where invalid.
-            target (Tensor): (N, 1, H, W), 0 where invalid.
-            valid (Tensor): (N, 1, H, W) bool.
-
-        Returns:
-            Tensor: (N, 1, H, W), the aligned prediction.
-        """
+        """Align each prediction with its target, as 'least_squares' does. All
+        three maps are (N, 1, H, W); ``pred`` and ``target`` are 0 where
+        ``valid`` (bool) is False."""
         scale, shift = fit_scale_and_shift(pred, target, valid)
         fallback = scale <= 0
         positive = valid & (target > 0)
@@ -105,14 +97,9 @@ class ScaleShiftInvariantLoss(DenseLoss):
 def fit_scale_and_shift(pred, target, valid):
     """Solve ``scale * pred + shift = target`` by least squares per image.
 
-    Args:
-        pred (Tensor): (N, 1, H, W), 0 where invalid.
-        target (Tensor): (N, 1, H, W), 0 where invalid.
-        valid (Tensor): (N, 1, H, W) bool.
-
-    Returns:
-        tuple[Tensor]: Scale and shift, (N, 1, 1, 1) each; both are 0 where
-        either map is constant or nothing is valid.
+    The arguments are as in `ScaleShiftInvariantLoss.align`. Returns scale and
+    shift, (N, 1, 1, 1) each; both are 0 where either map is constant or
+    nothing is valid.
     """
     count = valid.sum(DIMS, keepdim=True).clamp(min=1)
 

@@ -29,10 +29,9 @@ class VirtualNormalLoss(DenseLoss):
     ships no recipe that uses it. Torch's global generator draws the triples.
 
     Args:
-        relative_focal_length (float, optional): Focal length as a multiple
-            of the map's width (0.866 for Hypersim), for calls without
-            ``intrinsic``; the principal point is then the centre. Defaults
-            to None.
+        relative_focal_length (float, optional): Focal length as a multiple of
+            the map's width (0.866 for Hypersim), for calls without
+            ``intrinsic``; the principal point is then the centre.
         sample_ratio (float): Triples per pixel of the map, positive.
             Defaults to 0.2.
         offset (float): Added to ``pred`` and ``target``, which are in
@@ -119,16 +118,11 @@ class VirtualNormalLoss(DenseLoss):
 
     @staticmethod
     def sample_triples(valid, number):
-        """Draw triples of valid pixels.
+        """Draw triples of valid pixels from a mask, (H * W, ) bool.
 
-        Args:
-            valid (Tensor): (H * W, ) bool.
-            number (int): Maximum number of triples.
-
-        Returns:
-            Tensor: (M, 3) int64, indices of pixels; M is ``number``, or the
-            number of valid pixels if that is smaller. No pixel occurs twice
-            in a column.
+        Returns their indices, (M, 3) int64, where M is ``number``, or the
+        number of valid pixels if that is smaller. No pixel occurs twice in a
+        column.
         """
         pixels = valid.nonzero().flatten()
         return torch.stack([
@@ -137,14 +131,8 @@ class VirtualNormalLoss(DenseLoss):
 
     @staticmethod
     def is_well_spread(points):
-        """Find the triples that define a plane reliably.
-
-        Args:
-            points (Tensor): (M, 3, 3), three points (x, y, z) each.
-
-        Returns:
-            Tensor: (M, ) bool.
-        """
+        """Return a bool mask, (M, ), of the triples of points (x, y, z),
+        (M, 3, 3), that define a plane reliably."""
         sides = points[:, [1, 2, 2]] - points[:, [0, 0, 1]]
         length = sides.norm(dim=2)
         # of the nine cosines, each pair of sides has two, and each side one

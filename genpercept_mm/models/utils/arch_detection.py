@@ -23,23 +23,13 @@ _INPUT_LAYER = 'conv_in.weight'
 def detect_arch(unet, vae, unet_config=None, vae_config=None):
     """Find the architecture of weights.
 
-    Whether the U-Net takes one latent or two (image and noise) is not part
-    of it, see ``in_channels`` of `SDUNet`.
-
-    Args:
-        unet (dict[str, Tensor]): U-Net; only names and shapes are read.
-        vae (dict[str, Tensor]): VAE; only names and shapes are read.
-        unet_config (dict, optional): The ``config.json`` beside the weights.
-            Defaults to None.
-        vae_config (dict, optional): The same of the VAE. Defaults to None.
-            Without both, the shapes must be those of a name in ``ARCHS``.
-
-    Returns:
-        str | dict: A name in ``ARCHS`` if one fits, otherwise a dict for
-        `resolve_arch`.
-
-    Raises:
-        ValueError: If neither configs nor shapes tell the architecture.
+    ``unet`` and ``vae`` map names to tensors, of which only the shapes are
+    read. The configs are the ``config.json`` files beside them; without both,
+    the shapes must be those of a name in ``ARCHS``. Returns a name in
+    ``ARCHS`` if one fits, otherwise a dict for `resolve_arch`. Whether the
+    U-Net takes one latent or two (image and noise) is not part of the
+    architecture, see ``in_channels`` of `SDUNet`. Raises a ValueError if
+    neither configs nor shapes tell the architecture.
     """
     from diffusers import AutoencoderKL, UNet2DConditionModel
     classes = dict(unet=UNet2DConditionModel, vae=AutoencoderKL)
@@ -71,10 +61,8 @@ def detect_arch(unet, vae, unet_config=None, vae_config=None):
 
 
 def part_shapes(build, config):
-    """Return the shape of each tensor of ``build(**config)`` by name.
-
-    Nothing is allocated.
-    """
+    """Return the shape of each tensor of ``build(**config)`` by name, without
+    allocating memory for them."""
     with torch.device('meta'):
         state = build(**config).state_dict()
     return {key: tuple(value.shape) for key, value in state.items()}

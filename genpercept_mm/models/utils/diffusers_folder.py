@@ -35,10 +35,8 @@ def _weight_names(stem):
 
 
 def resolve_source(source, owner='SDUNet'):
-    """Replace ``'mini'`` by the folder of the weights in this package.
-
-    Any other source is returned as it is, see `local_folder`.
-    """
+    """Return the folder of this package's weights for ``'mini'``, and any
+    other source as it is; see `local_folder`."""
     folder = BUNDLED.get(source)
     if folder is None:
         return source
@@ -52,21 +50,16 @@ def resolve_source(source, owner='SDUNet'):
 
 
 def local_folder(source, parts, owner='SDUNet'):
-    """Find a folder on this machine, and download a hub id's parts.
+    """Find a diffusers folder on this machine, or download a hub id's parts.
 
-    Args:
-        source (str): ``'mini'`` (a folder of that name is ``'./mini'``), a
-            folder or a hub id ``'owner/name'``.
-        parts (Sequence[str]): Sub-folders that are needed, such as
-            ``'unet'``, ``'vae'``, ``'text_encoder'`` and ``'tokenizer'``.
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Returns:
-        str: A folder in diffusers layout.
+    ``source`` is ``'mini'`` (a folder of that name is ``'./mini'``), a folder
+    or a hub id ``'owner/name'``; ``parts`` are the sub-folders that are
+    needed, such as ``'unet'``, ``'vae'``, ``'text_encoder'`` and
+    ``'tokenizer'``; ``owner`` is the class to name in errors.
 
     Raises:
-        FileNotFoundError: If there is no such folder, or it lacks the
-            config of a part.
+        FileNotFoundError: If there is no such folder, or it lacks the config
+            of a part.
         OSError: If the hub id cannot be downloaded and is not in the cache.
     """
     folder = resolve_source(source, owner)
@@ -149,18 +142,13 @@ def find_weights(folder, stems=STEMS):
 def read_part(folder):
     """Read the tensors of a part, memory-mapped where the format allows it.
 
-    Attention layers of old VAEs get their current names, see
-    `modernize_vae`.
-
-    Args:
-        folder (str): For example ``'.../unet'``, see `find_weights`.
-
-    Returns:
-        dict[str, Tensor]: The stored tensors, in their stored precision.
+    ``folder`` is, for example, ``'.../unet'``, see `find_weights`. Returns the
+    tensors by name, in their stored precision; attention layers of old VAEs
+    get their current names, see `modernize_vae`.
 
     Raises:
-        FileNotFoundError: If the folder has no weights or lacks one of
-            several files.
+        FileNotFoundError: If the folder has no weights or lacks one of several
+            files.
         OSError: If a file is damaged.
         ValueError: If a file or an index holds anything else.
     """

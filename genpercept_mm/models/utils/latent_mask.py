@@ -3,15 +3,8 @@ import torch.nn.functional as F
 
 
 def latent_mask(mask, stride, size):
-    """Find the latent cells all of whose pixels are valid.
-
-    Args:
-        mask (Tensor): (N, 1, H, W) bool, the valid pixels.
-        stride (int): Pixels per cell along each axis.
-        size (tuple[int]): Height h and width w of the latent.
-
-    Returns:
-        Tensor: (N, 1, h, w) bool.
-    """
+    """Find the latent cells whose pixels are all valid, (N, 1, h, w) bool,
+    from a mask of valid pixels, (N, 1, H, W) bool. A cell has ``stride``
+    pixels along each axis, and ``size`` is (h, w)."""
     invalid = F.max_pool2d((~mask).float(), stride)
     return invalid[..., :size[0], :size[1]] == 0

@@ -11,12 +11,10 @@ from .weight_names import to_lora_names
 def load_parts(module, folder, parts):
     """Load parts of Stable Diffusion into a module that asks for them.
 
-    Args:
-        module (BaseModule): Has a diffusers model of the name of each part,
-            of which it may have dropped or wrapped layers, and the attribute
-            ``pretrained``. Its ``_has_weights`` becomes True.
-        folder (str): From `local_folder`.
-        parts (Sequence[str]): ``'unet'`` or ``'vae'``, or both.
+    ``module`` has a diffusers model under the name of each part (``'unet'``,
+    ``'vae'``), of which it may have dropped or wrapped layers, and the
+    attribute ``pretrained``; its ``_has_weights`` becomes True. ``folder``
+    comes from `local_folder`.
 
     Raises:
         OSError: If a file cannot be found or read.
@@ -68,23 +66,12 @@ def check_checkpoint(module, state_dict, prefix, part='', optional=(),
     mmengine only logs what does not fit, and would go on with random weights.
     The names of plain weights become peft's where the module has LoRA.
 
-    Args:
-        module (BaseModule): See `load_parts`; its ``_has_weights`` becomes
-            True if the checkpoint holds the part.
-        state_dict (dict[str, Tensor]): The checkpoint of the whole model.
-        prefix (str): Prefix of the module's tensors.
-        part (str): Attribute of the module that is checked. Defaults to '',
-            which checks all of it.
-        optional (Sequence[str]): See `compare_shapes`. Defaults to ().
-        resized (Sequence[str]): See `compare_shapes`. Defaults to ().
-        fields (Sequence[str]): Config fields to name in errors. Defaults to
-            ('arch', ).
-
-    Returns:
-        bool: Whether the checkpoint holds the part.
-
-    Raises:
-        RuntimeError: If the part in the checkpoint does not fit the module.
+    ``prefix`` is that of the module's tensors in ``state_dict``, the
+    checkpoint of the whole model; ``part`` is the attribute of the module to
+    check, or ``''`` for all of it. See `compare_shapes` for ``optional`` and
+    ``resized``; ``fields`` are the config fields to name in errors. Returns
+    whether the checkpoint holds the part; if so, the module's ``_has_weights``
+    becomes True. Raises a RuntimeError if the part does not fit the module.
     """
     start = prefix + part + ('.' if part else '')
     if not any(key.startswith(start) for key in state_dict):

@@ -10,16 +10,11 @@ from .diffusers_folder import TEXT_PARTS, TEXT_STEMS, find_weights
 def embed_prompt(folder, prompt, owner='SDUNet'):
     """Embed a prompt with the text encoder beside the weights.
 
-    Texts are not padded: the empty one has two tokens, start and end. A class
-    name becomes the end token of ``'a photo of a <name>'``.
-
-    Args:
-        folder (str): Folder with ``tokenizer`` and ``text_encoder``.
-        prompt (str | Sequence[str]): The text, or L class names.
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Returns:
-        Tensor: (1, L, D) fp32, last hidden state after the final norm.
+    Texts are not padded: the empty one has two tokens, start and end. If
+    ``prompt`` is a sequence of L class names instead, each becomes the end
+    token of ``'a photo of a <name>'``. ``folder`` has a ``tokenizer`` and a
+    ``text_encoder``, and errors name the class ``owner``. Returns the last
+    hidden state after the final norm, (1, L, D) fp32.
 
     Raises:
         ValueError: If there are no class names.
@@ -61,19 +56,11 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
 
 
 def read_prompt_embeds(path, owner='SDUNet'):
-    """Read an embedded prompt from a file.
+    """Read an embedded prompt from a file and return it as (1, L, D) fp32.
 
-    Args:
-        path (str): ``.npy``, ``.pt``/``.pth`` or ``.safetensors`` (one
-            tensor) with a shape of (L, D) or (1, L, D).
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-
-    Returns:
-        Tensor: (1, L, D) fp32.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file has another suffix or shape.
+    The file is ``.npy``, ``.pt``/``.pth`` or ``.safetensors`` (one tensor) and
+    has a shape of (L, D) or (1, L, D). Raises a FileNotFoundError if it does
+    not exist, and a ValueError if it has another suffix or shape.
     """
     if not osp.isfile(path):
         raise FileNotFoundError(

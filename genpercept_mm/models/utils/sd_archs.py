@@ -80,23 +80,14 @@ _UNET_PARTS = dict(
 
 
 def resolve_arch(arch, owner='SDUNet', in_channels=None):
-    """Look up an architecture.
+    """Return fresh copies of the U-Net and the VAE config of an architecture.
 
-    Args:
-        arch (str | dict): A name in ``ARCHS``, or ``dict(unet=..., vae=...)``
-            with the fields of the two diffusers ``config.json`` files.
-        owner (str): Class to name in errors. Defaults to 'SDUNet'.
-        in_channels (int, optional): Channels that the U-Net takes: those of
-            a latent, or twice as many. Defaults to None, which takes the
-            value from ``arch``.
-
-    Returns:
-        tuple[dict, dict]: Fresh copies of the U-Net and the VAE config.
-
-    Raises:
-        ValueError: If the name is unknown, a dict lacks a part or has one
-            that `SDUNet` does not run, or ``in_channels`` is neither of the
-            two.
+    ``arch`` is a name in ``ARCHS``, or ``dict(unet=..., vae=...)`` with the
+    fields of the two diffusers ``config.json`` files. ``in_channels`` is what
+    the U-Net takes: the channels of a latent, or twice as many; None takes the
+    value from ``arch``. Raises a ValueError if the name is unknown, a dict
+    lacks a part or has one that `SDUNet` does not run, or ``in_channels`` is
+    neither of the two.
     """
     if isinstance(arch, str):
         if arch not in ARCHS:

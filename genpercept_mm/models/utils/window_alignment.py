@@ -15,15 +15,11 @@ def align_windows(windows, boxes):
     wherever windows disagree, more with each further window. The window with
     the largest range keeps its values.
 
-    Args:
-        windows (Sequence[Tensor]): (C, h, w) each.
-        boxes (Sequence[tuple[int]]): (top, bottom, left, right) of each in
-            the image.
-
-    Returns:
-        np.ndarray: (K, 2), scale and shift of each of the K windows. Scales
-        are positive; flat windows, and those that run against all others,
-        are only shifted; one that overlaps nothing stays as it is.
+    ``windows`` are K tensors (C, h, w), and ``boxes`` their (top, bottom,
+    left, right) in the image. Returns an array (K, 2) with the scale and shift
+    of each window. Scales are positive; flat windows, and those that run
+    against all others, are only shifted; one that overlaps nothing stays as it
+    is.
     """
     count = len(windows)
     anchor = int(np.argmax([float(w.max() - w.min()) for w in windows]))
@@ -67,15 +63,8 @@ def _solve_differences(count, anchor, pairs):
 
 
 def blend_weights(size):
-    """Weigh the pixels of a window.
-
-    Args:
-        size (tuple[int]): (h, w).
-
-    Returns:
-        np.ndarray: (h, w) float32, positive: about 1 in the middle, small at
-        the border.
-    """
+    """Return weights (h, w), float32, for the pixels of a window of this size:
+    about 1 in the middle and small, but positive, at the border."""
     rows, columns = (
         1 - np.abs(np.linspace(-1, 1, length + 2)[1:-1]) for length in size)
     return np.outer(rows, columns).astype(np.float32)

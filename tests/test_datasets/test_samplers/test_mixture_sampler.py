@@ -195,7 +195,7 @@ def seen(count=600, **arguments):
     (1 / 8, [20, 12]), (1 / 16, [10, 6]), (.33, [53, 32])])
 def test_a_fraction_of_each_data_set_is_used_and_nothing_else(
         fraction, sizes):
-    """Over many epochs: 600 batches of 3 from at most 256 samples."""
+    """600 batches of 3 from at most 256 samples make many epochs."""
     found = seen(fraction=fraction)
     assert [len(part) for part in found] == sizes
     assert max(found[1]) < 256

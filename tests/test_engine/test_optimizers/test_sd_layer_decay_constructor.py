@@ -15,7 +15,7 @@ class Model(nn.Module):
 
 
 def learning_rates(model, **paramwise_cfg):
-    """Of each parameter by name, from the optimizer itself."""
+    """Read the rate of each parameter from the optimizer itself."""
     wrapper = build_optim_wrapper(model, dict(
         type='OptimWrapper',
         optimizer=dict(type='AdamW', lr=1.0, weight_decay=0.1),

@@ -43,7 +43,7 @@ def evaluate(samples, **kwargs):
 
 
 def largest_region(mask):
-    """By flood fill, the first in reading order among equals."""
+    """Find it by flood fill; among equals, take the first in reading order."""
     best, seen = set(), set()
     for start in zip(*np.nonzero(mask)):
         if start in seen:

@@ -360,7 +360,7 @@ def test_seeds_differ():
     ('AffineDepthCodec', 'affine'), ('NormalCodec', 'direction'),
     ('MatteCodec', 'mean')])
 def test_members_become_one_as_the_codec_says(codec, name):
-    """And run as if one by one, each from its part of the draw."""
+    """The members run as if one by one, each from its part of the draw."""
     model = estimator(codec=codec, num_steps=2, ensemble_size=3,
                       uncertainty=True)
     field = model.codec.pred_field

@@ -268,7 +268,7 @@ def test_base_class_is_abstract():
 @pytest.mark.parametrize(
     'cfg', [cfg for cfg in CONFIGS if build(cfg).channels != 3], ids=label)
 def test_heads_of_mmseg_take_it(cfg):
-    """With weight and ignore_index by keyword, and with two maps only."""
+    """Heads pass weight and ignore_index by keyword, or two maps only."""
     cfg = dict(cfg, type='genpercept_mm.' + cfg['type'])
     generator = torch.Generator().manual_seed(0)
     labels = torch.randint(0, 3, (2, 1, 16, 16), generator=generator)

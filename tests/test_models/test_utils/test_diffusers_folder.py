@@ -66,7 +66,7 @@ def same(ours, theirs):
 
 
 def test_all_forms_are_read_as_by_diffusers(prior):
-    """By the reader, by ``pretrained`` and by a converter."""
+    """The reader, ``pretrained`` and a converter all take it."""
     root, expected = prior
     for part, state in expected.items():
         same({key: value.float() for key, value

@@ -165,7 +165,7 @@ def test_counts_below_one_are_usage_errors(
 
 
 def head(path):
-    """Of a table."""
+    """Return what stands above the rows of a table."""
     return path.read_text().split('## Rows')[0]
 
 

@@ -207,7 +207,7 @@ def test_other_sizes_differ_by_the_padding_only(marigold, convert):
 
 
 def test_the_test_tool_runs_it(marigold, convert, tmp_path):
-    """On a folder of images, with the config that the converter writes."""
+    """Predict on a folder of images with the config that is written."""
     _, words = convert(
         marigold.folders['depth', 'leading'], '--config',
         tmp_path / 'model.py', '--steps', 2)

@@ -48,7 +48,7 @@ def build(cfg):
 
 @pytest.fixture(scope='module')
 def model(prior):
-    """With LoRA matrices that are not zero."""
+    """Make a model whose LoRA matrices are not zero."""
     model = build(Config.fromfile(prior / 'config.py'))
     model.init_weights()
     torch.manual_seed(2)

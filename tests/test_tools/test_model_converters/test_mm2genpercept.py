@@ -81,7 +81,7 @@ def test_vae_model_there_and_back(run, model, tmp_path):
 
 
 def test_diffusers_loads_the_folder(run, model, tmp_path):
-    """And its own classes compute what the model computes."""
+    """The classes of diffusers compute what the model computes."""
     folder = str(tmp_path / 'folder')
     run(mm2genpercept, save(model, tmp_path / 'in.pth'), folder)
     parts = {}
@@ -153,7 +153,7 @@ def test_lora_model(run, tmp_path):
 
 def test_the_arch_comes_from_the_config_that_training_stored(
         run, model, tmp_path):
-    """In any case before shapes: heads do not show in them."""
+    """Names are compared before shapes, in which heads do not show."""
     arch = dict(unet=dict(model.backbone.unet.config, attention_head_dim=2),
                 vae=dict(model.backbone.vae.config))
     text = f'model = dict(backbone=dict(arch={arch!r}))\n'

@@ -46,7 +46,7 @@ def run(monkeypatch, capsys):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """As an interrupted training leaves it."""
+    """Write what an interrupted training leaves."""
     torch.manual_seed(0)
     path = tmp_path / 'in' / 'iter_100.pth'
     path.parent.mkdir()
