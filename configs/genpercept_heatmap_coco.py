@@ -30,4 +30,7 @@ dataset_type = 'genpercept_mm.CocoPoseDataset'
 train_dataloader = dict(dataset=dict(type=dataset_type))
 val_dataloader = dict(dataset=dict(type=dataset_type))
 test_dataloader = val_dataloader
-default_hooks = dict(checkpoint=dict(type='genpercept_mm.SafeCheckpointHook'))
+default_hooks = dict(
+    checkpoint=dict(type='genpercept_mm.SafeCheckpointHook'),
+    resume_config=dict(type='genpercept_mm.ResumeConfigHook'),
+    finite_guard=dict(type='genpercept_mm.FiniteGuardHook'))

@@ -16,9 +16,20 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry, build_from_cfg
 
+from genpercept_mm.utils.argument_types import check_types
+
+
+class _CheckedRegistry(Registry):
+    """A registry whose classes check the types of their arguments."""
+
+    def _register_module(self, module, *args, **kwargs):
+        if isinstance(module, type):
+            check_types(module)
+        super()._register_module(module, *args, **kwargs)
+
 
 def _child(name, parent, *locations):
-    return Registry(
+    return _CheckedRegistry(
         name,
         parent=parent,
         scope='genpercept_mm',
@@ -34,7 +45,7 @@ def _build_codec(cfg, registry):
 
 
 # A dense task: raw label -> network target -> quantity -> picture
-CODECS = Registry(
+CODECS = _CheckedRegistry(
     'codec',
     build_func=_build_codec,
     scope='genpercept_mm',

@@ -92,6 +92,18 @@ def no_collection_of_garbage(monkeypatch):
                         SimpleNamespace(collect=lambda: 0))
 
 
+@pytest.fixture
+def check_agreement(monkeypatch):
+    """`check_config`, whose warnings are errors."""
+    from genpercept_mm.engine import check_config
+
+    def fail(text, **options):
+        raise AssertionError(text)
+
+    monkeypatch.setattr(check_config, 'print_log', fail)
+    return check_config.check_config
+
+
 @pytest.fixture(scope='session')
 def samples():
     """Real images beside the checkout; skips where they are absent."""

@@ -85,8 +85,9 @@ def label_of(model, size, seed):
 
 
 @pytest.mark.parametrize('config', CONFIGS)
-def test_trains_one_step_and_predicts_at_mini_size(config):
+def test_trains_one_step_and_predicts_at_mini_size(config, check_agreement):
     cfg = load(config)
+    check_agreement(cfg)
     cfg.merge_from_dict(dict(model=mini_model(cfg.model)))
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)

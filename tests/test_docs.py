@@ -111,7 +111,9 @@ names = dict(
     METRICS=['SegIoUMetric', 'AffineDepthMetric', 'SurfaceNormalMetric',
              'DISMetric', 'MattingMetric'],
     HOOKS=['SafeCheckpointHook', 'StrictLoadHook', 'DenseVisualizationHook',
-           'SceneVisualizationHook', 'ResumeDataHook', 'TrainedWeightsHook'],
+           'SceneVisualizationHook', 'ResumeDataHook', 'ResumeConfigHook',
+           'FiniteGuardHook', 'LabelCheckHook', 'ClassNamesHook',
+           'TrainedWeightsHook'],
     OPTIM_WRAPPER_CONSTRUCTORS=['SDLayerDecayOptimWrapperConstructor'],
     DATA_SAMPLERS=['MixtureSampler'],
     VISUALIZERS=['DenseLocalVisualizer'])
@@ -120,4 +122,4 @@ for registry, types in names.items():
         found = globals()[registry].get('genpercept_mm.' + name)
         print(found.__name__)
 ''', hosts=False)
-    assert len(done.stdout.split()) == 38
+    assert len(done.stdout.split()) == 42

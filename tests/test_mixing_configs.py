@@ -124,8 +124,10 @@ def build_shapes(model):
 
 
 @pytest.mark.parametrize('config', mixing.CONFIGS)
-def test_nothing_but_backbone_range_and_channels_is_changed(config):
+def test_nothing_but_backbone_range_and_channels_is_changed(
+        config, check_agreement):
     cfg = load(config)
+    check_agreement(cfg)
     ours, base = leaves(cfg), leaves(get_config(base_of(config)))
     changed = {path for path in {*ours, *base}
                if ours.get(path, '-') != base.get(path, '-')}

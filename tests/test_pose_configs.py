@@ -85,8 +85,9 @@ def batch(codec):
 
 
 @pytest.mark.parametrize('config', CONFIGS)
-def test_trains_one_step_and_predicts_at_mini_size(config):
+def test_trains_one_step_and_predicts_at_mini_size(config, check_agreement):
     cfg = load(config)
+    check_agreement(cfg)
     model = build(cfg)
     wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     data = batch(cfg.codec)

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
 # imports this package before the host's models, as compat acts on import
-from tool_arguments import add_common_arguments, prepare_config
+from tool_arguments import add_common_arguments, add_hooks, prepare_config
 
 
 def parse_args():
@@ -52,6 +52,7 @@ def set_output(cfg, out):
             # one over several sets comes beside those of each
             if isinstance(name, str):
                 evaluator.output_dir = osp.join(out, name)
+            _keep_folders(cfg, evaluator)
     else:
         # pure Python configs have classes
         names = [getattr(evaluator.type, '__name__', evaluator.type)
@@ -65,6 +66,18 @@ def set_output(cfg, out):
         for evaluator, name in writers:
             evaluator.outfile_prefix = osp.join(
                 out, 'results' if len(writers) == 1 else name)
+
+
+def _keep_folders(cfg, evaluator):
+    """Let mmseg's metric keep the sub-folders of images in its files."""
+    kind = getattr(evaluator.type, '__name__', evaluator.type)
+    if kind in ('IoUMetric', 'mmseg.IoUMetric'):
+        evaluator.type = kind = 'genpercept_mm.SegIoUMetric'
+    dataset = cfg.test_dataloader.dataset
+    folder = (dataset.get('data_prefix') or {}).get('img_path')
+    if kind == 'genpercept_mm.SegIoUMetric' and folder is not None:
+        evaluator.setdefault('image_root', osp.join(
+            dataset.get('data_root') or '', folder))
 
 
 def set_pictures(cfg, args):
@@ -109,12 +122,9 @@ def main():
     cfg = Config.fromfile(args.config)
     prepare_config(cfg, args)
     cfg.load_from = args.checkpoint
-    cfg.custom_hooks = [
-        *cfg.get('custom_hooks', []),
-        # fills up checkpoints that hold trained weights only
-        dict(type='genpercept_mm.TrainedWeightsHook'),
-        dict(type='genpercept_mm.StrictLoadHook')
-    ]
+    # the first one fills up checkpoints that hold trained weights only
+    add_hooks(cfg, 'TrainedWeightsHook', 'StrictLoadHook', 'FiniteGuardHook',
+              'ClassNamesHook', 'LabelCheckHook')
     if args.show or args.show_dir:
         set_pictures(cfg, args)
     if args.tta:

@@ -48,6 +48,20 @@ def prepare_config(cfg, args):
         cfg.work_dir = osp.join('./work_dirs', name)
 
 
+def add_hooks(cfg, *names):
+    """Add hooks of this package to ``default_hooks``, unless the config has
+    them: ``custom_hooks`` of a user's config replaces that of its base."""
+    there = {str(getattr(hook.get('type'), '__name__', hook.get('type')))
+             .split('.')[-1] for hook in (
+                 *(cfg.get('custom_hooks') or ()),
+                 *(cfg.get('default_hooks') or {}).values()) if hook}
+    for name in names:
+        if name not in there:
+            cfg.default_hooks = dict(
+                cfg.get('default_hooks') or {}, **{
+                    name: dict(type=f'genpercept_mm.{name}')})
+
+
 def _distribute_over_cpus(cfg):
     """Start a gloo group, as mmengine's own start needs a CUDA device."""
     if not torch.distributed.is_initialized():

@@ -1,13 +1,15 @@
 """Train a model: the stock Runner on any mmseg, mmpose or mmdet config."""
 import argparse
+import sys
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from tool_arguments import add_common_arguments, prepare_config
+from tool_arguments import add_common_arguments, add_hooks, prepare_config
 
 # Before the host's models: compat acts on import
 from genpercept_mm.engine.check_channels import check_channels
+from genpercept_mm.engine.check_config import check_config
 
 
 def parse_args():
@@ -36,6 +38,8 @@ def main():
     args = parse_args()
     cfg = Config.fromfile(args.config)
     prepare_config(cfg, args)
+    add_hooks(cfg, 'ResumeDataHook', 'ResumeConfigHook', 'FiniteGuardHook',
+              'LabelCheckHook')
     if args.amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -47,11 +51,17 @@ def main():
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
+    check_config(cfg)
     # some hosts bring a runner of their own
     runner = (
         RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg))
     check_channels(runner.model, cfg.model)
-    runner.train()
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        print(f'Interrupted. Continue with --resume --work-dir {cfg.work_dir}',
+              file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

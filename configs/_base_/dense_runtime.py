@@ -1,7 +1,6 @@
 # default_runtime.py for dense quantities
 _base_ = ['default_runtime.py']
 visualizer = dict(type='genpercept_mm.DenseLocalVisualizer')
-custom_hooks = [dict(type='genpercept_mm.ResumeDataHook')]
 # tools/test.py --tta sets model.test_cfg.flip
 tta_model = None
 # ranks of a distributed training draw their own timesteps and noise

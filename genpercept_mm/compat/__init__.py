@@ -29,6 +29,13 @@ each only where it is needed:
     history of logged values.
 ``_ParamScheduler.state_dict`` (mmengine)
     Leaves out functions, which OneCycleLR would store.
+``LocalBackend`` and ``LocalVisBackend.add_image`` (mmengine)
+    Write whole files or raise an error that names them; pictures got lost.
+``imfrombytes`` and ``LoadImageFromFile`` (mmcv)
+    Treat all formats alike, refuse floats that are not in [0, 1], and name the
+    file in errors.
+``cross_entropy`` (mmseg)
+    Takes class weights where labels have ignored pixels.
 
 Apart from mmengine's logging, no module of the hosts is imported before they
 import it themselves.

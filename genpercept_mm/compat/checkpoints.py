@@ -3,8 +3,20 @@ import contextlib
 import os
 import pickle
 import re
+import struct
 from collections import OrderedDict
 from functools import wraps
+
+from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.weight_files import (
+    SAFETENSORS,
+    ZIP,
+    kind_of,
+    local_file,
+)
+
+# Not empty where files may be mapped, see `mapped_loading`
+_MAPPING = []
 
 
 class _Inert:
@@ -133,6 +145,94 @@ def weights_only():
             {k: v for k, v in environment.items() if v is not None})
 
 
+@contextlib.contextmanager
+def mapped_loading():
+    """Let mmengine map the checkpoints that are loaded inside into memory.
+
+    It is for those who copy the tensors, as a runner does. A process that
+    writes to a file in place while it uses tensors of it is ended.
+    """
+    _MAPPING.append(True)
+    try:
+        yield
+    finally:
+        _MAPPING.pop()
+
+
+@contextlib.contextmanager
+def _mapped(path):
+    """Let `torch.load` map a file instead of reading it, if that is wanted."""
+    from torch.utils import serialization
+    # torch 2.5 has no such default
+    options = getattr(getattr(serialization, 'config', None), 'load', None)
+    if not _MAPPING or options is None or path is None or (
+            kind_of(path) != ZIP):
+        yield
+        return
+    before = options.mmap
+    options.mmap = True
+    try:
+        yield
+    finally:
+        options.mmap = before
+
+
+def map_and_save_whole(module):
+    """Let the `Runner` of mmengine's module map checkpoints while it loads
+    them; for the other half, see `save_whole`."""
+    runner = module.Runner
+    runner.load_checkpoint = mapped_loading()(runner.load_checkpoint)
+    save_whole(module)
+
+
+def save_whole(module):
+    """Let mmengine's module stream checkpoints to local files, whole or not at
+    all; it would hold them in memory two more times, and write in place."""
+    stock = module.save_checkpoint
+    if hasattr(stock, '__wrapped__'):
+        return
+
+    @wraps(stock)
+    def save_checkpoint(checkpoint, filename, file_client_args=None,
+                        backend_args=None):
+        from mmengine.fileio import LocalBackend, get_file_backend
+        if file_client_args is not None or filename.startswith(
+                'pavi://') or type(get_file_backend(
+                    filename, backend_args=backend_args)) is not LocalBackend:
+            return stock(checkpoint, filename, file_client_args, backend_args)
+
+        def write(part):
+            import torch
+            torch.save(checkpoint, part)
+            with open(part, 'rb+') as file:
+                os.fsync(file.fileno())
+
+        try:
+            write_whole(filename, write)
+        except OSError as error:
+            raise OSError(
+                error.errno, f'{error.strerror}; checkpoints beside it are '
+                f'intact. Free {_size(checkpoint) / 2**20:.0f} MiB and '
+                'continue with --resume') from error
+
+    module.save_checkpoint = save_checkpoint
+
+
+def _size(value):
+    """Add up the bytes of all tensors in nested containers."""
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    if isinstance(value, (list, tuple)):
+        return sum(map(_size, value))
+    return getattr(value, 'nbytes', 0)
+
+
+def _load_opened(path):
+    import torch
+    with open(path, 'rb') as file:
+        return torch.load(file, 'cpu', mmap=False)
+
+
 def load_weights_only(module):
     """Make the `CheckpointLoader` of mmengine's module load weights only."""
     loader = module.CheckpointLoader
@@ -140,9 +240,27 @@ def load_weights_only(module):
 
     @wraps(stock)
     def load_checkpoint(cls, filename, *args, **kwargs):
+        path = local_file(filename)
+        # an OSError that says what the file is, if it is not weights
+        kind = None if path is None else kind_of(path)
+        if kind == SAFETENSORS:
+            from mmengine.logging import print_log
+
+            from genpercept_mm.utils.safetensors_checkpoint import (
+                load_from_safetensors,
+            )
+            print_log(
+                'Loads checkpoint by safetensors backend from path: '
+                f'{filename}', args[1] if len(args) > 1 else kwargs.get(
+                    'logger', 'current'))
+            return load_from_safetensors(path)
         try:
-            with weights_only():
-                checkpoint = stock(cls, filename, *args, **kwargs)
+            with weights_only(), _mapped(path):
+                if kind is not None and path.endswith('.safetensors'):
+                    # by its name, it would be taken for the other format
+                    checkpoint = _load_opened(path)
+                else:
+                    checkpoint = stock(cls, filename, *args, **kwargs)
             return _revive(checkpoint)
         except pickle.UnpicklingError as error:
             raise pickle.UnpicklingError(
@@ -151,9 +269,14 @@ def load_weights_only(module):
                 'its source, load it once with torch.load(path, '
                 'weights_only=False) and save dict(state_dict=...) of it; '
                 f'the saved file loads here. torch says: {error}') from error
-        except (EOFError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and not re.search(
-                    'PytorchStreamReader|central directory', str(error)):
+        # what torch's readers of damaged files raise
+        except (EOFError, IndexError, KeyError, RuntimeError, UnicodeError,
+                struct.error) as error:
+            if path is None and not isinstance(
+                    error, (EOFError, RuntimeError)) or (
+                        type(error) is RuntimeError and not re.search(
+                            'PytorchStreamReader|central directory|unexpected '
+                            'EOF', str(error))):
                 raise
             raise RuntimeError(
                 f'{filename} cannot be read ({error}); it is probably '
@@ -161,6 +284,9 @@ def load_weights_only(module):
             ) from error
 
     loader.load_checkpoint = classmethod(load_checkpoint)
+    if hasattr(module, 'load_checkpoint'):  # into a model
+        module.load_checkpoint = mapped_loading()(module.load_checkpoint)
+    save_whole(module)
     if hasattr(module, 'get_torch_safe_globals'):
         # OneDL's mmengine would allow what has a stand-in, getattr included.
         module.get_torch_safe_globals = list

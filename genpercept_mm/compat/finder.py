@@ -1,9 +1,12 @@
 """Step in when a host imports a module that needs a replacement."""
+import importlib
 import importlib.abc
 import sys
 from importlib.machinery import ModuleSpec
 
-from .checkpoints import load_weights_only
+from .checkpoints import load_weights_only, map_and_save_whole
+from .local_files import write_files_whole
+from .losses import weight_ignored_pixels
 from .mmcv_ext import MMCV_EXT, fill_ext
 from .pose import (
     XTCOCOTOOLS,
@@ -15,11 +18,29 @@ from .pose import (
 from .state import store_no_functions
 from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
 
+
+def _late(name, function):
+    """Import a patch that needs OpenCV only when it is wanted."""
+
+    def patch(module):
+        getattr(importlib.import_module(f'.{name}', __package__),
+                function)(module)
+
+    return patch
+
+
 # Modules that are loaded as they are and then changed.
 PATCHES = {
+    'mmcv.image.io': _late('images', 'decode_all_formats'),
+    'mmcv.transforms.loading': _late('images', 'name_images'),
+    'mmengine.fileio.backends.local_backend': write_files_whole,
     'mmengine.runner.checkpoint': load_weights_only,
+    'mmengine.runner.runner': map_and_save_whole,
+    'mmengine.visualization.vis_backend': _late(
+        'vis_backend', 'write_pictures_whole'),
     'mmengine.optim.scheduler.param_scheduler': store_no_functions,
     'mmpose.visualization.opencv_backend_visualizer': take_scalar_radii,
+    'mmseg.models.losses.cross_entropy_loss': weight_ignored_pixels,
 }
 # Compiled modules, and what fills an empty one where they do not load.
 STAND_INS = {MMCV_EXT: fill_ext, XTCOCOTOOLS_MASK: fill_mask}

@@ -5,10 +5,12 @@ import torch
 from mmengine.config import Config
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from genpercept_mm.compat.checkpoints import mapped_loading
 from genpercept_mm.models.utils.arch_detection import detect_arch
 from genpercept_mm.registry import CODECS
 from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
 from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.plain import to_plain
 from genpercept_mm.version import __version__
 
 from .layout import split_parts
@@ -64,8 +66,10 @@ def read_checkpoint(path):
         RuntimeError: If it is damaged.
         ValueError: If it is not an OpenMMLab checkpoint.
     """
-    checkpoint = CheckpointLoader.load_checkpoint(
-        str(path), map_location='cpu', logger='silent')
+    # files are written by renaming, so a mapped one stays as it is
+    with mapped_loading():
+        checkpoint = CheckpointLoader.load_checkpoint(
+            str(path), map_location='cpu', logger='silent')
     state = isinstance(checkpoint, dict) and checkpoint.get('state_dict')
     if not (isinstance(state, dict) and state
             and all(map(torch.is_tensor, state.values()))):
@@ -77,6 +81,8 @@ def read_checkpoint(path):
 
 def write_checkpoint(checkpoint, path):
     """Write a checkpoint, whole or not at all, and say how much it holds."""
+    # files with NumPy arrays do not load as weights only
+    checkpoint = dict(checkpoint, meta=to_plain(checkpoint['meta']))
     write_whole(path, lambda part: torch.save(checkpoint, part))
     state = checkpoint['state_dict']
     count = sum(value.numel() for value in state.values())

@@ -73,6 +73,27 @@ def find_num_steps(index, num_steps=None):
     return num_steps
 
 
+def refuse_e2e_ft(src, scheduler, num_steps):
+    """Raise a ValueError for a folder of E2E-FT (arXiv:2409.11355).
+
+    Its pipelines have Marigold's names, but were trained for one step from
+    zeros; started from noise, they predict maps that depend on it.
+    """
+    single = num_steps == 1 and (
+        scheduler.get('timestep_spacing') == 'trailing'
+        and not scheduler.get('rescale_betas_zero_snr'))
+    path = osp.abspath(src)
+    if osp.basename(osp.dirname(path)) == 'snapshots':
+        # huggingface_hub's cache: .../models--owner--name/snapshots/commit
+        path = osp.dirname(osp.dirname(path))
+    name = osp.basename(path).lower().replace('_', '-')
+    if single or 'e2e-ft' in name:
+        raise ValueError(
+            f'{src} holds a model of E2E-FT: one step at the last timestep, '
+            'from zeros instead of noise. As a Marigold model it would give '
+            'maps that depend on the noise; E2E-FT is not supported yet.')
+
+
 def marigold_to_mm(unet, vae, prompt_embeds, unet_config=None,
                    vae_config=None):
     """Make the state dict of a `DenseEstimator` from Marigold's weights.
@@ -137,6 +158,7 @@ def convert_folder(src, task=None, num_steps=None):
     num_steps = find_num_steps(index, num_steps)
     scheduler = read_json(
         src, 'scheduler', 'scheduler_config.json', required=True)
+    refuse_e2e_ft(src, scheduler, num_steps)
     state, arch = marigold_to_mm(
         *(read_part(osp.join(src, part)) for part in ('unet', 'vae')),
         embed_prompt(src, '', 'marigold2mm'),

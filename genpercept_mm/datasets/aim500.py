@@ -18,6 +18,8 @@ class AIM500Dataset(BaseDenseDataset):
     LABELS = ('alpha', )
     DATA_ROOT = 'data/AIM-500'
     LIST = None
+    # the publishers' loaders do not turn images
+    IGNORE_ORIENTATION = True
     TREE = """expected
   <data_root>/original/<name>.jpg
   <data_root>/mask/<name>.png"""

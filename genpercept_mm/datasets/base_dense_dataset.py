@@ -10,6 +10,9 @@ from genpercept_mm.utils.arguments import check_choice
 
 from .io.file_listing import FileListing
 
+# What identifies a sample, and how its image was read
+NAMES = ('dataset_name', 'sample_name', 'ignore_orientation')
+
 
 class BaseDenseDataset(BaseDataset):
     """List images with depth, normals, mattes or class maps.
@@ -57,6 +60,8 @@ class BaseDenseDataset(BaseDataset):
     LIST = ''
     #: The expected files, which error messages show.
     TREE = ''
+    #: Whether labels belong to images as they are stored, whatever EXIF says.
+    IGNORE_ORIENTATION = False
     #: The class that receives ``**kwargs``, and arguments without effect.
     _HOST = BaseDataset
     _UNUSED = frozenset(['filter_cfg', 'data_prefix'])
@@ -134,6 +139,8 @@ class BaseDenseDataset(BaseDataset):
                     label_map=None,
                     reduce_zero_label=False,
                     seg_fields=[]), **sample)
+            if self.IGNORE_ORIENTATION:
+                sample['ignore_orientation'] = True
             identity = sample['dataset_name'], sample['sample_name']
             if identity in names:
                 raise ValueError(
@@ -184,4 +191,15 @@ class BaseDenseDataset(BaseDataset):
         if data is None:
             raise ValueError(f'{place}: the pipeline returned nothing; '
                              'replace the transform that drops samples.')
+        name_sample(data, info)
         return data
+
+
+def name_sample(data, info):
+    """Give a packed sample the names of its data set and itself, which not
+    every packing transform keeps."""
+    sample = data.get('data_samples') if isinstance(data, dict) else None
+    if hasattr(sample, 'set_metainfo'):
+        sample.set_metainfo({
+            key: info[key] for key in NAMES
+            if key in info and key not in sample})

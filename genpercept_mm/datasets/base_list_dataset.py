@@ -2,16 +2,18 @@
 import os.path as osp
 
 from .base_dense_dataset import BaseDenseDataset
-from .io.file_listing import read_lines
+from .io.file_listing import read_lines, split_columns
 
 
 class BaseListDataset(BaseDenseDataset):
     """Read the list files that Marigold and GenPercept evaluate with.
 
-    A line names the files of a sample, separated by blanks and relative to
-    ``data_root``: first the image, then the other ``COLUMNS``. Further columns
-    are ignored. The lists are in the folder ``data_split`` of GenPercept's
-    repository; ``LIST`` is the path there.
+    A line names the files of a sample, relative to ``data_root``: first the
+    image, then the other ``COLUMNS``. Further columns are ignored. Columns are
+    separated by blanks; names with blanks are in double quotes, or all columns
+    are separated by tabs. Lines that begin with ``#`` are comments. The lists
+    are in the folder ``data_split`` of GenPercept's repository; ``LIST`` is
+    the path there.
 
     Args:
         labels (str | Sequence[str], optional): See `BaseDenseDataset`.
@@ -50,18 +52,34 @@ class BaseListDataset(BaseDenseDataset):
                 f'{self.LIST} of the GenPercept repository. Copy it there, '
                 f'or set ann_file; {self.TREE}')
         for number, line in read_lines(self.ann_file):
-            parts = line.split()
+            place = f'{name}: line {number} of {self.ann_file}, {line!r},'
+            try:
+                parts = split_columns(line)
+            except ValueError as error:
+                raise ValueError(f'{place} cannot be read: {error}.'
+                                 ) from error
             if len(parts) < len(self.COLUMNS):
                 raise ValueError(
-                    f'{name}: line {number} of {self.ann_file} has '
-                    f'{len(parts)} column(s), {line!r}; expected '
+                    f'{place} has {len(parts)} column(s); expected '
                     f'{len(self.COLUMNS)}: {", ".join(self.COLUMNS)}.')
             paths = dict(zip(self.COLUMNS, parts))
             # KITTI marks a frame without depth this way
             if 'None' in paths.values():
                 continue
             for column, path in paths.items():
-                folder = self.data_prefix.get(column, self.data_root)
-                paths[column] = osp.join(folder, path)
+                paths[column] = self._path(column, path)
             yield dict(
                 sample_name=osp.splitext(parts[0])[0], **paths, **self.FACTS)
+
+    def _path(self, column, name):
+        return osp.join(self.data_prefix.get(column, self.data_root), name)
+
+    def describe(self, path):
+        """See `BaseDenseDataset.describe`."""
+        for number, line in read_lines(self.ann_file):
+            parts = split_columns(line)
+            if path in map(self._path, self.COLUMNS, parts):
+                hint = ('; names with blanks must be in double quotes'
+                        if len(parts) > len(self.COLUMNS) else '')
+                return f'{path} (line {number} of {self.ann_file}{hint})'
+        return path

@@ -19,7 +19,7 @@ class CocoPoseDataset(CocoDataset):
     Raises:
         FileNotFoundError: If ``bbox_file`` does not exist.
         ValueError: If ``bbox_file`` has another form or belongs to other
-            images, or a label does not have 17 keypoints.
+            images, a label does not have 17 keypoints, or no person has any.
     """
 
     def _load_detection_results(self):
@@ -46,6 +46,20 @@ class CocoPoseDataset(CocoDataset):
                 f'ann_file={self.ann_file!r} does not list; take the results '
                 'of the same images.')
         return super()._load_detection_results()
+
+    def load_data_list(self):
+        """See ``mmpose.CocoDataset.load_data_list``.
+
+        Raises:
+            ValueError: If no person has a keypoint.
+        """
+        people = super().load_data_list()
+        if not people:
+            raise ValueError(
+                f'CocoPoseDataset: ann_file={self.ann_file!r} has no person '
+                'with a visible keypoint (v > 0) and iscrowd=0; check '
+                'keypoints and num_keypoints of its annotations.')
+        return people
 
     def parse_data_info(self, raw_data_info):
         """See ``mmpose.CocoDataset.parse_data_info``."""

@@ -25,6 +25,8 @@ class DIS5KDataset(BaseDenseDataset):
 
     LABELS = ('alpha', )
     DATA_ROOT = 'data/DIS5K'
+    # the publishers' loaders do not turn images
+    IGNORE_ORIENTATION = True
     TREE = """expected
   <data_root>/DIS-TR/im/<name>.jpg
   <data_root>/DIS-TR/gt/<name>.png

@@ -14,6 +14,8 @@ SUBSETS = {
     'scannet': dict(normal_format='png'),
     'sintel': dict(normal_format='exr', normal_min_norm=0.5),
 }
+# Where a subset's folder has more than its benchmark
+SPLITS = {'nyuv2': 'test/'}
 
 
 @DATASETS.register_module()
@@ -22,7 +24,8 @@ class DSINENormalsDataset(BaseDenseDataset):
 
     Each sample has ``normal_path`` (8-bit RGB, n = v / 255 x 2 - 1, black =
     none; Sintel: float) in DSINE's axes (x right, y down, z forward, normals
-    pointing away from the camera). All images found are listed. The
+    pointing away from the camera). All images found are listed, of
+    NYUv2 those below ``test``. The
     ``dataset_name`` is ``dsine_nyuv2`` and so on.
 
     Args:
@@ -51,7 +54,8 @@ the archive dsine_eval of the DSINE repository"""
         facts = SUBSETS[self.subset]
         for path in walk_files(folder):
             match = re.fullmatch(r'(.+)_img\.(png|jpg)', path)
-            if match:
+            # the archive of NYUv2 holds the training images too
+            if match and path.startswith(SPLITS.get(self.subset, '')):
                 yield dict(
                     sample_name=match[1],
                     img_path=osp.join(folder, path),

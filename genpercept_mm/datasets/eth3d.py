@@ -22,6 +22,8 @@ class ETH3DDataset(BaseListDataset):
         depth_format='eth3d',
         depth_range=(1e-5, float('inf')),
         depth_shape=(4032, 6048))
+    # the publishers' loaders do not turn images
+    IGNORE_ORIENTATION = True
     TREE = """expected
   <data_root>/eth3d_filename_list.txt
   <data_root>/rgb/office/images/dslr_images/DSC_0219.JPG

@@ -1,8 +1,13 @@
 """A user's own images and labels, in two folders."""
+import logging
 import os.path as osp
+
+import numpy as np
+from mmengine.logging import print_log
 
 from genpercept_mm.registry import DATASETS
 from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.files import printable
 from genpercept_mm.utils.normal_axes import axis_signs
 
 from .base_dense_dataset import BaseDenseDataset
@@ -48,6 +53,8 @@ class FolderPairsDataset(BaseDenseDataset):
             including the ends; None for any positive depth.
         normal_axes (str | Sequence[int]): See `axis_signs`. Defaults to
             'genpercept' (x right, y up, z towards the viewer).
+        ignore_orientation (bool): Labels belong to images as they are stored,
+            whatever their EXIF tag says. Defaults to False.
         name (str): ``dataset_name`` of samples. Defaults to 'folder_pairs'.
         data_root (str): Folder that relative ones start from. Defaults to '.'.
         **kwargs: Arguments of `BaseDenseDataset`; ``missing='skip'`` leaves
@@ -67,8 +74,8 @@ with the same <name>, which may contain folders"""
 
     def __init__(self, img_dir, label_dir=None, label=None, img_suffix=None,
                  label_suffix=None, depth_scale=None, depth_range=None,
-                 normal_axes='genpercept', name='folder_pairs', data_root='.',
-                 **kwargs):
+                 normal_axes='genpercept', ignore_orientation=False,
+                 name='folder_pairs', data_root='.', **kwargs):
         if label_dir is None:
             # nothing will be loaded, but there must be some label
             label = self.LABELS[0]
@@ -76,7 +83,13 @@ with the same <name>, which may contain folders"""
         if depth_scale is not None and depth_scale <= 0:
             raise ValueError('FolderPairsDataset: depth_scale must be '
                              f'positive (metres per unit), got {depth_scale}.')
-        if label == 'seg' and 'classes' not in (kwargs.get('metainfo') or {}):
+        meta = kwargs.get('metainfo') or {}
+        if 'palette' not in meta and isinstance(
+                meta.get('classes'), (list, tuple)):
+            # mmseg's visualizer needs colours; these are its random ones
+            kwargs['metainfo'] = dict(meta, palette=np.random.RandomState(
+                42).randint(0, 255, (len(meta['classes']), 3)).tolist())
+        if label == 'seg' and 'classes' not in meta:
             raise ValueError(
                 "FolderPairsDataset: label='seg' needs the names of the "
                 "classes for the metric: metainfo=dict(classes=('a', 'b')).")
@@ -85,6 +98,7 @@ with the same <name>, which may contain folders"""
         self.img_suffix, self.label_suffix = img_suffix, label_suffix
         self.depth_scale, self.depth_range = depth_scale, depth_range
         self.normal_axes = normal_axes
+        self.IGNORE_ORIENTATION = ignore_orientation
         self.NAME = name
         super().__init__(labels=label, data_root=data_root, **kwargs)
 
@@ -132,12 +146,13 @@ with the same <name>, which may contain folders"""
             raise FileNotFoundError(
                 f'FolderPairsDataset: {kind}_dir {folder!r} does not exist; '
                 f'{self.TREE}')
-        found = {}
+        found, others = {}, []
         for path in walk_files(folder):
             suffix = next(
                 (s for s in suffixes if path.lower().endswith(s.lower())),
                 None)
             if suffix is None:
+                others.append(path)
                 continue
             stem = path[:-len(suffix)]
             path = osp.join(folder, path)
@@ -150,6 +165,12 @@ with the same <name>, which may contain folders"""
             raise FileNotFoundError(
                 f'FolderPairsDataset: no file in {folder} ends with one of '
                 f'{tuple(suffixes)}; set {kind}_suffix.')
+        if others and len(suffixes) > 1:
+            print_log(
+                f'FolderPairsDataset: leaves out {len(others)} files of '
+                f'{folder}, such as {printable(others[0])}, because they do '
+                f'not end with one of {tuple(suffixes)}; set {kind}_suffix to '
+                'use them.', logger='current', level=logging.WARNING)
         return found
 
     def _facts(self, label, path):

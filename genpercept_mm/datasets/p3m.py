@@ -30,6 +30,8 @@ class P3MDataset(BaseDenseDataset):
 
     LABELS = ('alpha', )
     DATA_ROOT = 'data/P3M-10k'
+    # the publishers' loaders do not turn images
+    IGNORE_ORIENTATION = True
     TREE = """expected
   <data_root>/train/blurred_image/<name>.jpg and train/mask/<name>.png
   <data_root>/validation/P3M-500-P/blurred_image/<name>.jpg, .../mask/<name>.png

@@ -8,6 +8,8 @@ import os.path as osp
 
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from genpercept_mm.utils.mapped_tensors import map_safetensors
+
 
 def save_safetensors(checkpoint, path):
     """Write ``state_dict`` and, if there is one, ``meta`` of a checkpoint.
@@ -42,14 +44,12 @@ def load_from_safetensors(filename, map_location=None):
     FileNotFoundError, or a RuntimeError if the file is damaged or of another
     format.
     """
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
     filename = osp.expanduser(filename)
     if not osp.isfile(filename):
         raise FileNotFoundError(f'{filename} can not be found.')
     try:
-        with safe_open(filename, framework='pt') as file:
-            fields = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}
+        state, fields = map_safetensors(filename)
         meta = json.loads(fields.get('meta', '{}'), object_hook=_decode)
     except (SafetensorError, TypeError, ValueError) as error:
         raise RuntimeError(

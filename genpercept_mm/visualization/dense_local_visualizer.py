@@ -1,4 +1,6 @@
 """Pictures of dense predictions beside their labels."""
+import os.path as osp
+
 import cv2
 import mmcv
 import numpy as np
@@ -7,6 +9,8 @@ from mmseg.visualization import SegLocalVisualizer
 
 from genpercept_mm.registry import CODECS, VISUALIZERS
 from genpercept_mm.utils.arrays import to_numpy
+from genpercept_mm.utils.files import write_bytes
+from genpercept_mm.utils.pictures import encode_picture
 
 from .error_colors import colorize_error
 
@@ -80,7 +84,8 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
         if out_file is not None:
-            mmcv.imwrite(mmcv.rgb2bgr(drawn), out_file)
+            write_bytes(out_file, encode_picture(
+                drawn, osp.splitext(out_file)[1]))
         else:
             self.add_image(name, drawn, step)
 

@@ -65,7 +65,7 @@ def test_pictures_and_fields():
     'ade20k', [[0, 0, 0], [0, 0, 0]], [[.1, .2, .3], [.4, .5, .6]],
     [[0, 0, 256]], [[1, 2]]])
 def test_bad_palettes(palette):
-    with pytest.raises(ValueError, match='ColormapCodec'):
+    with pytest.raises((TypeError, ValueError), match='ColormapCodec'):
         ColormapCodec(palette)
 
 

@@ -1,17 +1,24 @@
+import json
 import os
-import os.path as osp
 import pickle
 import re
+import struct
 import types
 import zipfile
 
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.logging import HistoryBuffer, MessageHub, MMLogger
+from mmengine.runner import checkpoint as mmengine_module
 from mmengine.runner.checkpoint import CheckpointLoader
+from safetensors.torch import save_file
 
-from genpercept_mm.compat.checkpoints import load_weights_only
+from genpercept_mm.compat.checkpoints import (
+    load_weights_only,
+    mapped_loading,
+    save_whole,
+)
 
 
 class Evil:
@@ -162,15 +169,210 @@ assert 'genpercept_mm' not in sys.modules
     assert hub.get_info('best_score') == 0.5
 
 
-def test_truncated_checkpoint_is_named(tmp_path):
-    path = str(tmp_path / 'torn.pth')
-    torch.save(dict(w=torch.rand(1000)), path)
-    assert zipfile.is_zipfile(path)
-    with open(path, 'r+b') as file:
-        file.truncate(osp.getsize(path) // 2)
-    with pytest.raises(RuntimeError, match='torn.pth cannot be read .*'
-                       'truncated'):
-        CheckpointLoader.load_checkpoint(path)
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('mapped', [True, False])
+def test_truncated_checkpoints_are_named(tmp_path, zipped, mapped):
+    """At any length; torch's errors are of five kinds."""
+    path = tmp_path / 'torn.pth'
+    torch.save(dict(state_dict=dict(w=torch.ones(2, 3)), meta=dict(iter=3)),
+               path, _use_new_zipfile_serialization=zipped)
+    assert zipfile.is_zipfile(path) == zipped
+    whole = path.read_bytes()
+    for length in range(0, len(whole), len(whole) // 90):
+        path.write_bytes(whole[:length])
+        with pytest.raises((OSError, RuntimeError, pickle.UnpicklingError),
+                           match='torn.pth (cannot be|is (not|empty))'):
+            load(path, mapped)
+
+
+def load(path, mapped=False):
+    if not mapped:
+        return CheckpointLoader.load_checkpoint(str(path), 'cpu', 'silent')
+    with mapped_loading():
+        return load(path)
+
+
+def state():
+    generator = torch.Generator().manual_seed(0)
+    return dict(a=torch.randn(40, 50, generator=generator),
+                b=torch.arange(7), c=torch.ones(3, dtype=torch.bfloat16))
+
+
+def equal(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for key, value in theirs.items():
+        torch.testing.assert_close(ours[key], value, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize('mapped', [True, False])
+@pytest.mark.parametrize('name', ['x.pth', 'x.safetensors', 'x.bin'])
+@pytest.mark.parametrize('form', ['zip', 'old torch', 'safetensors'])
+def test_contents_count_and_not_names(tmp_path, mapped, name, form):
+    path = tmp_path / name
+    if form == 'safetensors':
+        save_file(state(), path)
+    else:
+        torch.save(dict(state_dict=state(), meta=dict(iter=3)), path,
+                   _use_new_zipfile_serialization=form == 'zip')
+    loaded = load(path, mapped)
+    equal(loaded['state_dict'], state())
+    assert loaded['meta'] == ({} if form == 'safetensors' else dict(iter=3))
+
+
+@pytest.mark.parametrize('length', [0x80, 0x8b1f, 0x5a42])
+def test_a_header_may_begin_as_another_format(tmp_path, length):
+    """Its length does: as a pickle, a gzip or bzip2 archive."""
+    header = json.dumps(dict(a=dict(
+        dtype='F32', shape=[2], data_offsets=[0, 8]))).ljust(length)
+    (tmp_path / 'x.pth').write_bytes(
+        struct.pack('<Q', length) + header.encode()
+        + struct.pack('<2f', 1, 2))
+    equal(load(tmp_path / 'x.pth')['state_dict'],
+          dict(a=torch.tensor([1., 2])))
+
+
+def test_what_is_not_a_checkpoint_is_named_for_what_it_is(tmp_path):
+    """Other kinds are in the tests of folders of diffusers."""
+    path = tmp_path / 'x.pth'
+    path.write_text('version https://git-lfs.github.com/spec/v1\n')
+    with pytest.raises(OSError, match='x.pth is a pointer of Git LFS'):
+        load(path)
+
+
+# -- memory -------------------------------------------------------------------
+
+
+def test_runners_and_models_map_and_others_read(tmp_path, monkeypatch):
+    from mmengine.runner import Runner
+    from torch.utils import serialization
+    options = pytest.importorskip(serialization.__name__ + '.config').load
+    seen, stock = [], torch.load
+
+    def spy(*args, **kwargs):
+        seen.append(options.mmap)
+        return stock(*args, **kwargs)
+
+    monkeypatch.setattr(torch, 'load', spy)
+    path = str(tmp_path / 'x.pth')
+    model = torch.nn.Linear(2, 3)
+    torch.save(dict(state_dict=model.state_dict()), path)
+    load(path)
+    mmengine_module.load_checkpoint(model, path)
+    runner = types.SimpleNamespace(
+        model=model, logger=MMLogger.get_current_instance(),
+        call_hook=lambda *args, **kwargs: None)
+    Runner.load_checkpoint(runner, path)
+    load(path)
+    assert seen == [False, True, True, False] and not options.mmap
+
+
+def test_a_mapped_file_is_not_changed(tmp_path):
+    path = tmp_path / 'x.pth'
+    torch.save(dict(state_dict=state()), path)
+    before = path.read_bytes()
+    loaded = load(path, mapped=True)['state_dict']
+    loaded['a'].add_(1)
+    assert path.read_bytes() == before
+    # a new checkpoint of this name leaves the old one where it is used
+    mmengine_module.save_checkpoint(
+        dict(state_dict=dict(a=torch.zeros(3))), str(path))
+    equal(loaded, dict(state(), a=state()['a'] + 1))
+    equal(load(path)['state_dict'], dict(a=torch.zeros(3)))
+
+
+def test_a_file_may_be_written_again_in_place(run_python, tmp_path):
+    """By torch; a process that has mapped it would end without a word."""
+    path = str(tmp_path / 'x.pth')
+    torch.save(dict(a=torch.ones(1000, 1000)), path)
+    run_python('-c', f'''
+import genpercept_mm, torch
+from mmengine.runner.checkpoint import CheckpointLoader
+checkpoint = CheckpointLoader.load_checkpoint({path!r})
+checkpoint['a'] *= 3
+torch.save(checkpoint, {path!r})''')
+    assert load(path)['a'].unique().tolist() == [3]
+
+
+# -- writing ------------------------------------------------------------------
+
+
+STOCK_SAVE = mmengine_module.save_checkpoint.__wrapped__
+
+
+@pytest.mark.parametrize('content', [
+    dict(state_dict=state(), meta=dict(iter=3, note='x', nothing=None)),
+    dict(state_dict={}), dict(
+        optimizer=dict(state={0: dict(step=torch.tensor(3.))},
+                       param_groups=[dict(lr=.1, betas=(.9, .99))]))])
+def test_a_streamed_file_is_that_of_mmengine(tmp_path, content):
+    for name, save in (('ours', mmengine_module.save_checkpoint),
+                       ('stock', STOCK_SAVE)):
+        save(content, str(tmp_path / f'{name}.pth'))
+    assert sorted(os.listdir(tmp_path)) == ['ours.pth', 'stock.pth']
+    ours, theirs = (torch.load(tmp_path / f'{name}.pth', weights_only=True)
+                    for name in ('ours', 'stock'))
+    assert str(ours) == str(theirs)
+    if 'a' in content.get('state_dict', ()):
+        equal(ours['state_dict'], theirs['state_dict'])
+    assert (tmp_path / 'ours.pth').stat().st_mode == (
+        tmp_path / 'stock.pth').stat().st_mode
+
+
+def test_what_shares_memory_is_written_once(tmp_path):
+    """As torch does, and not as mmengine's copies."""
+    value = torch.ones(10_000)
+    mmengine_module.save_checkpoint(
+        dict(a=value, b=value[:5000]), str(tmp_path / 'x.pth'))
+    assert (tmp_path / 'x.pth').stat().st_size < 1.2 * value.nbytes
+
+
+@pytest.mark.parametrize('limit', [0, 16, 200_000])
+def test_a_full_disk_leaves_the_older_file(run_python, tmp_path, limit):
+    """The kernel refuses to write beyond a limit, as on a full disk."""
+    path = tmp_path / 'iter_8.pth'
+    torch.save(dict(state_dict=state()), path)
+    before = path.read_bytes()
+    done = run_python('-c', f'''
+import resource, genpercept_mm, torch
+from mmengine.runner.checkpoint import save_checkpoint
+value = torch.ones(1024, 1024, dtype=torch.float32)
+limits = {limit}, resource.RLIM_INFINITY
+resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+try:
+    save_checkpoint(dict(state_dict=dict(a=value), optimizer=[value / 2]),
+                    {str(path)!r})
+except OSError as error:
+    resource.setrlimit(resource.RLIMIT_FSIZE,
+                       (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    print(error)''')
+    # two times four bytes for each of 2^20 numbers
+    assert re.search(f'cannot write {path} .*Free 8 MiB and continue with '
+                     '--resume', done.stdout)
+    assert os.listdir(tmp_path) == ['iter_8.pth']
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize('options', [
+    dict(file_client_args=dict(backend='disk')),
+    dict(backend_args=dict(backend='http'))])
+def test_other_back_ends_are_left_to_mmengine(tmp_path, options):
+    calls = []
+
+    def save_checkpoint(checkpoint, filename, file_client_args=None,
+                        backend_args=None):
+        calls.append((checkpoint, filename, file_client_args, backend_args))
+
+    module = types.SimpleNamespace(save_checkpoint=save_checkpoint)
+    save_whole(module)
+    # once only
+    save_whole(module)
+    module.save_checkpoint(dict(a=1), 'x.pth', **options)
+    module.save_checkpoint(dict(a=2), 'pavi://x.pth')
+    assert calls == [
+        (dict(a=1), 'x.pth', options.get('file_client_args'),
+         options.get('backend_args')), (dict(a=2), 'pavi://x.pth', None, None)]
+    module.save_checkpoint(dict(a=3), str(tmp_path / 'x.pth'))
+    assert len(calls) == 2 and torch.load(tmp_path / 'x.pth') == dict(a=3)
 
 
 def test_the_environment_of_other_loads_is_not_changed(tmp_path):
@@ -187,7 +389,8 @@ def test_what_mmengine_allows_itself_stays_forbidden(tmp_path):
     """OneDL's mmengine has such a list, with getattr in it."""
     path, trace = str(tmp_path / 'evil.pth'), tmp_path / 'ran'
     torch.save(dict(x=Evil(trace)), path)
-    module = types.SimpleNamespace(get_torch_safe_globals=lambda: [os.mkdir])
+    module = types.SimpleNamespace(
+        get_torch_safe_globals=lambda: [os.mkdir], save_checkpoint=torch.save)
 
     class CheckpointLoader:
 

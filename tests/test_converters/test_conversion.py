@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -8,6 +9,7 @@ from genpercept_mm.converters.conversion import (
     find_arch,
     find_config,
     read_checkpoint,
+    write_checkpoint,
 )
 from genpercept_mm.converters.genpercept import to_mm
 
@@ -30,6 +32,25 @@ def test_a_saved_conversion_describes_itself(tmp_path):
     assert checkpoint['meta']['quantity'] == 'disparity'
     assert checkpoint['meta']['codec'] == dict(
         type='AffineDepthCodec', space='disparity')
+
+
+def test_arrays_in_meta_load_as_weights_only(tmp_path):
+    """mmpose's data sets bring such; torch alone must read the file."""
+    given = dict(
+        sigmas=np.float32([.5, .25]), count=np.int64(17), flip=(0, 2, 1),
+        names={np.int64(0): 'nose', np.int64(1): 'eye'},
+        colors=[np.uint8([1, 2, 3]), [np.float64(.5)]])
+    path = tmp_path / 'x.pth'
+    write_checkpoint(dict(
+        state_dict=dict(a=torch.ones(3)), meta=dict(
+            iter=3, dataset_meta=given), rest=torch.zeros(2)), path)
+    # the given one is as it was
+    assert isinstance(given['sigmas'], np.ndarray)
+    loaded = torch.load(path, weights_only=True)
+    assert loaded['meta'] == dict(iter=3, dataset_meta=dict(
+        sigmas=[.5, .25], count=17, flip=[0, 2, 1],
+        names={0: 'nose', 1: 'eye'}, colors=[[1, 2, 3], [.5]]))
+    assert torch.equal(loaded['rest'], torch.zeros(2))
 
 
 @pytest.mark.parametrize('content', [torch.zeros(1), dict(a=torch.zeros(1))])

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 import torch
 from weights import ODD, build_parts
@@ -8,6 +10,7 @@ from genpercept_mm.converters.marigold import (
     find_task,
     marigold_config,
     marigold_to_mm,
+    refuse_e2e_ft,
 )
 from genpercept_mm.registry import MODELS
 
@@ -130,6 +133,51 @@ def test_the_scheduler_becomes_the_protocol():
 def test_other_schedulers_are_refused(fields, steps, match):
     with pytest.raises(ValueError, match=match):
         marigold_config({}, 'mini', 'depth', {**V1_0, **fields}, steps)
+
+
+def write_index(folder, scheduler, steps):
+    """A folder without weights: those of E2E-FT are refused before."""
+    (folder / 'scheduler').mkdir(parents=True)
+    (folder / 'model_index.json').write_text(json.dumps(index(
+        prediction_type='depth', default_denoising_steps=steps)))
+    (folder / 'scheduler/scheduler_config.json').write_text(
+        json.dumps(scheduler))
+    return str(folder)
+
+
+TRAILING = dict(V1_0, timestep_spacing='trailing')
+
+
+@pytest.mark.parametrize('name', [
+    'marigold', 'marigold-e2e-ft-depth', 'Marigold_E2E_FT_depth',
+    'models--owner--marigold-e2e-ft-depth/snapshots/0123'])
+@pytest.mark.parametrize('scheduler, steps, by_schedule', [
+    (TRAILING, 1, True), (dict(TRAILING, rescale_betas_zero_snr=False), 1,
+                          True),
+    # Marigold's own, of which v1-1 can do one step
+    (V1_0, 10, False), (V1_0, 1, False), (V1_1, 4, False), (V1_1, 1, False),
+    (TRAILING, 4, False)])
+def test_weights_of_e2e_ft_are_refused(
+        tmp_path, name, scheduler, steps, by_schedule):
+    """By their schedule or by their name; trained from zeros, their maps
+    would depend on the noise."""
+    src = write_index(tmp_path / name, scheduler, steps)
+    if by_schedule or 'e2e' in name.lower():
+        with pytest.raises(ValueError, match=f'{src} holds a model of E2E-FT'):
+            convert_folder(src)
+        with pytest.raises(ValueError, match='E2E-FT is not supported'):
+            refuse_e2e_ft(src + '/', scheduler, steps)
+        return
+    refuse_e2e_ft(src, scheduler, steps)
+    with pytest.raises(FileNotFoundError, match='unet'):
+        convert_folder(src)
+
+
+def test_the_number_of_steps_that_is_asked_for_counts(tmp_path):
+    """A schedule of E2E-FT, run in four steps, is one of Marigold."""
+    src = write_index(tmp_path / 'x', TRAILING, 4)
+    with pytest.raises(ValueError, match='E2E-FT'):
+        convert_folder(src, num_steps=1)
 
 
 def test_a_folder_must_be_complete(tmp_path):

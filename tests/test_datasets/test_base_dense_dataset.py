@@ -4,13 +4,18 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.dataset import ConcatDataset
+from mmengine.structures import BaseDataElement
+from PIL import Image
 
 from genpercept_mm.datasets import (
     AIM500Dataset,
     BaseDenseDataset,
     DIS5KDataset,
+    ETH3DDataset,
     LoadAlpha,
+    P3MDataset,
 )
+from genpercept_mm.datasets.base_dense_dataset import name_sample
 
 
 class Small(BaseDenseDataset):
@@ -122,6 +127,13 @@ def test_a_broken_sample_is_never_replaced_by_another(root, test_mode):
     open(f'{root}/b.png', 'w').close()
     dataset = Small(data_root=root, pipeline=[load], test_mode=test_mode)
     assert dataset[0]['img'].shape == (4, 5, 3)
+    with pytest.raises(OSError, match=f'{root}/b.png cannot be read as an im'):
+        dataset[1]
+
+    def broken(results):
+        return cv2.imdecode(np.zeros(0, np.uint8), 1)
+
+    dataset = Small(data_root=root, pipeline=[broken], test_mode=test_mode)
     with pytest.raises(OSError, match=f"Small: sample 'b', image {root}/b.png"
                        ': OpenCV fails'):
         dataset[1]
@@ -158,3 +170,85 @@ def test_max_samples_are_spread_over_the_list(root):
     assert names(max_samples=2, missing='skip') == ['b', 'c']
     with pytest.raises(ValueError, match='max_samples'):
         Small(data_root=root, max_samples=0)
+
+
+@pytest.mark.parametrize('packing', ['mmseg.PackSegInputs',
+                                     'genpercept_mm.PackDenseInputs'])
+@pytest.mark.parametrize('ignored', [True, False])
+def test_packed_samples_keep_their_names(root, packing, ignored):
+    """mmseg's own transform would drop them."""
+
+    class Turned(Small):
+        IGNORE_ORIENTATION = ignored
+
+    dataset = Turned(data_root=root, pipeline=[
+        dict(type='mmcv.LoadImageFromFile'), dict(type=packing)])
+    sample = dataset[1]['data_samples']
+    assert (sample.dataset_name, sample.sample_name) == ('small', 'b')
+    assert sample.get('ignore_orientation', False) == ignored
+
+
+@pytest.mark.parametrize('data', [
+    None, [], dict(), dict(data_samples=None), dict(data_samples=[1])])
+def test_other_results_of_pipelines_are_left_alone(data):
+    name_sample(data, dict(sample_name='a'))
+
+
+def test_names_of_the_pipeline_win():
+    sample = BaseDataElement(metainfo=dict(sample_name='own'))
+    name_sample(dict(data_samples=sample), dict(
+        sample_name='a', dataset_name='b', depth_path='c'))
+    assert (sample.sample_name, sample.dataset_name) == ('own', 'b')
+    assert 'depth_path' not in sample
+    assert 'ignore_orientation' not in sample
+
+
+# -- photographs that are stored turned ---------------------------------------
+
+TURNED_SETS = dict(
+    dis5k=(DIS5KDataset, {}, 'DIS-TR/im/a.jpg', 'DIS-TR/gt/a.png'),
+    p3m=(P3MDataset, {}, 'train/blurred_image/a.jpg', 'train/mask/a.png'),
+    p3m_test=(P3MDataset, dict(subset='P3M-500-NP'),
+              'validation/P3M-500-NP/original_image/a.jpg',
+              'validation/P3M-500-NP/mask/a.png'),
+    aim500=(AIM500Dataset, {}, 'original/a.jpg', 'mask/a.png'),
+    eth3d=(ETH3DDataset, {}, 'rgb/a.JPG', 'depth/a.JPG'))
+
+
+def as_stored(path):
+    """Pillow turns an image only if it is asked to."""
+    return np.asarray(Image.open(path))
+
+
+@pytest.mark.parametrize('turn, size', [(6, (10, 14)), (8, (14, 10)),
+                                        (3, (10, 14)), (6, (12, 12)),
+                                        (2, (9, 9)), (1, (10, 14))])
+@pytest.mark.parametrize('name', TURNED_SETS)
+def test_labels_belong_to_images_as_they_are_stored(
+        tmp_path, name, turn, size):
+    """As for the publishers' loaders, which do not look at EXIF tags."""
+    kind, kwargs, image, label = TURNED_SETS[name]
+    for part in (image, label):
+        (tmp_path / part).parent.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    tags = Image.Exif()
+    tags[0x0112] = turn
+    Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(
+        tmp_path / image, format='JPEG', exif=tags)
+    values = rng.integers(1, 256, size, np.uint8)
+    values[0] = 255
+    if kind is ETH3DDataset:
+        (tmp_path / 'eth3d_filename_list.txt').write_text(f'{image} {label}')
+        values.astype('<f4').tofile(tmp_path / label)
+        load, field, scale = 'LoadDepth', 'gt_depth_map', 1
+    else:
+        Image.fromarray(values).save(tmp_path / label)
+        load, field, scale = 'LoadAlpha', 'gt_alpha_map', 255
+    sample = kind(data_root=str(tmp_path), **kwargs, pipeline=[
+        dict(type='mmcv.LoadImageFromFile'),
+        dict(type=f'genpercept_mm.{load}')])[0]
+    np.testing.assert_allclose(
+        sample['img'][..., ::-1].astype(int), as_stored(tmp_path / image),
+        atol=3)
+    np.testing.assert_allclose(sample[field] * scale, values, rtol=1e-5)
+    assert sample['ori_shape'] == values.shape

@@ -56,3 +56,31 @@ def test_missing_boxes_are_named(tmp_path):
 def test_other_numbers_of_keypoints_are_refused(tmp_path):
     with pytest.raises(ValueError, match='annotation 3 of .* has 14 keypoi'):
         CocoPoseDataset(**write(tmp_path, num_keypoints=14))
+
+
+@pytest.mark.parametrize('change', [
+    dict(keypoints=[0] * 51, num_keypoints=0),
+    dict(iscrowd=1), None])
+@pytest.mark.parametrize('test_mode', [True, False])
+def test_labels_without_a_person_are_named(tmp_path, change, test_mode):
+    kwargs = dict(write(tmp_path), test_mode=test_mode)
+    data = json.loads((tmp_path / 'labels.json').read_text())
+    data['annotations'] = [] if change is None else [
+        dict(data['annotations'][0], **change)]
+    (tmp_path / 'labels.json').write_text(json.dumps(data))
+    with pytest.raises(ValueError, match='CocoPoseDataset: .*labels.json.* no '
+                       'person with a visible keypoint'):
+        CocoPoseDataset(**kwargs)
+
+
+def test_one_person_among_others_is_enough(tmp_path):
+    kwargs = write(tmp_path)
+    data = json.loads((tmp_path / 'labels.json').read_text())
+    person, = data['annotations']
+    data['annotations'] += [
+        dict(person, id=4, keypoints=[0] * 51, num_keypoints=0),
+        dict(person, id=5, iscrowd=1)]
+    (tmp_path / 'labels.json').write_text(json.dumps(data))
+    ours, stock = CocoPoseDataset(**kwargs), CocoDataset(**kwargs)
+    assert [ours[i]['id'] for i in range(len(ours))] == [
+        stock[i]['id'] for i in range(len(stock))] == [3]

@@ -50,6 +50,23 @@ def test_eight_bit_normals_in_our_axes(root, subset):
     assert sample['gt_normal_mask'].tolist() == [[True, True, True, False]]
 
 
+def test_training_images_of_nyuv2_are_not_its_benchmark(root):
+    """The archive has both; others have no such split."""
+    for subset in ('nyuv2', 'scannet'):
+        for name in ('train/000001', 'testing/000002', '000003'):
+            for part in ('img', 'normal'):
+                path = root / subset / f'{name}_{part}.png'
+                path.parent.mkdir(exist_ok=True)
+                path.touch()
+    names = {}
+    for subset in ('nyuv2', 'scannet'):
+        dataset = DSINENormalsDataset(subset, data_root=str(root))
+        names[subset] = [dataset.get_data_info(index)['sample_name']
+                         for index in range(len(dataset))]
+    assert names['nyuv2'] == ['test/000000']
+    assert len(names['scannet']) == 4
+
+
 def test_sintel_counts_vectors_longer_than_a_half(root):
     sample = DSINENormalsDataset('sintel', data_root=str(root),
                                  pipeline=PIPELINE)[0]

@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -143,3 +145,127 @@ def test_bad_folders_labels_and_formats(tmp_path):
         build(tmp_path, label_suffix='_d.gif')
     with pytest.raises(ValueError, match="label must be one of .*'seg'"):
         build(tmp_path, 'disparity')
+
+
+@pytest.fixture
+def told(monkeypatch):
+    lines = []
+    monkeypatch.setattr(
+        'genpercept_mm.datasets.folder_pairs.print_log',
+        lambda text, **_: lines.append(text))
+    return lines
+
+
+def images(root, **kwargs):
+    return FolderPairsDataset('img', data_root=str(root), **kwargs)
+
+
+@pytest.mark.parametrize('suffix, kind', [
+    ('jpg', 'JPEG'), ('jfif', 'JPEG'), ('jpe', 'JPEG'), ('gif', 'GIF'),
+    ('jp2', 'JPEG2000'), ('webp', 'WEBP'), ('bmp', 'BMP'), ('ppm', 'PPM'),
+    ('TIFF', 'TIFF')])
+def test_images_of_any_suffix_are_listed_and_read(
+        tmp_path, told, suffix, kind):
+    """As Pillow reads them."""
+    (tmp_path / 'img').mkdir()
+    path = tmp_path / 'img' / f'a.{suffix}'
+    picture = np.random.default_rng(0).integers(0, 4, (3, 4, 1)) * 80
+    Image.fromarray(picture.repeat(3, 2).astype(np.uint8).repeat(
+        8, 0).repeat(8, 1)).save(path, format=kind)
+    dataset = images(tmp_path, pipeline=[dict(type='mmcv.LoadImageFromFile')])
+    assert names(dataset) == ['a'] and not told
+    np.testing.assert_allclose(
+        dataset[0]['img'][..., ::-1].astype(int),
+        np.asarray(Image.open(path).convert('RGB')), atol=2)
+
+
+def test_what_is_left_out_is_told(tmp_path, told):
+    for name in ('img/a.png', 'img/x/b.jpg'):
+        write(tmp_path, name)
+    for name in ('c.heic', 'x/d.svg', 'notes'):
+        (tmp_path / 'img' / name).touch()
+    (tmp_path / 'img/.hidden').touch()
+    assert names(images(tmp_path)) == ['a', 'x/b']
+    assert len(told) == 1
+    for part in (f'leaves out 3 files of {tmp_path}/img, such as c.heic',
+                 "'.jfif'", 'set img_suffix'):
+        assert part in told[0]
+
+
+def test_labels_left_out_are_told_too_but_not_what_was_chosen(tmp_path, told):
+    write(tmp_path, 'img/a.png')
+    write(tmp_path, 'lab/a.npy', np.ones((2, 3)))
+    (tmp_path / 'lab/a.pfm').touch()
+    assert names(build(tmp_path)) == ['a']
+    assert len(told) == 1 and 'a.pfm' in told[0] and 'label_suffix' in told[0]
+    assert names(build(tmp_path, label_suffix='.npy')) == ['a']
+    assert len(told) == 1
+
+
+def test_names_that_are_not_utf_8_are_told_printably(tmp_path, told):
+    write(tmp_path, 'img/a.png')
+    (tmp_path / 'img' / os.fsdecode(b'caf\xe9.xyz')).touch()
+    assert names(images(tmp_path)) == ['a']
+    assert r'caf\xe9.xyz' in told[0] and told[0].encode()
+
+
+def test_two_links_to_their_own_folder(tmp_path):
+    for name in ('img/a.png', 'img/x/b.png'):
+        write(tmp_path, name)
+    for name in 'cd':
+        os.symlink('.', tmp_path / 'img' / name)
+    assert names(images(tmp_path)) == ['a', 'x/b']
+
+
+@pytest.mark.parametrize('folder', ['img', 'lab'])
+def test_links_to_nowhere_are_missing_files(tmp_path, folder):
+    for name in ('img/a.png', 'img/b.png', 'lab/a.png', 'lab/b.png'):
+        write(tmp_path, name)
+    path = tmp_path / folder / 'a.png'
+    path.unlink()
+    path.symlink_to('nowhere.png')
+    with pytest.raises(FileNotFoundError, match=f'1 of 2 .*{path}'):
+        build(tmp_path, 'alpha')
+    assert names(build(tmp_path, 'alpha', missing='skip')) == ['b']
+
+
+@pytest.mark.parametrize('turn', [1, 3, 6])
+@pytest.mark.parametrize('suffix', ['jpg', 'jfif', 'webp'])
+def test_labels_of_images_as_stored(tmp_path, turn, suffix):
+    tags = Image.Exif()
+    tags[0x0112] = turn
+    picture = np.random.default_rng(0).integers(
+        0, 256, (6, 6, 3)).astype(np.uint8)
+    write(tmp_path, 'lab/a.png', picture[..., :1])
+    (tmp_path / 'img').mkdir()
+    path = tmp_path / f'img/a.{suffix}'
+    Image.fromarray(picture).save(
+        path, format='WEBP' if suffix == 'webp' else 'JPEG', exif=tags)
+    pipeline = [dict(type='mmcv.LoadImageFromFile'),
+                dict(type='genpercept_mm.LoadAlpha')]
+    stored = build(tmp_path, 'alpha', ignore_orientation=True,
+                   pipeline=pipeline)[0]
+    np.testing.assert_allclose(
+        stored['img'][..., ::-1].astype(int),
+        np.asarray(Image.open(path)), atol=3)
+    turned = build(tmp_path, 'alpha', pipeline=pipeline)
+    if turn == 1:
+        np.testing.assert_array_equal(turned[0]['img'], stored['img'])
+        return
+    with pytest.raises(ValueError, match=rf'orientation {turn}\).*{path.name}|'
+                       rf'{path.name}.*orientation {turn}\).*'
+                       'ignore_orientation=True'):
+        turned[0]
+
+
+def test_classes_without_colours_get_those_of_mmseg(tmp_path):
+    from mmseg.datasets import BaseSegDataset
+    for name in ('img/a.png', 'lab/a.png'):
+        write(tmp_path, name)
+    meta = dict(classes=('a', 'b', 'c'))
+    stock = BaseSegDataset(metainfo=meta, lazy_init=True)
+    assert build(tmp_path, 'seg', metainfo=meta).metainfo[
+        'palette'] == stock.metainfo['palette']
+    own = dict(meta, palette=[[1, 2, 3]] * 3)
+    assert build(tmp_path, 'seg', metainfo=own).metainfo[
+        'palette'] == own['palette']

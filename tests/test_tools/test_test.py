@@ -125,6 +125,29 @@ def test_real_ade20k_frames(samples, ade_checkpoint, tmp_path):
         assert 1 <= prediction.min() and prediction.max() <= 150
 
 
+def test_sub_folders_are_kept_in_the_files_of_predictions(
+        ade_checkpoint, tmp_path):
+    """mmseg's metric, which the config names, would write one file."""
+    rng = np.random.default_rng(0)
+    for index, folder in enumerate(('a', 'b')):
+        for kind in ('images', 'annotations'):
+            (tmp_path / kind / folder).mkdir(parents=True)
+        size = (32, 40 + 8 * index)
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(
+            tmp_path / f'images/{folder}/0.png')
+        Image.fromarray(np.full(size, 4, np.uint8)).save(
+            tmp_path / f'annotations/{folder}/0.png')
+    out = tmp_path / 'out'
+    done = ade(ade_checkpoint, str(tmp_path), str(tmp_path / 'work'),
+               '--out', str(out), suffix='.png')
+    assert 'mIoU: ' in done.stdout + done.stderr
+    assert sorted(str(path.relative_to(out)) for path
+                  in out.rglob('*.png')) == ['a/0.png', 'b/0.png']
+    for index, folder in enumerate(('a', 'b')):
+        prediction = cv2.imread(str(out / folder / '0.png'), -1)
+        assert prediction.shape == (32, 40 + 8 * index)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('kind, message', [
     ('1x1', None), ('grey', None), ('rgba', None), ('16 bit', None),

@@ -2,7 +2,10 @@ import argparse
 
 import pytest
 from mmengine.config import Config
-from tool_arguments import add_common_arguments, prepare_config
+from tool_arguments import add_common_arguments, add_hooks, prepare_config
+
+from genpercept_mm.engine import hooks
+from genpercept_mm.registry import HOOKS
 
 
 @pytest.mark.parametrize('flag, in_config, expected', [
@@ -21,3 +24,37 @@ def test_work_dir_priority(flag, in_config, expected):
     prepare_config(cfg, args)
     assert cfg.work_dir == expected
     assert (cfg.a.b, cfg.c, cfg.launcher) == (3, [1, 2], 'none')
+
+
+@pytest.mark.parametrize('given', [
+    {}, dict(custom_hooks=None, default_hooks=None),
+    dict(custom_hooks=[dict(type='EMAHook')]),
+    dict(default_hooks=dict(timer=dict(type='IterTimerHook'), logger=None))])
+def test_hooks_are_there_whatever_a_config_sets(given):
+    """A config's custom_hooks replaces that of its base."""
+    names = ['FiniteGuardHook', 'ResumeConfigHook']
+    cfg = Config(given)
+    add_hooks(cfg, *names)
+    found = [HOOKS.build(hook) for hook in cfg.default_hooks.values()
+             if hook and hook.type not in ('IterTimerHook', )]
+    assert [type(hook).__name__ for hook in found] == names
+    # what there was is there still
+    for key, value in (given.get('default_hooks') or {}).items():
+        assert cfg.default_hooks[key] == value
+    assert cfg.get('custom_hooks') == given.get('custom_hooks')
+
+
+@pytest.mark.parametrize('kind', [
+    'FiniteGuardHook', 'genpercept_mm.FiniteGuardHook',
+    hooks.FiniteGuardHook])
+@pytest.mark.parametrize('place', ['custom', 'default'])
+def test_hooks_are_not_there_twice(kind, place):
+    """Nor do they lose the options that a config gives them."""
+    hook = dict(type=kind, patience=3)
+    cfg = Config(dict(custom_hooks=[hook]) if place == 'custom'
+                 else dict(default_hooks=dict(guard=hook)))
+    add_hooks(cfg, 'FiniteGuardHook', 'StrictLoadHook')
+    found = [*cfg.get('custom_hooks', ()), *cfg.default_hooks.values()]
+    assert len(found) == 2
+    assert [one.patience for one in found if 'patience' in one] == [3]
+    assert found[-1] == dict(type='genpercept_mm.StrictLoadHook')

@@ -1,9 +1,12 @@
+import importlib.util
 import json
 import os
 import os.path as osp
 import re
 import resource
+import signal
 from glob import glob
+from types import SimpleNamespace
 
 import cv2
 import h5py
@@ -255,7 +258,7 @@ def test_full_disk_while_saving_keeps_the_old_checkpoint(
     limit = len(before) // 2
     code = (f'import resource, runpy, sys; resource.setrlimit('
             f'resource.RLIMIT_FSIZE, ({limit}, {resource.RLIM_INFINITY}));'
-            'sys.argv[0] = "tools/train.py"; '
+            'sys.argv[0] = "tools/train.py"; sys.path.insert(0, "tools"); '
             'runpy.run_path("tools/train.py", run_name="__main__")')
     done = run_python(
         '-c', code, MINI_CONFIG, '--work-dir', work_dir, '--resume',
@@ -276,3 +279,62 @@ def test_auto_scale_lr_without_a_base_is_refused():
     done = run_python('tools/train.py', MINI_CONFIG, '--auto-scale-lr',
                       check=False)
     assert 'base_batch_size' in done.stderr and done.returncode
+
+
+@pytest.fixture
+def main(monkeypatch):
+    """tools/train.py in this process, with a runner that does one thing."""
+
+    def run(train, *flags, config=MINI_CONFIG):
+        spec = importlib.util.spec_from_file_location(
+            'train_tool', 'tools/train.py')
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        given = []
+
+        def from_cfg(cfg):
+            given.append(cfg)
+            return SimpleNamespace(model=torch.nn.Linear(1, 1), train=train)
+
+        monkeypatch.setattr(module, 'Runner', SimpleNamespace(
+            from_cfg=from_cfg))
+        monkeypatch.setattr('sys.argv', ['train.py', config, *flags])
+        module.main()
+        return given[0]
+
+    return run
+
+
+def interrupted():
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_says_how_to_go_on(main, capsys):
+    """With the status that shells give to a process that it ends."""
+    with pytest.raises(SystemExit) as error:
+        main(interrupted, '--work-dir', 'some/where')
+    assert error.value.code == 128 + signal.SIGINT
+    text = capsys.readouterr().err
+    assert text == ('Interrupted. Continue with --resume --work-dir '
+                    'some/where\n')
+
+
+def test_a_users_hooks_come_beside_ours(main, tmp_path):
+    config = tmp_path / 'config.py'
+    config.write_text(f"_base_ = ['{osp.join(ROOT, MINI_CONFIG)}']\n"
+                      "custom_hooks = [dict(type='EMAHook')]\n"
+                      "default_hooks = dict(finite_guard=None)\n")
+    cfg = main(lambda: None, config=str(config))
+    assert [hook.type for hook in cfg.custom_hooks] == ['EMAHook']
+    kinds = [hook.type.split('.')[-1]
+             for hook in cfg.default_hooks.values() if hook]
+    for name in ('ResumeDataHook', 'ResumeConfigHook', 'FiniteGuardHook',
+                 'LabelCheckHook', 'SafeCheckpointHook'):
+        assert kinds.count(name) == 1, name
+
+
+def test_parts_that_contradict_each_other_stop_before_anything(main):
+    with pytest.raises(ValueError, match='num_classes is 40, and '
+                       'train_dataloader.dataset.metainfo has 2 classes'):
+        main(interrupted, '--cfg-options',
+             'train_dataloader.dataset.metainfo.classes=a,b')

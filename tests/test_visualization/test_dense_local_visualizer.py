@@ -7,6 +7,7 @@ import torch
 from matplotlib import colormaps
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from PIL import Image
 
 from genpercept_mm.codecs import AffineDepthCodec, MatteCodec
 from genpercept_mm.registry import VISUALIZERS
@@ -291,3 +292,38 @@ def test_wide_panels_are_drawn_smaller(tmp_path):
     assert drawn.shape[1] == 2 * 32
     # below the caption
     assert np.abs(drawn[-10:, :32].astype(int) - 127.5).max() <= 1
+
+
+@pytest.mark.parametrize('name, kind', [
+    ('a.png', 'PNG'), ('new/folder/a.jpg', 'JPEG'), ('a.JPEG', 'JPEG'),
+    ('a.webp', 'WEBP')])
+def test_files_have_the_format_of_their_suffix(image, tmp_path, name, kind):
+    visualizer = DenseLocalVisualizer(codec=DEPTH)
+    path = tmp_path / name
+    visualizer.add_datasample('x', image, depth_sample()[0],
+                              out_file=str(path))
+    written = Image.open(path)
+    assert written.format == kind
+    difference = np.asarray(written) - visualizer.get_image().astype(float)
+    # mean, as JPEG's blocks ring at letters and noise
+    assert np.abs(difference).mean() < (.1 if kind == 'PNG' else 40)
+
+
+def test_files_that_cannot_be_written_are_an_error(image, tmp_path):
+    (tmp_path / 'a').write_text('no folder')
+    visualizer = DenseLocalVisualizer(codec=DEPTH)
+    for name, error in (('a/x.png', OSError), ('x.what', ValueError)):
+        with pytest.raises(error, match=name[-5:]):
+            visualizer.add_datasample('x', image, depth_sample()[0],
+                                      out_file=str(tmp_path / name))
+    assert [path.name for path in tmp_path.iterdir()] == ['a']
+
+
+def test_names_of_data_sets_with_slashes_become_folders(image, tmp_path):
+    visualizer = DenseLocalVisualizer(
+        'slashes', codec=DEPTH, vis_backends=[dict(type='LocalVisBackend')],
+        save_dir=str(tmp_path))
+    visualizer.add_datasample('test_my/set_b/x', image, depth_sample()[0])
+    path = tmp_path / 'vis_data/vis_image/test_my/set_b/x_0.png'
+    np.testing.assert_array_equal(
+        np.asarray(Image.open(path)), visualizer.get_image())

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from genpercept_mm.models.utils.prompt_embedding import embed_prompt
 from genpercept_mm.models.utils.sd_archs import resolve_arch
 from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.pictures import write_png
 
 ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 # Stable Diffusion 2.1's own; the noise schedule of its training
@@ -372,7 +373,7 @@ def draw(rows, path):
     """Write rows of pictures in [-1, 1] as one file."""
     sheet = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
     sheet = ((sheet.clamp(-1, 1) + 1) * 127.5).round().byte()
-    cv2.imwrite(path, sheet.permute(1, 2, 0).cpu().numpy()[..., ::-1])
+    write_png(path, sheet.permute(1, 2, 0).cpu().numpy())
 
 
 def write_text_encoder(folder, width):

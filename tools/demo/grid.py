@@ -5,6 +5,8 @@ from glob import glob
 import mmcv
 import numpy as np
 
+from genpercept_mm.utils.pictures import write_png
+
 GRID_ROWS = 6
 
 
@@ -22,4 +24,4 @@ def draw_grid(pictures, path):
     white = (255, 255, 255)
     rows = [mmcv.impad(row, shape=(row.shape[0], width), pad_val=white)
             for row in rows]
-    mmcv.imwrite(np.concatenate(rows), path)
+    write_png(path, mmcv.bgr2rgb(np.concatenate(rows)))

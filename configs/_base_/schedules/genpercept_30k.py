@@ -44,6 +44,10 @@ default_hooks = dict(
         max_keep_ckpts=2,
         save_best='mIoU'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # not in custom_hooks, which users set
+    resume_data=dict(type='genpercept_mm.ResumeDataHook'),
+    resume_config=dict(type='genpercept_mm.ResumeConfigHook'),
+    finite_guard=dict(type='genpercept_mm.FiniteGuardHook'),
     visualization=dict(
         type='genpercept_mm.DenseVisualizationHook', draw=True, interval=50))
 auto_scale_lr = dict(enable=False, base_batch_size=32)

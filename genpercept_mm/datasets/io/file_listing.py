@@ -1,8 +1,15 @@
-"""Finding files with one listing per folder."""
+"""Finding files with one listing per folder, and reading lists of them."""
+import csv
 import os
 import os.path as osp
+import re
 
-IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.tif', '.tiff', '.webp')
+from genpercept_mm.utils.files import printable
+
+#: Suffixes of images, all of which OpenCV or Pillow decodes.
+IMAGE_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib',
+                  '.gif', '.jp2', '.pbm', '.pgm', '.ppm', '.pnm', '.tif',
+                  '.tiff', '.webp')
 
 
 class FileListing:
@@ -13,11 +20,16 @@ class FileListing:
         self._folders = {}
 
     def names(self, folder):
-        """Return the names in a folder, a frozenset, which may not exist."""
+        """Return the names in a folder, a frozenset, which may not exist;
+        links to nowhere are left out."""
         if folder not in self._folders:
-            self._folders[folder] = (
-                frozenset(os.listdir(folder)) if osp.isdir(folder)
-                else frozenset())
+            names = ()
+            if osp.isdir(folder):
+                with os.scandir(folder) as entries:
+                    names = [entry.name for entry in entries
+                             if not entry.is_symlink()
+                             or osp.exists(entry.path)]
+            self._folders[folder] = frozenset(names)
         return self._folders[folder]
 
     def images(self, folder):
@@ -45,20 +57,68 @@ class FileListing:
 
 def walk_files(root):
     """List all files below a folder, without hidden ones and following links,
-    as sorted relative paths with forward slashes."""
-    found = []
-    for folder, folders, names in os.walk(root, followlinks=True):
-        folders[:] = [name for name in folders if name[0] != '.']
-        inner = osp.relpath(folder, root).replace(os.sep, '/')
-        prefix = '' if inner == '.' else inner + '/'
-        found += [prefix + name for name in names if name[0] != '.']
+    as sorted relative paths with forward slashes.
+
+    Each real folder is listed once, under the first of its paths in sorted
+    order of depth; links to nowhere are listed, so that they are missed.
+    """
+    found, seen, level = [], set(), ['']
+    while level:
+        deeper = []
+        for prefix in sorted(level):
+            folder = osp.join(root, prefix)
+            identity = os.stat(folder)
+            if (identity.st_dev, identity.st_ino) in seen:
+                continue
+            seen.add((identity.st_dev, identity.st_ino))
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.name[0] == '.':
+                        continue
+                    if _is_folder(entry):
+                        deeper.append(f'{prefix}{entry.name}/')
+                    else:
+                        found.append(prefix + entry.name)
+        level = deeper
     return sorted(found)
 
 
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
 def read_lines(path):
-    """Return the number, from 1, and the stripped text of each line of a
-    text file that is not blank: list[tuple[int, str]]."""
-    with open(path) as file:
-        lines = file.read().splitlines()
+    """Read the lines of a text file that are neither blank nor comments.
+
+    Text is UTF-8, with or without a byte order mark; a comment is a line that
+    begins with ``#``. Returns list[tuple[int, str]]: the number, from 1, and
+    the stripped text of each line. Raises a ValueError if the file is not
+    such text.
+    """
+    try:
+        with open(path, encoding='utf-8-sig') as file:
+            lines = file.read().split('\n')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{printable(path)} is not UTF-8 text ({error}); save it as UTF-8.'
+        ) from error
     return [(number, line.strip()) for number, line in enumerate(lines, 1)
-            if line.strip()]
+            if line.strip() and line.strip()[0] != '#']
+
+
+def split_columns(line):
+    """Split a line at tabs if it has any, otherwise at blanks; names with
+    blanks may be in double quotes. Raises a ValueError for an open quote."""
+    if '\t' in line:
+        try:
+            columns = next(csv.reader([line], delimiter='\t'))
+        except csv.Error as error:
+            raise ValueError(str(error)) from error
+        return [column.strip() for column in columns if column.strip()]
+    columns = re.findall(r'"([^"]*)"|([^\s"]+)', line)
+    if line.count('"') % 2:
+        raise ValueError('a quote is not closed')
+    return [quoted or plain for quoted, plain in columns]

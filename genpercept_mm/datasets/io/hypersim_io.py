@@ -13,15 +13,16 @@ frame and quantity, each with a single array under the key ``dataset``::
             ├── scene_cam_XX_final_hdf5/frame.IIII.color.hdf5
             └── scene_cam_XX_geometry_hdf5/frame.IIII.<quantity>.hdf5
 """
+import csv
+import io
 import os.path as osp
 import re
 from collections import namedtuple
-from csv import DictReader
 
 import numpy as np
 
 from genpercept_mm.utils.arguments import check_choice
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.files import write_bytes
 
 SPLIT_CSV = 'metadata_images_split_scene_v1.csv'
 SPLIT_COLUMNS = ('scene_name', 'camera_name', 'frame_id',
@@ -81,14 +82,22 @@ def describe_frame(path):
 
 def _rows(path, columns, origin):
     """Yield the rows of a CSV file that must have some columns."""
-    with open(path, newline='') as file:
-        reader = DictReader(file)
-        missing = [name for name in columns
-                   if name not in (reader.fieldnames or ())]
-        if missing:
-            raise ValueError(f'Hypersim: {path} lacks the column(s) '
-                             f'{missing}; expected {origin}.')
-        yield from reader
+    try:
+        with open(path, newline='', encoding='utf-8-sig') as file:
+            reader = csv.DictReader(file)
+            names, rows = reader.fieldnames or (), list(reader)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f'Hypersim: {path} is not CSV in UTF-8 ({error}); '
+                         f'expected {origin}. Copy the file again.') from error
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise ValueError(f'Hypersim: {path} lacks the column(s) {missing}; '
+                         f'expected {origin}.')
+    for number, row in enumerate(rows, 2):
+        if None in (row[name] for name in columns):
+            raise ValueError(f'Hypersim: row {number} of {path} is not '
+                             'complete; copy the file again.')
+        yield row
 
 
 def read_split_csv(path, split):
@@ -104,7 +113,7 @@ def read_split_csv(path, split):
             'evermotion_dataset/analysis). Copy it there, or set ann_file.')
     required = [name for name in SPLIT_COLUMNS if name != 'exclude_reason']
     frames = [
-        Frame(row['scene_name'], row['camera_name'], int(row['frame_id']))
+        Frame(row['scene_name'], row['camera_name'], _number(row, path))
         for row in _rows(path, required, f'the header of {SPLIT_CSV}: '
                          f'{",".join(SPLIT_COLUMNS)}')
         if row['included_in_public_release'] == 'True'
@@ -114,6 +123,15 @@ def read_split_csv(path, split):
             f'Hypersim: {path} lists no public frame of split {split!r}; '
             "splits are 'train', 'val' and 'test'.")
     return frames
+
+
+def _number(row, path):
+    try:
+        return int(row['frame_id'])
+    except ValueError as error:
+        raise ValueError(
+            f'Hypersim: {path} has the frame_id {row["frame_id"]!r}; expected '
+            'a number. Copy the file again.') from error
 
 
 def read_cameras(path):
@@ -128,6 +146,8 @@ def read_cameras(path):
                      '(contrib/mikeroberts3000)'):
         try:
             values = [float(row[name]) for name in CAMERA_COLUMNS[1:]]
+            if not np.isfinite(values).all():
+                raise ValueError(f'not finite: {values}')
         except (TypeError, ValueError) as error:
             raise ValueError(
                 f'Hypersim: {path}, scene {row["scene_name"]}: '
@@ -154,22 +174,31 @@ def read_hdf5(path):
                     f"Hypersim: {path} has no array 'dataset', only "
                     f'{sorted(file)}; it is not a Hypersim file.')
             return file['dataset'][()]
-    except OSError as error:
-        raise OSError(
-            f'Hypersim: {path} cannot be read as HDF5 ({error}); it is '
-            'probably truncated. Download or extract it again.') from error
+    except KeyError as error:
+        if str(path) in str(error):
+            raise
+        raise _not_hdf5(path, error) from error
+    # what a file causes that is damaged inside
+    except (OSError, RuntimeError, ValueError, TypeError,
+            AttributeError, MemoryError) as error:
+        raise _not_hdf5(path, error) from error
+
+
+def _not_hdf5(path, error):
+    return OSError(
+        f'Hypersim: {path} cannot be read as HDF5 ({error}); it is probably '
+        'truncated. Download or extract it again.')
 
 
 def write_hdf5(path, array):
     """Write one array as Hypersim does, completely or not at all; the folder
     is created when missing."""
     import h5py
-
-    def write(temporary):
-        with h5py.File(temporary, 'w') as file:
-            file.create_dataset('dataset', data=array, compression='gzip')
-
-    write_whole(path, write)
+    # not to the disk: when that is full, HDF5 crashes
+    content = io.BytesIO()
+    with h5py.File(content, 'w') as file:
+        file.create_dataset('dataset', data=array, compression='gzip')
+    write_bytes(path, content.getvalue())
 
 
 def tone_map(color, render_entity_id=None):

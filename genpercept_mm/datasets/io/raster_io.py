@@ -13,7 +13,8 @@ from PIL import Image
 #: OpenCV reads EXR only if this is set before its first EXR file.
 EXR_SWITCH = 'OPENCV_IO_ENABLE_OPENEXR'
 
-_EXIF_SUFFIXES = ('.jpg', '.jpeg', '.png', '.tif', '.tiff', '.webp')
+_EXIF_SUFFIXES = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.tif', '.tiff',
+                  '.webp')
 _ORIENTATION = 0x0112
 
 
@@ -73,23 +74,41 @@ def read_array(path):
     return read(path)
 
 
-def read_alpha(path):
-    """Read a matte or mask of 8 or 16 bits as (H, W) float32 in [0, 1].
+def read_alpha(path, max_value=None, warn=None):
+    """Read a matte or mask as (H, W) float32 in [0, 1].
 
-    Values are divided by the maximum of their dtype. Several channels must be
+    Values are divided by ``max_value``, by default the maximum of their 8 or
+    16 bits. Files whose largest value is then at most 1 / 255 are coded
+    otherwise: they are divided by 1 (masks of 0 and 1) or 255 (8 bits in a
+    file of 16), and ``warn`` is called with a text. Several channels must be
     equal, but of four the last one counts alone (a cut-out), unless it is
     opaque everywhere: then the other three must be equal.
     """
     raster = read_raster(path)
-    if raster.dtype not in (np.uint8, np.uint16):
+    whole = raster.dtype in (np.uint8, np.uint16)
+    if not whole and max_value is None:
         raise ValueError(f'{path} holds {raster.dtype}; mattes have 8 or 16 '
-                         'bits.')
-    most = np.iinfo(raster.dtype).max
+                         'bits. Set max_value of LoadAlpha to the value of an '
+                         'opaque pixel to read others.')
+    most = np.iinfo(raster.dtype).max if whole else max_value
     if raster.ndim == 3 and raster.shape[2] == 4:
         opaque = (raster[..., 3] == most).all()
         raster = raster[..., :3] if opaque else raster[..., 3]
-    return (single_channel(raster, path) / np.float32(most)).astype(
-        np.float32)
+    raster = single_channel(raster, path)
+    low, top = raster.min(), raster.max()
+    divisor = most if max_value is None else max_value
+    if max_value is None and 0 < top <= most // 255 and top <= 255:
+        divisor = 1 if top == 1 else 255
+        if warn is not None:
+            warn(f'{path} holds values from {low} to {top}, where '
+                 f'{raster.dtype} has {most} for an opaque pixel, so '
+                 f'{divisor} is taken for opaque. Set max_value={divisor} in '
+                 f'LoadAlpha if that is right, or max_value={most} if not.')
+    if not 0 <= low <= top <= divisor:
+        raise ValueError(
+            f'{path} holds values from {low:g} to {top:g}; with '
+            f'max_value={max_value} they must be in [0, {divisor:g}].')
+    return (raster / np.float32(divisor)).astype(np.float32)
 
 
 def single_channel(raster, path):
@@ -111,7 +130,8 @@ def check_size(results, path, shape):
 
     Sizes are compared if ``results`` has the image's ``ori_shape``. OpenCV
     turns images as their EXIF tag asks, but labels are never turned; a turn
-    that the sizes do not show is refused, because it cannot be checked.
+    that the sizes do not show is refused, because it cannot be checked. With
+    ``ignore_orientation`` in ``results``, images are not turned either.
     """
     image_path, shape = results.get('img_path', ''), tuple(shape)
     size = tuple(results.get('ori_shape', shape)[:2])
@@ -120,8 +140,8 @@ def check_size(results, path, shape):
             f'image {image_path} is {size} and label {path} is {shape} (H, '
             'W); they must be equal after the image is turned as its EXIF '
             'tag may ask.')
-    if not image_path.lower().endswith(_EXIF_SUFFIXES) or not osp.isfile(
-            image_path):
+    if results.get('ignore_orientation') or not image_path.lower().endswith(
+            _EXIF_SUFFIXES) or not osp.isfile(image_path):
         return
     with Image.open(image_path) as image:
         turn = image.getexif().get(_ORIENTATION, 1)
@@ -130,4 +150,6 @@ def check_size(results, path, shape):
             f'the EXIF tag of {image_path} asks to turn or mirror the image '
             f'(orientation {turn}), and the sizes do not show whether label '
             f'{path} belongs to the image before or after that. Save the '
-            'image without the tag, turned as the label is.')
+            'image without the tag, turned as the label is, or set '
+            'ignore_orientation=True in the data set if labels belong to the '
+            'images as they are stored.')

@@ -2,7 +2,6 @@
 from abc import abstractmethod
 from contextlib import contextmanager
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 
 
@@ -73,11 +72,11 @@ def read_format(results, label, readers):
 
 
 def apply_label_map(label, label_map):
-    """Replace class ids of a uint8 map by ``label_map`` (dict[int, int] |
-    None), from mmseg's ``BaseSegDataset``; ids that are not in it stay."""
+    """Replace class ids by ``label_map`` (dict[int, int] | None), from mmseg's
+    ``BaseSegDataset``; ids that are not in it stay."""
     if label_map is None:
         return label
-    table = np.arange(256, dtype=np.uint8)
+    mapped = label.copy()
     for old, new in label_map.items():
-        table[old] = new
-    return table[label]
+        mapped[label == old] = new
+    return mapped

@@ -24,17 +24,29 @@ class LoadSegLabel(LoadAnnotations):
     Args:
         num_ids (int): Ids in the file are 0..num_ids - 1, or 255 (ignored);
             with ``reduce_zero_label`` the ignored 0 is one of them.
+        label_map (dict[int, int], optional): New ids by those in the file, for
+            example ``{255: 1}`` for masks of 0 and 255; ``num_ids`` counts the
+            new ones.
         **kwargs: Arguments of mmseg's ``LoadAnnotations``.
 
     Raises:
         OSError: If the file cannot be decoded.
-        ValueError: If the label has several channels or an id out of range, or
-            may not match the image in size or EXIF rotation.
+        ValueError: If ``label_map`` gives ids out of range, or the label has
+            several channels or an id out of range, or may not match the image
+            in size or EXIF rotation.
     """
 
-    def __init__(self, num_ids, **kwargs):
+    def __init__(self, num_ids, label_map=None, **kwargs):
         super().__init__(**kwargs)
+        allowed = (*range(num_ids), 255)
+        wrong = [new for new in (label_map or {}).values()
+                 if new not in allowed]
+        if wrong:
+            raise ValueError(
+                f'LoadSegLabel: label_map gives the ids {wrong}; new ids are '
+                f'0..{num_ids - 1}, or 255 for pixels to ignore.')
         self.num_ids = num_ids
+        self.label_map = label_map
 
     def _load_seg_map(self, results):
         with errors_named('LoadSegLabel'):
@@ -61,6 +73,9 @@ class LoadSegLabel(LoadAnnotations):
             raise ValueError(
                 f'{path} has shape {raw.shape}; a label has one channel of '
                 'class ids. Colour-coded labels must be converted first.')
+        if raw.dtype == bool:  # an image of 1 bit
+            raw = raw.astype(np.uint8)
+        raw = apply_label_map(raw, self.label_map)
         wrong = (raw >= self.num_ids) & (raw != 255) | (raw < 0)
         if wrong.any():
             raise ValueError(

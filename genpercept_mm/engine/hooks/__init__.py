@@ -1,10 +1,15 @@
+from .class_names_hook import ClassNamesHook
 from .dense_visualization_hook import DenseVisualizationHook
+from .finite_guard_hook import FiniteGuardHook
+from .label_check_hook import LabelCheckHook
+from .resume_config_hook import ResumeConfigHook
 from .resume_data_hook import ResumeDataHook
 from .safe_checkpoint_hook import SafeCheckpointHook
 from .strict_load_hook import StrictLoadHook
 from .trained_weights_hook import TrainedWeightsHook
 
 __all__ = [
-    'DenseVisualizationHook', 'ResumeDataHook', 'SafeCheckpointHook',
-    'StrictLoadHook', 'TrainedWeightsHook'
+    'ClassNamesHook', 'DenseVisualizationHook', 'FiniteGuardHook',
+    'LabelCheckHook', 'ResumeConfigHook', 'ResumeDataHook',
+    'SafeCheckpointHook', 'StrictLoadHook', 'TrainedWeightsHook'
 ]

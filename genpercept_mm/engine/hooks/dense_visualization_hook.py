@@ -2,8 +2,11 @@
 import mmcv
 from mmseg.engine.hooks import SegVisualizationHook
 
-from genpercept_mm.datasets.io.hypersim_io import frame_name, read_color
+from genpercept_mm.datasets.io.hypersim_io import read_color
+from genpercept_mm.evaluation.output_names import OutputNames
 from genpercept_mm.registry import HOOKS
+
+from ..model_wrappers import unwrap_model
 
 
 # the second name is that of configs written before this one
@@ -12,12 +15,27 @@ from genpercept_mm.registry import HOOKS
 class DenseVisualizationHook(SegVisualizationHook):
     """mmseg's ``SegVisualizationHook`` for files of any dense data set.
 
-    Pictures are named after data set and sample, or after scene, camera and
-    frame; the stock hook would overwrite ``frame.0000`` of one scene with
-    that of the next. Images may come from ``color.hdf5``, and are cropped
-    where the pipeline has cropped them (``crop_box``). Testing does not
-    need training data. The arguments are those of mmseg's hook.
+    Pictures are named after data set and sample, with sub-folders; the stock
+    hook would overwrite ``frame.0000`` of one scene with that of the next.
+    Images may come from ``color.hdf5``, and are cropped where the pipeline has
+    cropped them (``crop_box``). Testing does not need training data. The
+    arguments are those of mmseg's hook.
+
+    Raises:
+        ValueError: If two samples have the same name.
     """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self._names = {mode: OutputNames(
+            'DenseVisualizationHook', with_dataset=True)
+            for mode in ('val', 'test')}
+
+    def before_run(self, runner):
+        """Give the visualizer the codec of the model, if it has none."""
+        codec = getattr(unwrap_model(runner.model), 'codec', None)
+        if getattr(self._visualizer, 'codec', codec) is None:
+            self._visualizer.codec = codec
 
     def _after_iter(self, runner, batch_idx, data_batch, outputs,
                     mode='val'):
@@ -25,14 +43,16 @@ class DenseVisualizationHook(SegVisualizationHook):
                 batch_idx, self.interval):
             return
         for output in outputs:
-            path = output.img_path
+            path, flag = output.img_path, 'color'
+            if output.get('ignore_orientation'):
+                flag = 'color_ignore_orientation'
             image = (read_color(path) if path.endswith('.hdf5') else
-                     mmcv.imread(path, channel_order='rgb'))
+                     mmcv.imread(path, flag, channel_order='rgb'))
             if 'crop_box' in output:
                 top, bottom, left, right = output.crop_box
                 image = image[top:bottom, left:right]
             self._visualizer.add_datasample(
-                f'{mode}_{_name(output)}',
+                f'{mode}_{self._names[mode].claim(output)}',
                 image,
                 data_sample=output,
                 show=self.show,
@@ -40,11 +60,3 @@ class DenseVisualizationHook(SegVisualizationHook):
                 # asking a test-only runner for its iteration would make it
                 # build the training data
                 step=0 if mode == 'test' else runner.iter)
-
-
-def _name(sample):
-    """Name a sample uniquely among all data sets of a test."""
-    if 'sample_name' not in sample:
-        return frame_name(sample.img_path)
-    return '_'.join([sample.dataset_name,
-                     *sample.sample_name.replace('\\', '/').split('/')])

@@ -1,47 +1,26 @@
 """Checkpoints that survive a full disk and say what they predict."""
+import logging
+import math
 import os
 import os.path as osp
+import re
+import zipfile
 
-from mmengine.fileio import LocalBackend, register_backend
+from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.arguments import check_keywords
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.files import PART, write_bytes
+from genpercept_mm.utils.finite import not_finite
 from genpercept_mm.utils.plain import to_plain
 
+from .finite_guard_hook import last_step_failed
 from ..model_wrappers import unwrap_model
 
-
-class AtomicLocalBackend(LocalBackend):
-    """The local file system, writing files completely or not at all."""
-
-    def put(self, obj, filepath):
-        """Write bytes to a file, whose folder is created when missing.
-
-        Raises:
-            OSError: If the content cannot be written; an older file of that
-                name is kept, and the message names the file.
-        """
-        def write(temporary):
-            with open(temporary, 'wb') as file:
-                file.write(obj)
-                file.flush()
-                os.fsync(file.fileno())
-
-        try:
-            write_whole(filepath, write)
-        except OSError as error:
-            raise OSError(
-                error.errno,
-                f'cannot write {filepath} ({error.strerror}); earlier '
-                f'checkpoints beside it are intact. Free '
-                f'{len(obj) / 2**20:.0f} MiB and continue with --resume'
-            ) from error
-
-
-register_backend('genpercept_mm.atomic', AtomicLocalBackend, force=True)
+POINTER = 'last_checkpoint'
 
 
 class _LateRemoval:
@@ -70,12 +49,20 @@ class _LateRemoval:
 class SafeCheckpointHook(CheckpointHook):
     """mmengine's ``CheckpointHook`` that always leaves a complete checkpoint.
 
-    The stock hook removes outdated checkpoints before it writes the new
-    one, and writes in place, so that a full disk leaves nothing but a
-    truncated file. Here files are written under another name and renamed,
-    and outdated ones are removed last. The arguments are those of mmengine's
-    ``CheckpointHook``; with other back ends (``backend_args``), files are
-    written as by that hook.
+    The stock hook removes outdated checkpoints before it writes the new one,
+    so that a full disk leaves nothing but a truncated file. Here outdated ones
+    are removed last, and `genpercept_mm.compat` writes files whole or not at
+    all. Beside this,
+
+    - a run reads and removes files of its own folder only: ``--resume`` finds
+      the newest checkpoint in the work dir by its name, even if the folder was
+      renamed, and best checkpoints of another run are left alone,
+    - weights that are not finite are not saved, and nothing is removed after a
+      step that failed (see `FiniteGuardHook`),
+    - the rule of ``save_best`` is what the metric states (``BETTER``), unless
+      ``rule`` is set; where mmengine guesses, a log line says so.
+
+    The arguments are those of mmengine's ``CheckpointHook``.
 
     Raises:
         TypeError: If an argument is unknown.
@@ -86,29 +73,129 @@ class SafeCheckpointHook(CheckpointHook):
         check_keywords('SafeCheckpointHook', kwargs,
                        [CheckpointHook.__init__, Runner.save_checkpoint],
                        "those of mmengine's CheckpointHook")
+        # mmengine would guess, or fail where it cannot, before the metrics
+        # are known
+        self._given_rule = kwargs.get('rule')
+        if kwargs.get('save_best') is not None and self._given_rule is None:
+            kwargs['rule'] = 'greater'
         super().__init__(*args, **kwargs)
 
+    def before_run(self, runner):
+        """Choose the checkpoint that an automatic resume continues from, and
+        leave out ``pretrained``, whose weights the checkpoint has."""
+        if not runner._resume:
+            return
+        if runner._load_from is None:
+            runner._load_from = find_newest_checkpoint(
+                runner.work_dir, self._folder(runner))
+        if runner._load_from is None:
+            # mmengine would resume from what an empty file names
+            runner._resume = False
+            print_log(
+                f'{runner.work_dir} has no checkpoint to resume; the training '
+                'starts anew.', logger='current', level=logging.WARNING)
+            return
+        for module in unwrap_model(runner.model).modules():
+            if hasattr(module, 'skip_pretrained'):
+                module.skip_pretrained = True
+
+    def _folder(self, runner):
+        """Return the folder of the checkpoints, as mmengine sets it later."""
+        if self.out_dir in (None, runner.work_dir):
+            return runner.work_dir
+        name = osp.basename(osp.abspath(runner.work_dir))
+        return (self.out_dir if osp.basename(self.out_dir) == name
+                else osp.join(self.out_dir, name))
+
     def before_train(self, runner):
-        """Set up the output folder."""
+        """Set up the output folder and the rule of ``save_best``."""
         super().before_train(runner)
-        if self.backend_args is None and isinstance(self.file_backend,
-                                                    LocalBackend):
-            self.backend_args = dict(backend='genpercept_mm.atomic')
+        if is_main_process() and osp.isdir(self.out_dir):
+            # a process that was killed while it wrote
+            for name in os.listdir(self.out_dir):
+                if name.startswith(PART) and name.endswith('.part'):
+                    os.remove(osp.join(self.out_dir, name))
+        if self.save_best is not None:
+            self._forget_strangers(runner)
+            if self._given_rule is None:
+                self._set_rules(runner)
+
+    def _forget_strangers(self, runner):
+        """Forget best checkpoints that are not in this run's folder."""
+        info = runner.message_hub.runtime_info
+        for key in list(info):
+            if not re.fullmatch(r'best_ckpt(_.+)?', key) or not info[key]:
+                continue
+            own = osp.join(self.out_dir, osp.basename(info[key]))
+            if not self.file_backend.exists(own):
+                print_log(
+                    f'{info[key]}, the best checkpoint so far, is not in '
+                    f'{self.out_dir}; it is left alone, and the best of this '
+                    'run is kept beside it.', logger='current')
+                own = None
+                info.pop(key.replace('best_ckpt', 'best_score'), None)
+            info[key] = own
+            if key == 'best_ckpt':
+                self.best_ckpt_path = own
+            else:
+                self.best_ckpt_path_dict[key[len('best_ckpt_'):]] = own
+
+    def _set_rules(self, runner):
+        """Take the rules of ``save_best`` from the metrics that are used."""
+        metrics = getattr(getattr(runner.val_loop, 'evaluator', None),
+                          'metrics', ())
+        self.rules, guessed = [], []
+        for key in self.key_indicators:
+            rule = next((
+                metric.BETTER[key.rpartition('/')[2]] for metric in metrics
+                if key.rpartition('/')[2] in getattr(metric, 'BETTER', {})
+                and (metric.prefix or '') == key.rpartition('/')[0]), None)
+            if rule is None and key != 'auto':
+                rule = self._guess(key)
+                if key.rpartition('/')[2] not in (
+                        *self.greater_keys, *self.less_keys):
+                    guessed.append(f'{key!r}: {rule!r}')
+            self.rules.append(rule)
+            if rule is not None:
+                self.is_better_than[key] = self.rule_map[rule]
+        if guessed:
+            print_log(
+                'The rule of save_best is guessed from the name of the metric '
+                f'({", ".join(guessed)}); set rule in default_hooks.checkpoint'
+                ' if that is wrong.', logger='current', level=logging.WARNING)
+
+    def _guess(self, key):
+        """Guess as mmengine does, but from the name after the prefix alone."""
+        return CheckpointHook(save_best=key.rpartition('/')[2]).rules[0]
 
     def before_save_checkpoint(self, runner, checkpoint):
         """Record ``quantity`` (str), ``codec`` (dict, as in the config) and
-        ``arch`` (of the backbone) in ``meta``, where the model has them."""
+        ``arch`` (of the backbone) in ``meta``, where the model has them.
+
+        Raises:
+            ValueError: If a weight is not finite.
+        """
+        wrong = not_finite(checkpoint['state_dict'])
+        if wrong:
+            raise ValueError(
+                f'{len(wrong)} weights are not finite after iteration '
+                f'{checkpoint["meta"]["iter"]}, such as {wrong[0]}, and are '
+                f'not saved; earlier checkpoints in {self.out_dir} are intact.'
+                ' Lower the learning rate or clip gradients, and continue with'
+                ' --resume.')
         model = unwrap_model(runner.model)
         codec = getattr(model, 'codec', None)
         arch = getattr(getattr(model, 'backbone', None), 'arch', None)
+        meta = checkpoint['meta']
         if codec is not None:
-            checkpoint['meta'].update(
-                quantity=codec.quantity, codec=to_plain(codec.cfg))
+            meta.update(quantity=codec.quantity, codec=to_plain(codec.cfg))
         if arch is not None:
-            checkpoint['meta']['arch'] = to_plain(arch)
+            meta['arch'] = to_plain(arch)
+        if 'dataset_meta' in meta:  # mmpose's holds arrays
+            meta['dataset_meta'] = to_plain(meta['dataset_meta'])
 
     def _save_checkpoint_with_step(self, runner, step, meta):
-        pointer = osp.join(runner.work_dir, 'last_checkpoint')
+        pointer = osp.join(runner.work_dir, POINTER)
         before = None
         if osp.isfile(pointer):
             with open(pointer) as file:
@@ -119,11 +206,23 @@ class SafeCheckpointHook(CheckpointHook):
         except OSError:
             # mmengine writes the file that --resume reads in place
             if before and osp.getsize(pointer) == 0:
-                with open(pointer, 'w') as file:
-                    file.write(before)
+                write_bytes(pointer, before.encode())
             raise
 
     def _save_best_checkpoint(self, runner, metrics):
+        if self.save_best is None:
+            return
+        for key in self.key_indicators:
+            score = metrics.get(key)
+            if isinstance(score, (int, float)) and not math.isfinite(score):
+                print_log(
+                    f'save_best: {key} is {score} at iteration {runner.iter}, '
+                    'so these weights are not compared with the best.',
+                    logger='current', level=logging.WARNING)
+                return
+        if self.key_indicators == ['auto'] and self._given_rule is None:
+            self.key_indicators = [next(iter(metrics))]
+            self._set_rules(runner)
         self._save_then_remove(super()._save_best_checkpoint, runner, metrics)
 
     def _save_then_remove(self, save, *args):
@@ -131,10 +230,45 @@ class SafeCheckpointHook(CheckpointHook):
         self.file_backend = _LateRemoval(backend)
         try:
             save(*args)
-            self.file_backend.flush({
-                self.last_ckpt,
-                getattr(self, 'best_ckpt_path', None),
-                *getattr(self, 'best_ckpt_path_dict', {}).values()
-            })
+            if not last_step_failed(args[0]):
+                self.file_backend.flush({
+                    self.last_ckpt,
+                    getattr(self, 'best_ckpt_path', None),
+                    *getattr(self, 'best_ckpt_path_dict', {}).values()
+                })
         finally:
             self.file_backend = backend
+
+
+def find_newest_checkpoint(*folders):
+    """Find the checkpoint from which to resume a run.
+
+    That is the one which ``last_checkpoint`` of the first folder names, by its
+    file name in one of the folders, or else the readable one of the most
+    iterations or epochs. Returns its path, or None if there is none.
+    """
+    pointer, name = osp.join(folders[0], POINTER), ''
+    if osp.isfile(pointer):
+        with open(pointer, encoding='utf-8', errors='surrogateescape') as file:
+            # the folder may come from another system
+            name = re.split(r'[/\\]', file.read().strip().rstrip('/\\'))[-1]
+    named = [osp.join(folder, name) for folder in folders if name]
+    others = [(int(match[1]), osp.join(folder, file)) for folder in folders
+              if osp.isdir(folder) for file in os.listdir(folder)
+              for match in [re.fullmatch(r'(?:iter|epoch)_(\d+)\.pth', file)]
+              if match]
+    others = [path for _, path in sorted(others, reverse=True)]
+    for path in [*named, *others]:
+        if osp.isdir(path) or is_whole(path):  # DeepSpeed saves folders
+            if named and path not in named:
+                print_log(
+                    f'{pointer} names {name}, which is missing or truncated; '
+                    f'resuming from {path}.', logger='current',
+                    level=logging.WARNING)
+            return path
+    return None
+
+
+def is_whole(path):
+    """Tell whether a file is a zip archive with its end, as torch saves."""
+    return osp.isfile(path) and zipfile.is_zipfile(path)

@@ -1,4 +1,6 @@
 """Depth errors after alignment to the label."""
+import io
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -7,9 +9,9 @@ from genpercept_mm.registry import METRICS
 from genpercept_mm.utils.affine_fit import fit_scale_and_shift
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.arrays import to_numpy
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.pictures import encode_png
 
-from .base_dense_metric import BaseDenseMetric, write_png
+from .base_dense_metric import BaseDenseMetric
 
 FIELDS = {
     'auto': ('pred_depth_map', 'pred_disparity_map'),
@@ -82,6 +84,10 @@ class AffineDepthMetric(BaseDenseMetric):
         ValueError: If an argument is outside its set.
     """
 
+    BETTER = dict(
+        dict.fromkeys(('abs_rel', 'sq_rel', 'rmse', 'rmse_log', 'log10',
+                       'i_rmse', 'silog'), 'less'),
+        **dict.fromkeys(('delta1', 'delta2', 'delta3'), 'greater'))
     label = 'depth'
 
     def __init__(self, alignment='auto', min_depth=1e-5, max_depth=80.,
@@ -117,14 +123,12 @@ class AffineDepthMetric(BaseDenseMetric):
         return self.calculate(pred, label, mask, self._alignment(field),
                               **self.validity, **self.fit)
 
-    def write(self, path, field, pred, sample):
-        """See `BaseDenseMetric.write`."""
+    def to_file(self, field, pred, sample):
+        """See `BaseDenseMetric.to_file`."""
         if self.output_format == 'npy':
-            def save(target):
-                with open(target, 'wb') as file:
-                    np.save(file, pred[0].astype(np.float32))
-            write_whole(path + '.npy', save)
-            return
+            content = io.BytesIO()
+            np.save(content, pred[0].astype(np.float32))
+            return '.npy', content.getvalue()
         if self.output_format == 'png':
             values = np.clip(pred[0], 0, 1) * 65535
         else:
@@ -134,12 +138,12 @@ class AffineDepthMetric(BaseDenseMetric):
                 label, mask = self.read_label(sample, pred.shape[1:])
                 valid = self.valid_mask(label, mask, **self.validity)
                 if not valid.any():
-                    return
+                    return None
             depth = self.aligned_depth(
                 pred, label, valid, alignment, self.validity['min_depth'],
                 self.validity['max_depth'], **self.fit)
-            values = np.clip(np.rint(depth * 256), 0, 65535)
-        write_png(path + '.png', values.astype(np.uint16))
+            values = np.clip(depth * 256, 0, 65535)
+        return '.png', encode_png(np.rint(values).astype(np.uint16))
 
     @staticmethod
     def valid_mask(gt, mask=None, min_depth=1e-5, max_depth=80., crop=None,

@@ -1,5 +1,7 @@
 """What the metrics of mattes and masks have in common."""
-from .base_dense_metric import BaseDenseMetric, to_uint8, write_png
+from genpercept_mm.utils.pictures import encode_png
+
+from .base_dense_metric import BaseDenseMetric, to_uint8
 
 
 class BaseAlphaMetric(BaseDenseMetric):
@@ -12,6 +14,6 @@ class BaseAlphaMetric(BaseDenseMetric):
     pred_fields = ('pred_alpha_map', )
     whole_images = True
 
-    def write(self, path, field, pred, sample):
-        """See `BaseDenseMetric.write`."""
-        write_png(path + '.png', to_uint8(pred[0]))
+    def to_file(self, field, pred, sample):
+        """See `BaseDenseMetric.to_file`."""
+        return '.png', encode_png(to_uint8(pred[0]))

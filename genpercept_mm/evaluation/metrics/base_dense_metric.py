@@ -4,14 +4,18 @@ import os.path as osp
 from abc import abstractmethod
 from collections import Counter
 
-import cv2
 import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from prettytable import PrettyTable
 
 from genpercept_mm.utils.arrays import to_numpy
-from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.files import write_named
+
+# users' metrics import it from here
+from genpercept_mm.utils.pictures import write_png  # noqa: F401
+
+from ..output_names import OutputNames
 
 
 class BaseDenseMetric(BaseMetric):
@@ -26,8 +30,8 @@ class BaseDenseMetric(BaseMetric):
     A subclass sets its ``label`` ('depth' reads ``gt_depth_map`` and, if it
     exists, ``gt_depth_mask``), its ``pred_fields`` in order of preference, its
     ``channels`` and whether it is defined for ``whole_images`` only, without
-    masks. It implements ``evaluate_sample``, ``write`` and, unless the result
-    is a mean over images, ``summarize``.
+    masks. It implements ``evaluate_sample``, ``to_file`` and, unless the
+    result is a mean over images, ``summarize``.
 
     Args:
         dataset_name (str | Sequence[str], optional): Evaluate only samples
@@ -45,6 +49,8 @@ class BaseDenseMetric(BaseMetric):
         ValueError: If ``format_only`` is set without ``output_dir``.
     """
 
+    #: For each number, the rule of ``save_best``: 'less' or 'greater'.
+    BETTER = {}
     label = None
     pred_fields = ()
     channels = 1
@@ -62,7 +68,7 @@ class BaseDenseMetric(BaseMetric):
                              'name a folder.')
         self.dataset_names = names
         self.output_dir, self.format_only = output_dir, format_only
-        self._written = {}
+        self._names = OutputNames(self.name)
 
     @property
     def name(self):
@@ -78,10 +84,15 @@ class BaseDenseMetric(BaseMetric):
         least one True. By default, an entry is a dict with a float per number.
         """
 
-    @abstractmethod
-    def write(self, path, field, pred, sample):
-        """Write a prediction to ``path``, which does not have a suffix; for
-        ``field`` and ``pred`` see `evaluate_sample`."""
+    def to_file(self, field, pred, sample):
+        """Return the suffix and the bytes of the file of a prediction, or None
+        for no file; for ``field`` and ``pred`` see `evaluate_sample`.
+
+        Metrics from before this method have ``write(path, field, pred,
+        sample)`` instead, which writes a file to a path without suffix.
+        """
+        path = osp.join(self.output_dir, self._names.claim(sample))
+        self.write(path, field, pred, sample)
 
     def summarize(self, entries):
         """Turn the entries of all samples, at least one, into a
@@ -107,7 +118,10 @@ class BaseDenseMetric(BaseMetric):
                 return 'other', other
         field, pred = self.read_prediction(sample)
         if self.output_dir is not None:
-            self.write(self._output_path(sample), field, pred, sample)
+            content = self.to_file(field, pred, sample)
+            if content is not None:
+                write_named(self.output_dir,
+                            self._names.claim(sample) + content[0], content[1])
         if self.format_only:
             return 'written', None
         label, mask = self.read_label(sample, pred.shape[1:])
@@ -116,6 +130,14 @@ class BaseDenseMetric(BaseMetric):
             entry = self.evaluate_sample(field, pred, label, mask)
         if entry is None:
             return 'empty', str(sample.get('img_path'))
+        wrong = [key for key, value in entry.items()
+                 if not np.isfinite(value).all()]
+        if wrong:
+            raise ValueError(
+                f'{self.name}: {wrong} of {sample.get("img_path")} are not '
+                'finite; prediction or label has values too large to compare '
+                f'(up to {np.abs(pred).max():g} and '
+                f'{np.abs(label[:, mask]).max():g}).')
         return 'image', entry
 
     def read_prediction(self, sample):
@@ -158,15 +180,18 @@ class BaseDenseMetric(BaseMetric):
                 f'{(self.channels, *shape)} like the prediction, got '
                 f'{label.shape} for {path}; do not resize labels in the test '
                 'pipeline (predictions have the original size).')
-        mask = np.ones(shape, bool)
+        mask = np.isfinite(label).all(axis=0)
+        if self.whole_images and not mask.all():
+            raise ValueError(f'{self.name}: {field} must be finite, got NaN or'
+                             f' infinity for {path}; check the label file.')
         field = f'gt_{self.label}_mask'
         if field in sample:
-            mask = to_numpy(sample[field]).astype(bool)
-            if mask.shape != (1, *shape):
+            given = to_numpy(sample[field]).astype(bool)
+            if given.shape != (1, *shape):
                 raise ValueError(
                     f'{self.name}: {field} must have shape {(1, *shape)}, '
-                    f'got {mask.shape} for {path}.')
-            mask = mask[0]
+                    f'got {given.shape} for {path}.')
+            mask &= given[0]
             if self.whole_images and mask.any() and not mask.all():
                 raise ValueError(
                     f'{self.name}: measures whole images, but {field} leaves '
@@ -174,23 +199,11 @@ class BaseDenseMetric(BaseMetric):
                     'the mask from the test pipeline.')
         return label, mask
 
-    def _output_path(self, sample):
-        """Build the path of the sample's file, without suffix."""
-        image = sample['img_path']
-        name = sample.get('sample_name')
-        if name is None:
-            name = osp.splitext(osp.basename(image))[0]
-        name = osp.normpath(name)
-        if osp.isabs(name) or name.startswith('..'):
-            raise ValueError(
-                f'{self.name}: sample_name must stay in output_dir, got '
-                f'{name!r} for {image}.')
-        if self._written.setdefault(name, image) != image:
-            raise ValueError(
-                f'{self.name}: {image} and {self._written[name]} would both '
-                f'be written to {name!r} of {self.output_dir}; the data set '
-                'must give each sample its own sample_name.')
-        return osp.join(self.output_dir, name)
+    def evaluate(self, size):
+        """See mmengine's ``BaseMetric.evaluate``."""
+        if self.output_dir is not None:
+            self._names.compare_ranks()
+        return super().evaluate(size)
 
     def compute_metrics(self, results):
         """Summarize the kinds and entries of samples, and log a table.
@@ -240,12 +253,3 @@ def to_uint8(values):
     multiply by 255 and truncate. The float32 v / 255 becomes v again."""
     return (np.clip(values, 0, 1).astype(np.float32)
             * np.float32(255)).astype(np.uint8)
-
-
-def write_png(path, picture):
-    """Write a picture, (H, W) or (H, W, 3) RGB, uint8 or uint16, as a PNG,
-    completely or not at all."""
-    if picture.ndim == 3:
-        picture = picture[..., ::-1]
-    data = cv2.imencode('.png', picture)[1]
-    write_whole(path, data.tofile)

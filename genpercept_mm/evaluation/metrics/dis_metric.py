@@ -44,6 +44,9 @@ class DISMetric(BaseAlphaMetric):
         ImportError: If PySODMetrics is not installed.
     """
 
+    BETTER = dict(max_f='greater', weighted_f='greater', mae='less',
+                  s_alpha='greater', mean_e='greater', hce='less')
+
     def __init__(self, with_hce=True, **kwargs):
         super().__init__(**kwargs)
         _sod_metrics()
@@ -97,6 +100,10 @@ def _measure(pred, gt, with_hce):
     measures = dict(
         f=f, weighted_f=sod.WeightedFmeasure(beta=1), mae=sod.MAE(),
         s_alpha=sod.Smeasure(alpha=0.5), mean_e=sod.Emeasure())
+    # beyond an object at the edge there are no pixels, whose mean is NaN
+    ssim = measures['s_alpha'].ssim
+    measures['s_alpha'].ssim = lambda pred, gt: (
+        ssim(pred, gt) if pred.size else 1.)
     if with_hce:
         measures['hce'] = sod.HumanCorrectionEffortMeasure(
             relax=5, epsilon=2.0)

@@ -45,6 +45,8 @@ class MattingMetric(BaseAlphaMetric):
         **kwargs: Arguments of ``BaseDenseMetric``.
     """
 
+    BETTER = dict.fromkeys(('sad', 'mad', 'mse', 'grad', 'conn'), 'less')
+
     def __init__(self, quantize=True, classical_grad=False, **kwargs):
         super().__init__(**kwargs)
         self.quantize = quantize

@@ -1,11 +1,17 @@
 """IoU over a subset of classes."""
-import os.path as osp
 
+import numpy as np
+import torch
 from mmseg.evaluation import IoUMetric
 
-from genpercept_mm.datasets.io.hypersim_io import frame_name
 from genpercept_mm.registry import METRICS
 from genpercept_mm.utils.arguments import check_keywords
+from genpercept_mm.utils.arrays import to_numpy
+from genpercept_mm.utils.class_ids import check_ids
+from genpercept_mm.utils.files import write_named
+from genpercept_mm.utils.pictures import encode_png
+
+from ..output_names import OutputNames
 
 
 @METRICS.register_module()
@@ -14,34 +20,78 @@ class SegIoUMetric(IoUMetric):
 
     Areas are counted over all classes, so predicting a class outside the
     subset is an error; only the mean and the table leave those classes out.
-    The names of files in ``output_dir`` include scene, camera and frame,
-    because Hypersim repeats file names from scene to scene.
+    Files in ``output_dir`` keep the sub-folders of the images, see
+    `OutputNames`. Their ids are those of the label files; they have 16 bits if
+    there are more than 255 classes.
 
     Args:
         class_indices (Sequence[int], optional): 0-based classes; None for all.
+        image_root (str, optional): Folder below which the paths of images are
+            the names of files, for data sets that do not name their samples.
         keep_results (bool): Unused; mmseg's tool passes it. Defaults to False.
         **kwargs: Arguments of mmseg's ``IoUMetric``.
 
     Raises:
         TypeError: If an argument is unknown.
+        ValueError: If a label has ids that are neither classes nor ignored, or
+            differs in size from the prediction.
     """
 
-    def __init__(self, class_indices=None, keep_results=False, **kwargs):
+    BETTER = dict.fromkeys(
+        ('aAcc', 'mIoU', 'mAcc', 'mDice', 'mFscore', 'mPrecision', 'mRecall'),
+        'greater')
+
+    def __init__(self, class_indices=None, image_root=None,
+                 keep_results=False, **kwargs):
         # the stock metric would ignore others
         check_keywords('SegIoUMetric', kwargs, [IoUMetric.__init__],
-                       "class_indices and those of mmseg's IoUMetric")
+                       "class_indices, image_root and those of mmseg's "
+                       'IoUMetric')
         super().__init__(**kwargs)
         self.class_indices = class_indices
+        self._names = OutputNames('SegIoUMetric', image_root)
 
     def process(self, data_batch, data_samples):
         """Count the areas of a batch, and write predictions if requested."""
+        for sample in data_samples:
+            pred = to_numpy(sample['pred_sem_seg'])[0]
+            if not self.format_only:
+                self._count(pred, sample)
+            if self.output_dir is not None:
+                self._write(pred, sample)
+
+    def _count(self, pred, sample):
+        path = sample.get('seg_map_path') or sample.get('img_path')
+        if 'gt_sem_seg' not in sample:
+            raise ValueError(
+                f'SegIoUMetric: {sample.get("img_path")} has no label; load '
+                'it in the test pipeline, or set format_only=True to only '
+                'write predictions.')
+        label = to_numpy(sample['gt_sem_seg'])[0]
+        if label.shape != pred.shape:
+            raise ValueError(
+                f'SegIoUMetric: the label {path} is {label.shape} (H, W) and '
+                f'its prediction {pred.shape}; do not resize labels in the '
+                'test pipeline.')
+        classes = len(self.dataset_meta['classes'])
+        check_ids('SegIoUMetric', label, classes, path, self.ignore_index)
+        self.results.append(self.intersect_and_union(
+            *(torch.from_numpy(ids.astype(np.int64)) for ids in (pred, label)),
+            classes, self.ignore_index))
+
+    def _write(self, pred, sample):
+        ids = pred + 1 if sample.get('reduce_zero_label', False) else pred
+        classes = (self.dataset_meta or {}).get('classes') or ()
+        wide = len(classes) > 255 or ids.max(initial=0) > 255
+        ids = ids.astype(np.uint16 if wide else np.uint8)
+        write_named(self.output_dir, self._names.claim(sample) + '.png',
+                    encode_png(ids))
+
+    def evaluate(self, size):
+        """See mmengine's ``BaseMetric.evaluate``."""
         if self.output_dir is not None:
-            data_samples = [
-                dict(sample, img_path=osp.join(
-                    osp.dirname(sample['img_path']),
-                    frame_name(sample['img_path']) + '.png'))
-                for sample in data_samples]
-        super().process(data_batch, data_samples)
+            self._names.compare_ranks()
+        return super().evaluate(size)
 
     def compute_metrics(self, results):
         """Average over the subset, in percent; a class index out of range

@@ -5,8 +5,9 @@ from genpercept_mm.registry import METRICS
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.utils.normal_axes import AXES, convert_axes
+from genpercept_mm.utils.pictures import encode_png
 
-from .base_dense_metric import BaseDenseMetric, write_png
+from .base_dense_metric import BaseDenseMetric
 
 THRESHOLDS = (5, 7.5, 11.25, 22.5, 30)
 # bins per degree of the histogram that gives the pooled median
@@ -46,6 +47,8 @@ class SurfaceNormalMetric(BaseDenseMetric):
         ValueError: If an argument is outside its set.
     """
 
+    BETTER = {**dict.fromkeys(('mean', 'median', 'rmse'), 'less'),
+              **dict.fromkeys((f'a{t:g}' for t in THRESHOLDS), 'greater')}
     label = 'normal'
     pred_fields = ('pred_normal_map', )
     channels = 3
@@ -94,13 +97,13 @@ class SurfaceNormalMetric(BaseDenseMetric):
         return _named(mean, middle.mean() / RESOLUTION, np.sqrt(square),
                       below)
 
-    def write(self, path, field, pred, sample):
-        """See `BaseDenseMetric.write`."""
+    def to_file(self, field, pred, sample):
+        """See `BaseDenseMetric.to_file`."""
         normals = convert_axes(
             pred.transpose(1, 2, 0), 'genpercept', self.axes)
         top = 2**self.output_bits - 1
         values = np.rint(np.clip((normals + 1) / 2, 0, 1) * top)
-        write_png(path + '.png', values.astype(f'uint{self.output_bits}'))
+        return '.png', encode_png(values.astype(f'uint{self.output_bits}'))
 
     @staticmethod
     def angular_errors(pred, gt, mask=None):

@@ -11,14 +11,14 @@ from torch.utils.checkpoint import checkpoint
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 
-from ..utils.diffusers_folder import TEXT_PARTS, local_folder
+from ..utils.diffusers_folder import TEXT_PARTS, local_folder, read_json
 from ..utils.pretrained_parts import (
     check_checkpoint,
     load_parts,
     require_weights,
 )
 from ..utils.prompt_embedding import embed_prompt, read_prompt_embeds
-from ..utils.sd_archs import resolve_arch
+from ..utils.sd_archs import PREDICTION_TYPES, resolve_arch
 
 NUM_TIMESTEPS = 1000
 LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
@@ -77,6 +77,11 @@ class SDUNet(BaseModule):
             or 8 for image and noisy latent (Marigold). ``pretrained`` weights
             for 4 are read into 8 with the first layer repeated and halved.
             Defaults to None, which takes the value from ``arch``.
+        prediction_type (str, optional): What the U-Net of ``pretrained`` was
+            trained to predict: ``'v_prediction'``, ``'epsilon'`` or
+            ``'sample'``. The latent is minus the output for the first two,
+            and the output itself for the last. None is ``'epsilon'`` for
+            ``'sd15'``, ``'v_prediction'`` for others.
         prompt (str | Sequence[str]): Text to embed when ``pretrained`` is
             read, or class names, which become one token each, as in VPD
             (arXiv:2303.02153). Defaults to ''.
@@ -115,9 +120,10 @@ class SDUNet(BaseModule):
 
     def __init__(self, arch='sd21', pretrained=None, out_indices=(0, 1, 2, 3),
                  feature_type='post_upsample', timestep=1, train_timestep=None,
-                 in_channels=None, prompt='', prompt_embeds=None,
-                 freeze_vae=True, freeze_unet=False, scratch_unet=False,
-                 lora_rank=0, with_cp=False, init_cfg=None):
+                 in_channels=None, prediction_type=None, prompt='',
+                 prompt_embeds=None, freeze_vae=True, freeze_unet=False,
+                 scratch_unet=False, lora_rank=0, with_cp=False,
+                 init_cfg=None):
         super().__init__(init_cfg=init_cfg)
         unet_cfg, vae_cfg = resolve_arch(arch, in_channels=in_channels)
         num_blocks = len(unet_cfg['block_out_channels'])
@@ -136,6 +142,11 @@ class SDUNet(BaseModule):
         if train_timestep not in (None, 'random', *range(NUM_TIMESTEPS)):
             raise ValueError("SDUNet: train_timestep must be None, 'random' "
                              f'or in 0..999, got {train_timestep!r}.')
+        if prediction_type is None:
+            prediction_type = PREDICTION_TYPES.get(
+                arch if isinstance(arch, str) else None, 'v_prediction')
+        check_choice('SDUNet', 'prediction_type', prediction_type,
+                     ('v_prediction', 'epsilon', 'sample'))
         if lora_rank and freeze_unet:
             raise ValueError('SDUNet: lora_rank trains the U-Net through '
                              'LoRA, which freeze_unet forbids; set one.')
@@ -148,6 +159,7 @@ class SDUNet(BaseModule):
                              'weights; set one.')
 
         self.arch = arch
+        self.prediction_type = prediction_type
         self.pretrained = pretrained
         self.prompt = prompt
         self.prompt_embeds_file = prompt_embeds
@@ -174,6 +186,8 @@ class SDUNet(BaseModule):
             1, 2, unet_cfg['cross_attention_dim'], device='cpu',
             generator=torch.Generator().manual_seed(0)))
         self._has_weights = pretrained is None
+        # for a training that is resumed, whose checkpoint has the weights
+        self.skip_pretrained = False
 
         self._describe_outputs(vae_cfg)
         self._drop_unused_parts()
@@ -246,6 +260,9 @@ class SDUNet(BaseModule):
             OSError: If a file cannot be found or read; FileNotFoundError if
                 ``pretrained`` is not a folder in diffusers layout.
         """
+        if self.skip_pretrained:
+            self.skip_pretrained = False
+            return
         if self.pretrained is None:
             if self.init_cfg is None:
                 print_log(
@@ -264,11 +281,25 @@ class SDUNet(BaseModule):
         embeds = self.prompt_embeds_file is None
         folder = local_folder(
             self.pretrained, parts + TEXT_PARTS if embeds else parts)
+        self._check_prediction_type(folder)
         # before the slow part, as a text encoder is easily forgotten
         prompt_embeds = embed_prompt(folder, self.prompt) if embeds else None
         load_parts(self, folder, parts)
         if embeds:
             self._set_prompt(prompt_embeds)
+
+    def _check_prediction_type(self, folder):
+        scheduler = read_json(
+            folder, 'scheduler', 'scheduler_config.json') or {}
+        # the default of diffusers' schedulers
+        there = scheduler.get('prediction_type', 'epsilon')
+        if scheduler and not self.scratch_unet and (
+                there != self.prediction_type):
+            raise ValueError(
+                f'SDUNet: the U-Net of pretrained={self.pretrained!r} was '
+                f'trained for prediction_type={there!r}, and the backbone '
+                f'has {self.prediction_type!r}; set prediction_type={there!r}.'
+            )
 
     def _set_prompt(self, prompt_embeds):
         width = self.prompt_embeds.shape[-1]
@@ -383,7 +414,8 @@ class SDUNet(BaseModule):
         """
         outs, hidden = self._run_blocks(latents, timesteps)
         if self.predicts_latent:
-            outs[len(self.unet.down_blocks)] = -self._output(hidden)
+            sign = 1 if self.prediction_type == 'sample' else -1
+            outs[len(self.unet.down_blocks)] = sign * self._output(hidden)
         return outs
 
     def _output(self, hidden):

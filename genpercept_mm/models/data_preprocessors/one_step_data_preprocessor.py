@@ -10,6 +10,8 @@ from genpercept_mm.registry import MODELS
 
 # labels that losses compare with the whole, padded image
 TARGETS = ('gt_sem_seg', 'gt_target', 'gt_target_mask')
+# labels that are padded with the ignored value
+CLASS_IDS = ('gt_sem_seg', 'gt_edge_map')
 
 
 @MODELS.register_module()
@@ -18,8 +20,8 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
 
     RGB values in 0..255 are scaled to [-1, 1]. All images of a batch are
     padded at the right and bottom to one size, a multiple of
-    ``size_divisor``: images with mid-grey, labels with the ignored value,
-    and dense targets (``gt_target``) with pixels that do not count. Training
+    ``size_divisor``: images with mid-grey, class ids with the ignored value,
+    and other maps with zeros, which do not count. Training
     and testing are alike, and nothing is random (GenPercept, section 3: no
     noise). With the metadata of the padding, mmseg's segmentors cut it off
     the prediction and resize the rest to the original image.
@@ -50,8 +52,11 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
             size_divisor=size_divisor,
             pad_val=0,
             seg_pad_val=seg_pad_val,
-            bgr_to_rgb=bgr_to_rgb,
-            batch_augments=batch_augments)
+            bgr_to_rgb=bgr_to_rgb)
+        # mmseg would call the list
+        self.batch_augments = [
+            MODELS.build(augment) if isinstance(augment, dict) else augment
+            for augment in batch_augments or ()]
 
     def forward(self, data, training=False):
         """Collate, normalize and pad a batch.
@@ -78,10 +83,12 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
             seg_pad_val=self.seg_pad_val)
         if training:
             _check_labels(inputs, samples)
+            # stack_batch pads depth as class ids
+            maps = [_take_maps(sample) for sample in samples]
             inputs, samples = stack(inputs, samples)
-            _pad_targets(samples, inputs.shape[2:])
-            if self.batch_augments is not None:
-                inputs, samples = self.batch_augments(inputs, samples)
+            _pad_maps(samples, maps, inputs.shape[2:])
+            for augment in self.batch_augments or ():
+                inputs, samples = augment(inputs, samples)
         else:
             inputs, paddings = stack(inputs)
             for sample, padding in zip(samples or (), paddings):
@@ -115,17 +122,20 @@ def _check_labels(inputs, samples):
                     f'{_name(samples, index)}.')
 
 
-def _pad_targets(samples, size):
-    """Pad dense targets in place, with zeros and an empty mask."""
-    for sample in samples:
-        for field in ('gt_target', 'gt_target_mask'):
-            if field in sample:
-                maps = sample.get(field).data
-                padding = (0, size[1] - maps.shape[-1], 0,
-                           size[0] - maps.shape[-2])
-                # PixelData refuses data of another size
-                sample.set_data(
-                    {field: PixelData(data=F.pad(maps, padding))})
+def _take_maps(sample):
+    """Take dense maps, which are not class ids, out of a data sample."""
+    return {field: sample.pop(field).data for field in sample.keys()
+            if field.startswith('gt_') and field not in CLASS_IDS
+            and isinstance(sample.get(field), PixelData)}
+
+
+def _pad_maps(samples, maps, size):
+    """Put maps back, padded with zeros; masks become False there."""
+    for sample, fields in zip(samples, maps):
+        for field, values in fields.items():
+            padding = (0, size[1] - values.shape[-1], 0,
+                       size[0] - values.shape[-2])
+            sample.set_data({field: PixelData(data=F.pad(values, padding))})
 
 
 def _name(samples, index):

@@ -67,7 +67,8 @@ class DenseEstimator(EncoderDecoder):
     def __new__(cls, *args, protocol='one_step', test_cfg=None, **kwargs):
         if cls is DenseEstimator and (
                 not build_protocol(protocol).is_one_step
-                or set(test_cfg or ()).intersection(SAMPLING_FIELDS)):
+                or isinstance(test_cfg, dict)
+                and set(test_cfg).intersection(SAMPLING_FIELDS)):
             # looked up by name, as that class is a subclass of this one
             cls = MODELS.get('genpercept_mm.LatentDiffusionEstimator')
             print_log(
@@ -148,7 +149,9 @@ class DenseEstimator(EncoderDecoder):
         ValueError if a sample has no target.
         """
         target, mask = self.decode_head.stack_targets(data_samples)
-        with torch.no_grad():
+        # targets in half precision would be off by more than what is learnt
+        with torch.no_grad(), torch.autocast(
+                target.device.type, enabled=False):
             latent = self.backbone.encode(target.expand(-1, 3, -1, -1))
         return latent, latent_mask(
             mask, self.backbone.size_divisor, latent.shape[2:])
@@ -215,12 +218,26 @@ class DenseEstimator(EncoderDecoder):
                 return dict(output=self.slide_inference(inputs, metas))
             return self._infer_whole(inputs, metas)
 
+        size = inputs.shape[2:]
+        inputs = self._padded(inputs)
         maps = infer(inputs)
         if self.test_cfg.get('flip'):
             mirrored = infer(inputs.flip(-1))
             maps = {name: (values + self._mirror(name, mirrored[name])) / 2
                     for name, values in maps.items()}
+        if inputs.shape[2:] != size:
+            maps = {name: _part(values, size, inputs.shape[2:])
+                    for name, values in maps.items()}
         return maps
+
+    def _padded(self, inputs):
+        """Repeat the edges of images that are smaller than the VAE's stride,
+        which it would not encode."""
+        least = getattr(self.backbone, 'size_divisor', 1)
+        height, width = inputs.shape[2:]
+        padding = (0, max(least - width, 0), 0, max(least - height, 0))
+        return F.pad(inputs, padding, mode='replicate') if any(
+            padding) else inputs
 
     def _mirror(self, name, maps):
         """Mirror maps (N, C, H, W) that have this name in `_infer`."""
@@ -330,3 +347,11 @@ def _fit_range(maps):
     outside = (low < -1) | (high > 1)
     fitted = (maps - low) / (high - low).clamp(min=1e-6) * 2 - 1
     return torch.where(outside, fitted, maps)
+
+
+def _part(maps, size, padded):
+    """Cut off what `DenseEstimator._padded` added, from maps of any scale."""
+    height, width = (
+        max(round(length * part / whole), 1) for length, part, whole in zip(
+            maps.shape[2:], size, padded))
+    return maps[..., :height, :width]

@@ -76,6 +76,10 @@ class LatentDiffusionEstimator(DenseEstimator):
             raise ValueError(
                 f'{self._name}: the backbone must be a genpercept_mm.SDUNet '
                 'that outputs the predicted latent; set out_indices=(4, ).')
+        if backbone.prediction_type == 'sample':
+            raise ValueError(
+                f"{self._name}: a U-Net of prediction_type='sample' does not "
+                'predict velocities; use a genpercept_mm.DenseEstimator.')
         if backbone.timestep != 1:
             raise ValueError(
                 f'{self._name}: sampling visits the timesteps of its schedule'

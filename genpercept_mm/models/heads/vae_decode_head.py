@@ -57,6 +57,7 @@ class VAEDecodeHead(BaseDenseHead):
         self.decoder = decoder
         self.in_index = in_index
         self.loss_latent = loss_latent and MODELS.build(loss_latent)
+        self.latent_name = (loss_latent or {}).get('loss_name', 'loss_latent')
 
         # diffusers takes seconds to import
         from diffusers import AutoencoderKL
@@ -73,6 +74,7 @@ class VAEDecodeHead(BaseDenseHead):
         self.vae.requires_grad_(
             decoder != 'frozen' and len(self.loss_decode) > 0)
         self._has_weights = self.pretrained is None
+        self.skip_pretrained = False
         self.register_load_state_dict_pre_hook(_adapt_state_dict)
 
     def train(self, mode=True):
@@ -84,7 +86,9 @@ class VAEDecodeHead(BaseDenseHead):
 
     def init_weights(self):
         """See `SDUNet.init_weights`."""
-        if self.pretrained is None:
+        if self.skip_pretrained:
+            self.skip_pretrained = False
+        elif self.pretrained is None:
             super().init_weights()
         else:
             folder = local_folder(self.pretrained, ('vae', ), 'VAEDecodeHead')
@@ -152,7 +156,9 @@ class VAEDecodeHead(BaseDenseHead):
             losses = self.loss_by_output(
                 self.decode(clean), *self.stack_targets(data_samples))
         if self.loss_latent is not None:
-            losses['loss_latent'] = self.loss_latent(pred, target, mask)
+            name, value = self.latent_name, self.loss_latent(
+                pred, target, mask)
+            losses[name] = value + losses.get(name, 0)
         if not losses:
             raise ValueError('VAEDecodeHead: set loss_decode, loss_latent or '
                              'both to train this head.')

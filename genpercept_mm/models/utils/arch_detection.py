@@ -11,11 +11,10 @@ from .weight_names import without_lora
 _IDLE_FIELDS = ('sample_size', 'force_upcast')
 # Fields that must be written out, whatever their value
 _KEPT_FIELDS = ('block_out_channels', 'cross_attention_dim')
-# Fields that shape a network
-_SHAPING_FIELDS = (
-    'in_channels', 'block_out_channels', 'layers_per_block',
-    'cross_attention_dim', 'attention_head_dim', 'latent_channels',
-    'down_block_types', 'up_block_types', 'use_linear_projection')
+# Fields that may differ between weights and a model: they change precision
+# at most, or what a training or other classes do
+_FREE_FIELDS = (*_IDLE_FIELDS, 'upcast_attention', 'dropout',
+                'latents_mean', 'latents_std')
 # Has the channels of one latent or of two, whatever the architecture
 _INPUT_LAYER = 'conv_in.weight'
 
@@ -72,18 +71,24 @@ def check_config(model, config, part, pretrained, owner='SDUNet'):
     """Raise a ValueError if weights have another architecture than a model.
 
     ``config`` is the ``config.json`` beside the weights of ``part``, which
-    ``pretrained`` of the class ``owner`` names. A U-Net may take twice the
-    channels of the weights.
+    ``pretrained`` of the class ``owner`` names; all its fields that change the
+    computation are compared. A U-Net may take twice the channels of the
+    weights.
     """
+    cls = type(model)
+    ours, theirs = (_written_out(cls, {
+        key: value for key, value in fields.items() if key[0] != '_'})
+        for fields in (model.config, config))
     different = []
-    for field in _SHAPING_FIELDS:
-        if field in config and field in model.config:
-            ours, theirs = (
-                list(value) if isinstance(value, tuple) else value
-                for value in (model.config[field], config[field]))
-            widened = field == 'in_channels' and ours == 2 * theirs
-            if ours != theirs and not widened:
-                different.append(f'{field} is {theirs} there, {ours} here')
+    for field, value in ours.items():
+        widened = field == 'in_channels' and value == 2 * theirs[field]
+        if field not in _FREE_FIELDS and value != theirs[field] and (
+                not widened):
+            there, here = (
+                list(given) if isinstance(given, tuple) else given
+                for given in (config.get(field, theirs[field]),
+                              model.config.get(field, value)))
+            different.append(f'{field} is {there} there, {here} here')
     if different:
         raise ValueError(
             f'{owner}: pretrained={pretrained!r} has another {part} than '

@@ -2,10 +2,18 @@
 import json
 import os
 import os.path as osp
-import pickle
+import re
 import zipfile
 
 import torch
+from mmengine.logging import print_log
+
+from genpercept_mm.utils.mapped_tensors import map_safetensors
+from genpercept_mm.utils.weight_files import (
+    SAFETENSORS,
+    kind_of,
+    unwrap_state,
+)
 
 from .weight_names import modernize_vae
 
@@ -92,8 +100,9 @@ def _download(repo, parts):
     from huggingface_hub import snapshot_download
     folder = snapshot_download(
         repo,
-        allow_patterns=[f'{part}/*.{suffix}' for part in parts
-                        for suffix in ('json', 'txt', 'model')])
+        allow_patterns=['scheduler/*.json', *(
+            f'{part}/*.{suffix}' for part in parts
+            for suffix in ('json', 'txt', 'model'))])
     for part in parts:
         if part != 'tokenizer':
             _download_weights(repo, part, folder)
@@ -139,6 +148,25 @@ def find_weights(folder, stems=STEMS):
                  for name in _weight_names(stem) if name in names), None)
 
 
+def _only_weights(folder):
+    """Find the weights of a part that is named in another way, such as
+    ``diffusion_pytorch_model.bf16.safetensors``, or None. A ValueError is
+    raised if there are several."""
+    names = sorted(os.listdir(folder)) if osp.isdir(folder) else []
+    for pattern in (r'.*\.index\b.*\.json', r'.*\.safetensors',
+                    r'.*\.(bin|pt|pth|ckpt)'):
+        found = [name for name in names if re.fullmatch(pattern, name)]
+        if len(found) > 1:
+            raise ValueError(
+                f'{folder} has several weights, {found}, none of them under a '
+                'name of diffusers; keep the right one only.')
+        if found:
+            print_log(f'{folder}: {found[0]} is taken, its only weights',
+                      logger='current')
+            return osp.join(folder, found[0])
+    return None
+
+
 def read_part(folder):
     """Read the tensors of a part, memory-mapped where the format allows it.
 
@@ -149,10 +177,11 @@ def read_part(folder):
     Raises:
         FileNotFoundError: If the folder has no weights or lacks one of several
             files.
-        OSError: If a file is damaged.
-        ValueError: If a file or an index holds anything else.
+        OSError: If a file is damaged, or not weights.
+        ValueError: If a file or an index holds anything else, or there are
+            several files and none has a name of diffusers.
     """
-    path = find_weights(folder)
+    path = find_weights(folder) or _only_weights(folder)
     if path is None:
         raise FileNotFoundError(
             f'{folder} has no weights; expected one of '
@@ -194,32 +223,32 @@ def _read_index(path):
 
 
 def _read_file(path):
-    if path.endswith('.safetensors'):
+    kind = kind_of(path)
+    if kind == SAFETENSORS or path.endswith('.safetensors') and (
+            kind is None):
         from safetensors import SafetensorError
-        from safetensors.torch import load_file
         try:
-            return load_file(path)
+            state, _ = map_safetensors(path)
         except SafetensorError as error:
             raise OSError(
                 f'{path} cannot be read ({error}); it is truncated or not a '
                 '.safetensors file. Copy it again.') from error
+        return unwrap_state(state, path)
     try:
-        # torch maps its zip files only, not those before version 1.6
-        state = torch.load(path, map_location='cpu', weights_only=True,
-                           mmap=zipfile.is_zipfile(path))
-    except (EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        # torch maps its zip files only, not those before version 1.6, and
+        # takes this suffix for the other format
+        if path.endswith('.safetensors'):
+            with open(path, 'rb') as file:
+                state = torch.load(file, 'cpu', weights_only=True)
+        else:
+            state = torch.load(path, 'cpu', weights_only=True,
+                               mmap=zipfile.is_zipfile(path))
+    # pickle and zip have errors of many kinds
+    except Exception as error:
         raise OSError(
             f'{path} cannot be read ({error}); it is truncated, or holds '
             'more than tensors.') from error
-    if not isinstance(state, dict):
-        raise ValueError(f'{path} must hold a dict of tensors, got '
-                         f'{type(state).__name__}.')
-    wrong = [key for key, value in state.items()
-             if not torch.is_tensor(value)]
-    if wrong:
-        raise ValueError(f'{path}: {wrong[0]} must be a tensor, got '
-                         f'{type(state[wrong[0]]).__name__}.')
-    return state
+    return unwrap_state(state, path)
 
 
 def read_json(*path, required=False):

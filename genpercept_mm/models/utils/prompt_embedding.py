@@ -29,11 +29,19 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
                 'the weights came from, or give prompt_embeds, a file with '
                 'the embedded prompt.')
     weights = find_weights(osp.join(folder, 'text_encoder'), TEXT_STEMS) or ''
-    tokenizer = CLIPTokenizer.from_pretrained(folder, subfolder='tokenizer')
-    encoder = CLIPTextModel.from_pretrained(
-        folder,
-        subfolder='text_encoder',
-        variant='fp16' if '.fp16.' in osp.basename(weights) else None).eval()
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(
+            folder, subfolder='tokenizer')
+        encoder = CLIPTextModel.from_pretrained(
+            folder,
+            subfolder='text_encoder',
+            variant='fp16' if '.fp16.' in osp.basename(weights) else None
+        ).eval()
+    # transformers, tokenizers and safetensors have errors of many kinds
+    except Exception as error:
+        raise OSError(
+            f'{owner}: tokenizer/ or text_encoder/ of pretrained={folder!r} '
+            f'cannot be read ({error}); copy both again.') from error
 
     def embed(text):
         tokens = tokenizer(
@@ -66,23 +74,48 @@ def read_prompt_embeds(path, owner='SDUNet'):
         raise FileNotFoundError(
             f'{owner}: prompt_embeds={path!r} does not exist.')
     suffix = osp.splitext(path)[1]
-    if suffix == '.npy':
-        embeds = torch.from_numpy(np.load(path, allow_pickle=False))
-    elif suffix in ('.pt', '.pth'):
-        embeds = torch.load(path, map_location='cpu', weights_only=True)
-    elif suffix == '.safetensors':
-        from safetensors.torch import load_file
-        tensors = load_file(path)
-        if len(tensors) != 1:
-            raise ValueError(f'{owner}: {path} must hold one tensor, got '
-                             f'{sorted(tensors)}.')
-        embeds, = tensors.values()
-    else:
+    if suffix not in _READERS:
         raise ValueError(f'{owner}: prompt_embeds must be a .npy, .pt, .pth '
                          f'or .safetensors file, got {path!r}.')
+    try:
+        embeds = _READERS[suffix](path)
+    # NumPy, pickle, zip and safetensors have errors of many kinds
+    except Exception as error:
+        raise OSError(f'{owner}: prompt_embeds={path!r} cannot be read '
+                      f'({error}); it is truncated, or not such a file.'
+                      ) from error
+    if isinstance(embeds, dict):
+        if len(embeds) != 1:
+            raise ValueError(f'{owner}: {path} must hold one tensor, got '
+                             f'{sorted(embeds)}.')
+        embeds, = embeds.values()
+    if isinstance(embeds, np.ndarray) and embeds.dtype.kind == 'f':
+        embeds = torch.from_numpy(embeds.astype(np.float32))
+    if not torch.is_tensor(embeds) or not embeds.is_floating_point():
+        raise ValueError(f'{owner}: {path} must hold a tensor of floats, got '
+                         f'{type(embeds).__name__}.')
     embeds = embeds.float()
     embeds = embeds[None] if embeds.dim() == 2 else embeds
-    if embeds.dim() != 3 or embeds.shape[0] != 1:
+    if embeds.dim() != 3 or embeds.shape[0] != 1 or not embeds.numel():
         raise ValueError(f'{owner}: {path} must have shape (L, D) or '
                          f'(1, L, D), got {tuple(embeds.shape)}.')
+    if not embeds.isfinite().all():
+        raise ValueError(f'{owner}: {path} holds NaN or infinity.')
     return embeds
+
+
+def _read_torch(path):
+    return torch.load(path, map_location='cpu', weights_only=True)
+
+
+def _read_safetensors(path):
+    from safetensors.torch import load_file
+    return load_file(path)
+
+
+_READERS = {
+    '.npy': lambda path: np.load(path, allow_pickle=False),
+    '.pt': _read_torch,
+    '.pth': _read_torch,
+    '.safetensors': _read_safetensors,
+}

@@ -63,6 +63,9 @@ ARCHS = {
             norm_num_groups=8)),
 }
 
+# What the U-Nets of these architectures were trained to predict, where it is
+# not the velocity
+PREDICTION_TYPES = {'sd15': 'epsilon'}
 
 # What SDUNet's forward pass supports; the first value is diffusers' default
 _UNET_PARTS = dict(

@@ -37,7 +37,11 @@ def test_missing_columns_and_values(tmp_path):
     with pytest.raises(ValueError, match=f"{path} lacks the column.*"
                        "'M_cam_from_uv_22'.*contrib/mikeroberts3000"):
         read_cameras(str(path))
-    path.write_text(','.join(['scene_name', *COLUMNS]) + '\nai_1,1,2,3\n')
+    header = ','.join(['scene_name', *COLUMNS])
+    path.write_text(f'{header}\nai_1,1,2,3\n')
+    with pytest.raises(ValueError, match=f'row 2 of {path} is not complete'):
+        read_cameras(str(path))
+    path.write_text(f'{header}\nai_1{",1" * 8},x\n')
     with pytest.raises(ValueError, match='scene ai_1: M_cam_from_uv is '
                        'incomplete'):
         read_cameras(str(path))

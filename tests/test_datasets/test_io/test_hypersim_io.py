@@ -77,3 +77,36 @@ def test_frames_are_spelled_out():
         'd/ai_9_1/images/scene_cam_02_final_hdf5/frame.0012.color.hdf5'
     ) == 'scene ai_9_1, camera cam_02, frame 12'
     assert layout.describe_frame('a/b.png') == 'file a/b.png'
+
+
+HEADER = ','.join(layout.SPLIT_COLUMNS) + '\n'
+ROW = 'ai_001_001,cam_00,7,True,,train\n'
+
+
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_a_byte_order_mark_loses_no_column(tmp_path, encoding):
+    path = tmp_path / 'a.csv'
+    path.write_text(HEADER + ROW, encoding=encoding)
+    assert layout.read_split_csv(str(path), 'train') == [
+        layout.Frame('ai_001_001', 'cam_00', 7)]
+
+
+@pytest.mark.parametrize('content, message', [
+    (HEADER + ROW + 'ai_001_001,cam', 'row 3 of .*a.csv is not complete'),
+    (HEADER + ROW.replace('7', 'seven'), "a.csv has the frame_id 'seven'"),
+    ('scene_name,camera_name\n', r"a.csv lacks the column\(s\) \['frame_id'"),
+    (HEADER + ROW.replace('cam', 'cäm'), 'a.csv is not CSV in UTF-8')])
+def test_damaged_tables_are_named(tmp_path, content, message):
+    path = tmp_path / 'a.csv'
+    path.write_text(content, encoding='latin-1')
+    with pytest.raises(ValueError, match=f'Hypersim: .*{message}'):
+        layout.read_split_csv(str(path), 'train')
+
+
+@pytest.mark.parametrize('length', [0, 8, 100, 1000, -1])
+def test_torn_arrays_are_named(tmp_path, length):
+    path = tmp_path / 'a.hdf5'
+    layout.write_hdf5(str(path), np.random.default_rng(0).random((30, 30)))
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(OSError, match=f'Hypersim: {path} cannot be read as'):
+        layout.read_hdf5(str(path))

@@ -8,6 +8,7 @@ from PIL import Image
 from genpercept_mm.datasets.io.raster_io import (
     EXR_SWITCH,
     check_size,
+    read_alpha,
     read_array,
     read_bytes,
     read_npy,
@@ -104,6 +105,21 @@ def test_equal_channels_become_one():
         single_channel(other, 'x')
 
 
+@pytest.mark.parametrize('top, kind, opaque', [
+    (1, np.uint8, 1), (2, np.uint8, 255), (254, np.uint8, 255),
+    (1, np.uint16, 1), (254, np.uint16, 255), (255, np.uint16, 255),
+    (256, np.uint16, 65535), (60000, np.uint16, 65535)])
+def test_alpha_by_the_largest_value(tmp_path, top, kind, opaque):
+    path, lines = str(tmp_path / 'a.png'), []
+    values = np.array([[0, top // 2, top]]).astype(kind)
+    cv2.imwrite(path, values)
+    found = read_alpha(path, warn=lines.append)
+    np.testing.assert_allclose(found, values / opaque, rtol=1e-6)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(read_alpha(path), found)
+    assert bool(lines) == (opaque != np.iinfo(kind).max)
+
+
 def test_sizes_must_agree_once_the_image_is_loaded():
     check_size({}, 'label.png', (3, 4))
     check_size(dict(ori_shape=[3, 4]), 'label.png', (3, 4))
@@ -111,6 +127,24 @@ def test_sizes_must_agree_once_the_image_is_loaded():
                        r'label\.png is \(4, 3\)'):
         check_size(dict(ori_shape=(3, 4), img_path='a.jpg'), 'label.png',
                    (4, 3))
+
+
+@pytest.mark.parametrize('suffix, kind', [
+    ('jpg', 'JPEG'), ('JFIF', 'JPEG'), ('jpe', 'JPEG'), ('png', 'PNG'),
+    ('webp', 'WEBP'), ('tiff', 'TIFF')])
+@pytest.mark.parametrize('ignored', [True, False])
+def test_turns_are_seen_in_every_format(tmp_path, suffix, kind, ignored):
+    path = str(tmp_path / f'a.{suffix}')
+    tags = Image.Exif()
+    tags[0x0112] = 3
+    Image.new('RGB', (4, 6)).save(path, format=kind, exif=tags)
+    results = dict(ori_shape=(6, 4), img_path=path)
+    if ignored:
+        check_size(dict(results, ignore_orientation=True), 'a.png', (6, 4))
+        return
+    with pytest.raises(ValueError, match=rf'{path} asks to turn.*ignore_orien'
+                       'tation=True'):
+        check_size(results, 'a.png', (6, 4))
 
 
 @pytest.mark.parametrize('turn,size,refused', [

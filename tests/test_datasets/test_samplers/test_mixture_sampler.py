@@ -284,13 +284,17 @@ def test_in_a_runner_the_batch_size_is_the_loaders():
     (dict(fraction=1.5), 'fraction must be above 0 and at most 1, got 1.5'),
     (dict(fraction=float('nan')), 'fraction must be above 0'),
     (dict(fraction_seed=-1), 'fraction_seed must be an integer from 0 on'),
-    (dict(fraction_seed=.5), 'fraction_seed must be an integer from 0 on'),
     (dict(batch_size=0), 'batch_size must be a positive integer, got 0'),
-    (dict(batch_size=2.5), 'batch_size must be a positive integer, got 2.5'),
 ])
 def test_bad_arguments_are_refused(change, message):
     with pytest.raises(ValueError, match=f'MixtureSampler: .*{message}'):
         sampler(**change)
+
+
+@pytest.mark.parametrize('name', ['fraction_seed', 'batch_size'])
+def test_numbers_that_are_not_whole_are_refused(name):
+    with pytest.raises(TypeError, match=f'{name} must be int, got 2.5'):
+        sampler(**{name: 2.5})
 
 
 def test_probabilities_need_several_data_sets():

@@ -120,3 +120,57 @@ def test_undecodable_label_is_named(tmp_path):
     (tmp_path / 'x.png').write_bytes(b'no picture')
     with pytest.raises(OSError, match='x.png'):
         LoadSegLabel(num_ids=5)(out)
+
+
+def load_ids(path, array, num_ids, new_ids, **facts):
+    """Load a label alone."""
+    array.save(path) if isinstance(array, Image.Image) else Image.fromarray(
+        array).save(path)
+    return LoadSegLabel(num_ids=num_ids, label_map=new_ids)(dict(
+        dict(seg_map_path=str(path), reduce_zero_label=False, label_map=None,
+             seg_fields=[]), **facts))['gt_seg_map']
+
+
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
+@pytest.mark.parametrize('label_map', [
+    None, {}, {255: 1}, {0: 1, 1: 0}, {0: 255, 255: 0}, {7: 2, 1: 2}])
+def test_ids_are_replaced_all_at_once(tmp_path, kind, label_map):
+    """Pixel by pixel, so that two ids can change places."""
+    ids = np.random.default_rng(0).choice(
+        [0, 1, 255, 7] if label_map and 7 in label_map else [0, 1, 255],
+        (5, 6)).astype(kind)
+    found = load_ids(tmp_path / 'a.png', ids, 3, label_map)
+    assert found.dtype == np.uint8
+    assert found.tolist() == [
+        [(label_map or {}).get(int(id_), int(id_)) for id_ in row]
+        for row in ids]
+
+
+def test_large_ids_are_replaced_before_they_are_checked(tmp_path):
+    ids = np.array([[0, 1000], [65535, 2]], np.uint16)
+    found = load_ids(tmp_path / 'a.png', ids, 3, {1000: 1, 65535: 255})
+    assert found.tolist() == [[0, 1], [255, 2]]
+    with pytest.raises(ValueError, match='a.png contains the label id 65535'):
+        load_ids(tmp_path / 'a.png', ids, 3, {1000: 1})
+
+
+@pytest.mark.parametrize('new', [-1, 3, 256, 300])
+def test_new_ids_are_those_of_classes(new):
+    """256 would become 0 among 8 bits."""
+    with pytest.raises(ValueError, match=rf'label_map gives the ids \[{new}\];'
+                       r' new ids are 0\.\.2, or 255'):
+        LoadSegLabel(num_ids=3, label_map={0: new, 1: 2})
+
+
+def test_masks_of_one_bit_are_classes_0_and_1(tmp_path):
+    mask = np.random.default_rng(0).random((5, 6)) < .5
+    found = load_ids(tmp_path / 'a.png', Image.fromarray(mask), 2, None)
+    np.testing.assert_array_equal(found, mask)
+
+
+def test_the_map_of_the_data_set_comes_after(tmp_path):
+    """It maps classes of mmseg's data set, after reduce_zero_label."""
+    ids = np.array([[0, 1, 255]], np.uint8)
+    found = load_ids(tmp_path / 'a.png', ids, 3, {255: 2},
+                     reduce_zero_label=True, label_map={0: 5, 1: 6})
+    assert found.tolist() == [[255, 5, 6]]

@@ -1,7 +1,9 @@
 import os
+from types import SimpleNamespace
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel, BaseModule
 from mmengine.runner import Runner
 
@@ -149,6 +151,65 @@ def test_weights_that_load_from_replaced_stay_in_the_file(tmp_path):
     state = torch.load(path)['state_dict']
     assert torch.equal(state['part.fixed.weight'], other['part.fixed.weight'])
     assert evaluate(tmp_path, path) == trained
+
+
+def in_place(value):
+    with torch.no_grad():
+        value.add_(1)
+
+
+def one_value(value):
+    with torch.no_grad():
+        value.view(-1)[7] += 1
+
+
+def by_data(value):
+    """As peft merges LoRA; torch does not count it as a change."""
+    value.data += 1
+
+
+def other_memory(value):
+    value.data = value.data + 1
+
+
+def by_a_checkpoint(value):
+    module = torch.nn.Module()
+    module.weight = value
+    module.load_state_dict(dict(weight=torch.full_like(value, 3)))
+
+
+@pytest.mark.parametrize('change', [
+    in_place, one_value, by_data, other_memory, by_a_checkpoint])
+def test_weights_that_changed_during_training_are_in_the_file(
+        tmp_path, change):
+    """Their checksums are not calculated again and again, so the change must
+    be noticed."""
+
+    class Change(Hook):
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 2:
+                change(runner.model.part.fixed.weight)
+
+    run = runner(tmp_path, custom_hooks=[Change()])
+    run.train()
+    before, after = (torch.load(tmp_path / f'iter_{step}.pth')['state_dict']
+                     for step in (2, 4))
+    assert 'part.fixed.weight' not in before
+    assert torch.equal(after['part.fixed.weight'],
+                       run.model.part.fixed.weight)
+    assert 'part.fixed.bias' not in after
+
+
+def test_unchanged_weights_are_read_once(tmp_path, monkeypatch):
+    """Two checkpoints and a test."""
+    from genpercept_mm.utils import trained_weights
+    sizes, stock = [], trained_weights.zlib.crc32
+    monkeypatch.setattr(
+        trained_weights, 'zlib', SimpleNamespace(
+            crc32=lambda array: sizes.append(array.size) or stock(array)))
+    runner(tmp_path).train()
+    assert sorted(sizes) == [100, 10_000]
 
 
 def test_averaged_weights_are_refused_before_training(tmp_path):

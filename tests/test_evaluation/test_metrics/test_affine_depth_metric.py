@@ -249,6 +249,19 @@ def test_files(tmp_path):
     assert np.abs(read[1] / 256 - expected).max() < .51 / 256
 
 
+@pytest.mark.parametrize('output_format, scale', [
+    ('png', 65535), ('kitti_png', 256)])
+def test_files_are_rounded_not_cut_off(tmp_path, output_format, scale):
+    steps = np.array([[0, 1, 1000, 30000]])
+    for part, expected in ((.4, steps), (.6, steps + 1)):
+        pred = ((steps + part) / scale).astype(np.float32)
+        evaluate([sample(pred, None)], output_format=output_format,
+                 alignment=None, output_dir=str(tmp_path), format_only=True,
+                 max_depth=200.)
+        image = cv2.imread(str(tmp_path / '0.png'), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(image, expected)
+
+
 def test_files_without_labels(tmp_path):
     pred, gt = scene()
     samples = [sample(pred * 50, None)]

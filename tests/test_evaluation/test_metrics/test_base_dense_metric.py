@@ -1,7 +1,6 @@
 import json
 import os
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -13,12 +12,11 @@ from torch.multiprocessing import start_processes
 from genpercept_mm.evaluation import (
     AffineDepthMetric,
     BaseDenseMetric,
+    DISMetric,
+    MattingMetric,
     SurfaceNormalMetric,
 )
-from genpercept_mm.evaluation.metrics.base_dense_metric import (
-    to_uint8,
-    write_png,
-)
+from genpercept_mm.evaluation.metrics.base_dense_metric import to_uint8
 
 
 class MeanErrorMetric(BaseDenseMetric):
@@ -30,10 +28,10 @@ class MeanErrorMetric(BaseDenseMetric):
     def evaluate_sample(self, field, pred, label, mask):
         return dict(error=np.abs(pred - label)[:, mask].mean())
 
-    def write(self, path, field, pred, sample):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path + '.txt', 'w') as file:
-            file.write(field)
+    def to_file(self, field, pred, sample):
+        if not pred.any():
+            return None
+        return '.txt', field.encode()
 
 
 def sample(error=0., name='a', index=0, size=(4, 5), **more):
@@ -163,6 +161,12 @@ def test_files_are_named_by_sample_else_by_image(tmp_path):
         evaluate(metric, [sample(sample_name='../7')])
 
 
+def test_a_prediction_may_have_no_file(tmp_path):
+    metric = MeanErrorMetric(prefix='x', output_dir=str(tmp_path))
+    assert evaluate(metric, [sample(-2.)]) == {'x/error': 2.}
+    assert os.listdir(tmp_path) == []
+
+
 def test_format_only_needs_no_labels(tmp_path):
     data = sample()
     del data.gt_depth_map
@@ -202,13 +206,87 @@ def test_quantization_truncates_but_keeps_multiples():
         0, 127, 254, 255]
 
 
-def test_png_is_rgb_and_whole(tmp_path):
-    picture = np.random.default_rng(0).integers(
-        0, 65536, (4, 5, 3)).astype(np.uint16)
-    write_png(str(tmp_path / 'new' / 'a.png'), picture)
-    assert os.listdir(tmp_path / 'new') == ['a.png']
-    there = cv2.imread(str(tmp_path / 'new' / 'a.png'), cv2.IMREAD_UNCHANGED)
-    assert (there[..., ::-1] == picture).all()
+class NotFiniteMetric(MeanErrorMetric):
+
+    def evaluate_sample(self, field, pred, label, mask):
+        bad = np.float64(pred.max())
+        return dict(good=1., error=bad, errors=np.array([0, bad]))
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf, -np.inf])
+def test_entries_that_are_not_finite_name_the_image(monkeypatch, bad):
+    metric = NotFiniteMetric(prefix='x')
+    metric.process({}, [sample().to_dict()])
+    monkeypatch.setattr(metric, 'read_prediction', lambda sample: (
+        'pred_depth_map', np.full((1, 4, 5), bad)))
+    with pytest.raises(ValueError, match=r"NotFiniteMetric: \['error', "
+                       r"'errors'\] of root/a/1.jpg are not finite"):
+        metric.process({}, [sample(index=1).to_dict()])
+
+
+@pytest.mark.parametrize('bad', [np.nan, np.inf])
+def test_labels_that_are_not_finite(bad):
+    """They are left out of means over pixels, and refused over images."""
+    data = sample(1.).to_dict()
+    data['pred_depth_map']['data'][0, 1, 1] = 50.
+    data['gt_depth_map']['data'][0, 1, 1] = bad
+    metric = MeanErrorMetric(prefix='x')
+    metric.process({}, [data])
+    assert metric.evaluate(1) == {'x/error': 1.}
+    metric.whole_images = True
+    with pytest.raises(ValueError, match='gt_depth_map must be finite, got '
+                       'NaN or infinity for root/a/0.jpg'):
+        metric.process({}, [data])
+
+
+def test_tiny_labels_do_not_give_infinity():
+    """The square relative error divides by the label."""
+    data = sample().to_dict()
+    data['gt_depth_map'] = dict(data=torch.full(
+        (1, 4, 5), 1e-310, dtype=torch.float64))
+    metric = AffineDepthMetric(alignment=None, min_depth=0., prefix='x')
+    with np.errstate(all='ignore'), pytest.raises(
+            ValueError, match='AffineDepthMetric: .*sq_rel.* of root/a/0.jpg '
+            'are not finite'):
+        metric.process({}, [data])
+
+
+def blob():
+    rows, columns = np.ogrid[:40, :50]
+    return np.clip(15 - np.hypot(rows - 18, columns - 26), 0, 1)
+
+
+def ramp():
+    return np.linspace(1, 9, 2000).reshape(40, 50)
+
+
+def tilted():
+    angle = np.linspace(0, 1, 2000).reshape(40, 50)
+    return np.stack([np.sin(angle), 0 * angle, np.cos(angle)])
+
+
+@pytest.mark.parametrize('metric, label, kwargs', [
+    (AffineDepthMetric, ramp, {}), (AffineDepthMetric, ramp, dict(
+        alignment=None)), (SurfaceNormalMetric, tilted, {}),
+    (DISMetric, blob, {}), (DISMetric, blob, dict(with_hce=False)),
+    (MattingMetric, blob, {}), (MattingMetric, blob, dict(
+        classical_grad=True))])
+def test_every_number_has_a_rule_by_which_the_label_is_best(
+        metric, label, kwargs):
+    if metric is DISMetric:
+        pytest.importorskip('py_sod_metrics')
+    label = label()
+    noise = np.random.default_rng(0).uniform(-1, 1, label.shape)
+    best = metric.calculate(label, label, **kwargs)
+    worse = metric.calculate(label + noise * label.max(), label, **kwargs)
+    assert best.keys() <= metric.BETTER.keys()
+    if kwargs.get('with_hce', True):
+        assert best.keys() == metric.BETTER.keys()
+    for name, rule in metric.BETTER.items():
+        assert rule in ('less', 'greater')
+        if name in best:
+            less = best[name] < worse[name]
+            assert less == (rule == 'less') and best[name] != worse[name]
 
 
 def distributed_samples():

@@ -118,6 +118,22 @@ def test_perfect_prediction():
         abs=1e-9)
 
 
+@pytest.mark.parametrize('rows, columns', [
+    (slice(-1, None), slice(None)), (slice(None), slice(-1, None)),
+    (slice(-1, None), slice(-1, None))])
+def test_objects_at_the_edge_have_finite_numbers(rows, columns):
+    """Stock PySODMetrics averages over the pixels beyond them."""
+    gt = np.zeros((8, 9), np.uint8)
+    gt[rows, columns] = 255
+    stock = sod.Smeasure(alpha=.5)
+    with np.errstate(all='ignore'):
+        stock.step(gt, gt)
+    assert np.isnan(stock.get_results()['sm'])
+    result = evaluate([sample(gt, gt)], with_hce=False)
+    assert result['s_alpha'] == pytest.approx(1)
+    assert result['mae'] == 0 and np.isfinite(list(result.values())).all()
+
+
 def test_label_value_128_is_background():
     pred = np.array([[0, 255]], np.uint8)
     for value, error in ((128, 0.), (129, .5)):

@@ -635,6 +635,7 @@ def test_runs_in_bfloat16_autocast():
     (dict(out_indices=()), 'out_indices'),
     (dict(feature_type='upsampled'), 'feature_type must be one of'),
     (dict(timestep=1000), 'timestep must be in 0..999, got 1000'),
+    (dict(prediction_type='velocity'), "prediction_type must be one of"),
     (dict(train_timestep=1000), 'train_timestep must be None'),
     (dict(train_timestep='uniform'), "'random' or in 0..999, got 'uniform'"),
     (dict(in_channels=6), r'must be 4 \(one latent\) or 8 .* got 6'),
@@ -651,6 +652,141 @@ def test_bad_arguments(changes, message):
 def test_bad_input(shape):
     with pytest.raises(ValueError, match=r'input must be \(N, 3, H, W\)'):
         SDUNet(arch='mini')(torch.zeros(shape))
+
+
+# -- what the U-Net was trained to predict ------------------------------------
+
+
+@pytest.mark.parametrize('prediction_type, sign', [
+    (None, -1), ('v_prediction', -1), ('epsilon', -1), ('sample', 1)])
+def test_the_sign_of_the_latent(folder, prediction_type, sign):
+    """Minus a velocity or a noise, and plus a sample, by diffusers."""
+    x = torch.rand(1, 3, 32, 40) * 2 - 1
+    output = -plain_diffusers(folder, x)['post_upsample'][4]
+    net = SDUNet(arch='mini', pretrained=folder, out_indices=(0, 4),
+                 prediction_type=prediction_type)
+    net.init_weights()
+    features = SDUNet(arch='mini', pretrained=folder, out_indices=(0, ))
+    features.init_weights()
+    with torch.no_grad():
+        first, latent = net.eval()(x)
+        assert_near(latent, sign * output)
+        # features have no sign
+        assert torch.equal(first, features.eval()(x)[0])
+
+
+@pytest.mark.parametrize('arch, expected', [
+    ('sd15', 'epsilon'), ('sd21', 'v_prediction'), ('mini', 'v_prediction'),
+    (ARCHS['sd15'], 'v_prediction')])
+def test_who_predicts_what(arch, expected):
+    """As runwayml's and Stability's scheduler_config.json say."""
+    with torch.device('meta'):
+        assert SDUNet(arch=arch).prediction_type == expected
+    if isinstance(arch, str):
+        with torch.device('meta'):
+            net = SDUNet(arch=arch, prediction_type='sample')
+        assert net.prediction_type == 'sample'
+
+
+def with_scheduler(folder, path, **fields):
+    """A copy of a folder, with links to its parts."""
+    path.mkdir()
+    for part in ('unet', 'vae', 'text_encoder', 'tokenizer'):
+        os.symlink(f'{folder}/{part}', path / part)
+    (path / 'scheduler').mkdir()
+    (path / 'scheduler/scheduler_config.json').write_text(json.dumps(dict(
+        _class_name='DDIMScheduler', **fields)))
+    return str(path)
+
+
+@pytest.mark.parametrize('fields, there', [
+    (dict(prediction_type='v_prediction'), 'v_prediction'),
+    (dict(prediction_type='epsilon'), 'epsilon'),
+    (dict(prediction_type='sample'), 'sample'),
+    # the default of diffusers
+    (dict(), 'epsilon')])
+@pytest.mark.parametrize('here', ['v_prediction', 'epsilon', 'sample'])
+def test_the_scheduler_beside_the_weights_is_believed(
+        folder, tmp_path, fields, there, here):
+    source = with_scheduler(folder, tmp_path / 'sd', **fields)
+    net = SDUNet(arch='mini', pretrained=source, prediction_type=here)
+    if here == there:
+        net.init_weights()
+        return
+    with pytest.raises(ValueError, match=(
+            f"trained for prediction_type='{there}', and the backbone has "
+            f"'{here}'; set prediction_type='{there}'")):
+        net.init_weights()
+    # the weights of the U-Net are not read
+    SDUNet(arch='mini', pretrained=source, prediction_type=here,
+           scratch_unet=True).init_weights()
+
+
+@pytest.mark.parametrize('part, field, value', [
+    ('unet', 'class_embed_type', 'timestep'), ('unet', 'num_class_embeds', 9),
+    ('unet', 'addition_embed_type', 'text'),
+    ('unet', 'encoder_hid_dim', 32), ('unet', 'time_cond_proj_dim', 16),
+    ('unet', 'time_embedding_type', 'fourier'), ('unet', 'act_fn', 'gelu'),
+    ('unet', 'resnet_time_scale_shift', 'scale_shift'),
+    ('unet', 'flip_sin_to_cos', False), ('unet', 'freq_shift', 1),
+    ('unet', 'norm_eps', 1e-6), ('unet', 'center_input_sample', True),
+    ('unet', 'dual_cross_attention', True),
+    ('unet', 'only_cross_attention', [True, False, False, False]),
+    ('unet', 'mid_block_scale_factor', 2), ('unet', 'conv_in_kernel', 1),
+    ('vae', 'scaling_factor', .13025), ('vae', 'shift_factor', .1),
+    ('vae', 'use_quant_conv', False), ('vae', 'act_fn', 'gelu'),
+    ('vae', 'norm_num_groups', 4)])
+def test_whatever_changes_the_computation_is_compared(
+        folder, tmp_path, part, field, value):
+    """U-Nets of other methods often have weights of the same shapes."""
+    for other in ('unet', 'vae', 'text_encoder', 'tokenizer'):
+        os.symlink(f'{folder}/{other}', tmp_path / other)
+    os.unlink(tmp_path / part)
+    shutil.copytree(f'{folder}/{part}', tmp_path / part)
+    path = tmp_path / part / 'config.json'
+    config = json.loads(path.read_text())
+    assert config.get(field, 'a default') != value
+    path.write_text(json.dumps(dict(config, **{field: value})))
+    net = SDUNet(arch='mini', pretrained=str(tmp_path))
+    with pytest.raises(ValueError, match=(
+            f'another {part} than arch says .*{field} is ')) as error:
+        net.init_weights()
+    assert f'{field} is {value} there, ' in str(error.value)
+
+
+def test_what_does_not_change_it_is_not_compared(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / 'sd')
+    for part, fields in (
+            ('unet', dict(sample_size=7, upcast_attention=True, dropout=.1,
+                          _diffusers_version='0.1', of_tomorrow=3)),
+            ('vae', dict(sample_size=7, force_upcast=False,
+                         latents_mean=[1.]))):
+        path = tmp_path / 'sd' / part / 'config.json'
+        config = json.loads(path.read_text())
+        # a default may be written out or not, as one number or as several
+        config.pop('act_fn')
+        config['layers_per_block'] = 1 if part == 'vae' else [1] * 4
+        path.write_text(json.dumps(dict(config, **fields)))
+    SDUNet(arch='mini', pretrained=str(tmp_path / 'sd')).init_weights()
+
+
+@pytest.mark.parametrize('make', [
+    lambda source: SDUNet(arch='mini', pretrained=source, out_indices=(4, )),
+    lambda source: VAEDecodeHead(dict(type='MatteCodec'), 'mini',
+                                 pretrained=source)])
+def test_a_resumed_training_needs_no_pretrained_weights(make):
+    """The checkpoint has them; they may be gone, or offline."""
+    source, net = make(None), make('owner/gone')
+    net.skip_pretrained = True
+    net.init_weights()
+    with pytest.raises(RuntimeError, match='call init_weights'):
+        net.decode(0) if hasattr(net, 'decode') else net(
+            torch.zeros(1, 3, 32, 32))
+    net.load_state_dict(source.state_dict())
+    for key, value in source.state_dict().items():
+        assert torch.equal(net.state_dict()[key], value)
+    # once only
+    assert not net.skip_pretrained
 
 
 def test_layer_depth_counts_the_parts_that_are_kept():

@@ -5,6 +5,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from genpercept_mm.models import OneStepDataPreprocessor
+from genpercept_mm.registry import MODELS
 
 
 def sample(size, label=None, **meta):
@@ -137,6 +138,101 @@ def test_dense_targets_are_padded_with_pixels_that_do_not_count():
     assert first.gt_target_mask.data.sum() == 9 * 16
     assert not first.gt_target_mask.data[:, 9:].any()
     assert first.gt_target_mask.data.dtype == torch.bool
+
+
+def with_maps(size, seed):
+    """Every kind of label that our pipelines make, beside class ids."""
+    rng = np.random.default_rng(seed)
+    fields = dict(
+        gt_depth_map=rng.uniform(1, 9, (1, *size)).astype(np.float32),
+        gt_depth_mask=np.ones((1, *size), bool),
+        gt_normal_map=rng.normal(size=(3, *size)).astype(np.float32),
+        gt_alpha_map=rng.uniform(.1, 1, (1, *size)).astype(np.float32),
+        gt_target=rng.uniform(-1, 1, (3, *size)).astype(np.float32),
+        gt_target_mask=rng.uniform(size=(1, *size)) < .5,
+        gt_sem_seg=rng.integers(0, 40, (1, *size)),
+        gt_edge_map=rng.integers(0, 2, (1, *size)))
+    sample = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
+    sample.set_data({key: PixelData(data=torch.from_numpy(value))
+                     for key, value in fields.items()})
+    return sample, fields
+
+
+@pytest.mark.parametrize('ignored', [255, 9])
+def test_kept_labels_are_padded_with_what_does_not_count(ignored):
+    """np.pad says what: the ignored id for classes, 0 and False for maps."""
+    sizes = [(9, 16), (16, 11), (13, 20)]
+    samples, fields = zip(*(with_maps(size, seed)
+                            for seed, size in enumerate(sizes)))
+    out = OneStepDataPreprocessor(seg_pad_val=ignored)(dict(
+        inputs=[torch.zeros(3, *size) for size in sizes],
+        data_samples=list(samples)), training=True)
+    assert out['inputs'].shape == (3, 3, 16, 24)
+    for size, sample, given in zip(sizes, out['data_samples'], fields):
+        assert set(sample.keys()) == set(given)
+        for key, value in given.items():
+            fill = ignored if key in ('gt_sem_seg', 'gt_edge_map') else 0
+            expected = np.pad(value, [(0, 0), (0, 16 - size[0]),
+                                      (0, 24 - size[1])],
+                              constant_values=fill)
+            found = sample.get(key).data.numpy()
+            assert found.dtype == value.dtype
+            np.testing.assert_array_equal(found, expected, key)
+
+
+def test_a_test_leaves_labels_as_they_are():
+    sample, fields = with_maps((9, 16), 0)
+    out = OneStepDataPreprocessor()(dict(
+        inputs=[torch.zeros(3, 9, 16)], data_samples=[sample]))
+    for key, value in fields.items():
+        np.testing.assert_array_equal(
+            out['data_samples'][0].get(key).data, value)
+
+
+@MODELS.register_module(name='ToyNegative', force=True)
+class Negative:
+    """Turn images and depths of a batch round."""
+
+    def __init__(self, factor=-1):
+        self.factor = factor
+
+    def __call__(self, inputs, samples):
+        for sample in samples:
+            sample.gt_sem_seg.data = sample.gt_sem_seg.data * self.factor
+        return inputs * self.factor, samples
+
+
+@pytest.mark.parametrize('augments', [
+    [dict(type='genpercept_mm.ToyNegative')],
+    [dict(type='genpercept_mm.ToyNegative', factor=factor)
+     for factor in (2, -.5)]])
+def test_batches_are_augmented_as_a_whole(augments):
+    """After the padding, in training only, one after the other."""
+    for training in (False, True):
+        data, _, _ = batch((13, 21), (8, 8))
+        plain = OneStepDataPreprocessor()(data, training)
+        data, _, _ = batch((13, 21), (8, 8))
+        found = OneStepDataPreprocessor(batch_augments=augments)(
+            data, training)
+        sign = -1 if training else 1
+        assert torch.equal(found['inputs'], sign * plain['inputs'])
+        for ours, theirs in zip(found['data_samples'], plain['data_samples']):
+            assert torch.equal(ours.gt_sem_seg.data,
+                               sign * theirs.gt_sem_seg.data)
+
+
+def test_augmentations_of_mmdet_fit():
+    pytest.importorskip('mmdet')
+    import mmdet.models  # noqa: F401
+    data, images, _ = batch((13, 21), (8, 8))
+    out = OneStepDataPreprocessor(batch_augments=[dict(
+        type='mmdet.BatchFixedSizePad', size=(32, 48), pad_mask=False)])(
+            data, True)
+    assert out['inputs'].shape == (2, 3, 32, 48)
+    assert not out['inputs'][:, :, 13:].any()
+    torch.testing.assert_close(
+        out['inputs'][0, :, :13, :21], images[0].flip(0) / 127.5 - 1)
+    assert out['data_samples'][1].batch_input_shape == (32, 48)
 
 
 def test_a_target_of_another_size_names_its_image():

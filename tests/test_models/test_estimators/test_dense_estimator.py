@@ -109,18 +109,53 @@ def test_sizes_of_a_batch_may_differ():
 
 def test_a_batch_of_several_sizes_predicts_what_single_images_do():
     """Attention would see the padding."""
+    model = mini_estimator()
+    pictures = [image(32, 48), image(50, 40, seed=1)]
+    for picture, result in zip(pictures, predict(model, *pictures)):
+        alone, = predict(model, picture)
+        torch.testing.assert_close(
+            result.pred_depth_map.data, alone.pred_depth_map.data,
+            atol=1e-5, rtol=0)
+
+
+def mini_estimator(codec='AffineDepthCodec', **test_cfg):
+    """A random U-Net and decoder."""
+    torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):
-        torch.manual_seed(0)
-        model = DenseEstimator(
+        return DenseEstimator(
             backbone=dict(
                 type='genpercept_mm.SDUNet', arch='mini', out_indices=(4, )),
             decode_head=dict(
                 type='genpercept_mm.VAEDecodeHead', arch='mini',
-                codec=dict(type='AffineDepthCodec')),
+                codec=dict(type=codec)),
             data_preprocessor=dict(
                 type='genpercept_mm.OneStepDataPreprocessor',
-                size_divisor=8)).eval()
-    pictures = [image(32, 48), image(50, 40, seed=1)]
+                size_divisor=8), test_cfg=test_cfg).eval()
+
+
+@pytest.mark.parametrize('test_cfg', [
+    {}, dict(flip=True),
+    dict(mode='slide', crop_size=(64, 64), stride=(40, 40))])
+@pytest.mark.parametrize('size', [(6, 200), (203, 7), (1, 1), (5, 8)])
+def test_images_below_the_stride_of_the_vae(size, test_cfg):
+    """Its edge repeated by NumPy gives the same, of which the image's part
+    is taken."""
+    model, picture = mini_estimator(**test_cfg), image(*size)
+    result, = predict(model, picture)
+    larger = [max(length, 8) for length in size]
+    padded = torch.from_numpy(np.pad(picture.numpy(), [(0, 0), *(
+        (0, more - length) for more, length in zip(larger, size))], 'edge'))
+    expected, = predict(model, padded)
+    found = result.pred_depth_map.data
+    assert found.shape == (1, *size)
+    torch.testing.assert_close(
+        found, expected.pred_depth_map.data[:, :size[0], :size[1]],
+        atol=1e-5, rtol=0)
+
+
+def test_a_small_image_beside_a_large_one():
+    model = mini_estimator()
+    pictures = [image(6, 50), image(40, 24, seed=1)]
     for picture, result in zip(pictures, predict(model, *pictures)):
         alone, = predict(model, picture)
         torch.testing.assert_close(
@@ -298,3 +333,16 @@ def test_latent_loss_is_against_the_latent_of_the_target():
                 decode_head=dict(
                     type='genpercept_mm.VAEDecodeHead', arch='mini',
                     codec=dict(type='AffineDepthCodec'), loss_latent=mse))
+
+
+def test_label_latents_have_full_precision_in_a_mixed_training():
+    model, given = mini_estimator(), sample()
+    given.set_data(dict(
+        gt_target=PixelData(data=torch.rand(1, 16, 24) * 2 - 1),
+        gt_target_mask=PixelData(data=torch.ones(1, 16, 24).bool())))
+    expected = model.encode_targets([given])[0]
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        found = model.encode_targets([given])[0]
+        image_latent = model.backbone.encode(torch.zeros(1, 3, 16, 24))
+    assert image_latent.dtype == torch.bfloat16
+    assert torch.equal(found, expected)

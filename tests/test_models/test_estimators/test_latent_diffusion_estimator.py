@@ -92,6 +92,18 @@ def losses(model, seed=0):
     return model(**data, mode='loss')
 
 
+@pytest.mark.parametrize('ensemble_size', [1, 2])
+def test_images_below_the_stride_of_the_vae(ensemble_size):
+    """The repeated edge gives the same, from the same noise."""
+    model = estimator('marigold', num_steps=2, ensemble_size=ensemble_size)
+    image = picture(height=6, width=40)
+    found, = depths(model, image)
+    larger = torch.cat([image, image[:, -1:], image[:, -1:]], dim=1)
+    expected, = depths(model, larger)
+    assert found.shape == (1, 6, 40)
+    torch.testing.assert_close(found, expected[:, :6], atol=1e-5, rtol=0)
+
+
 # one step, both ways
 
 @pytest.mark.parametrize('steps', [1, 10])
@@ -523,6 +535,17 @@ def test_the_one_timestep_that_is_trained_is_the_one_visited(
         losses(estimator(protocol, backbone=dict(train_timestep=500)))
     with pytest.raises(ValueError, match='backbone.timestep, got 500'):
         estimator(protocol, backbone=dict(timestep=500))
+
+
+@pytest.mark.parametrize('kind, fits', [
+    ('v_prediction', True), ('epsilon', True), ('sample', False)])
+def test_velocities_come_from_no_unet_of_samples(kind, fits):
+    backbone = dict(prediction_type=kind)
+    if fits:
+        assert estimator(backbone=backbone).backbone.prediction_type == kind
+        return
+    with pytest.raises(ValueError, match="prediction_type='sample' does not"):
+        estimator(backbone=backbone)
 
 
 def test_bad_training():

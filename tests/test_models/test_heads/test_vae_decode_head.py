@@ -150,6 +150,30 @@ def test_both_losses_at_once():
     assert losses['loss_latent'] == 0 and losses['loss_mse'] > 0
 
 
+@pytest.mark.parametrize('names, expected', [
+    ((None, None), {'loss_latent', 'loss_mse'}),
+    (('loss_velocity', None), {'loss_velocity', 'loss_mse'}),
+    ((None, 'loss_map'), {'loss_latent', 'loss_map'}),
+    # as mmseg adds losses of one name
+    (('loss_mse', None), {'loss_mse'}), (('loss_x', 'loss_x'), {'loss_x'})])
+def test_losses_have_the_names_that_were_given(names, expected):
+    torch.manual_seed(0)
+    configs = [MSE if name is None else dict(MSE, loss_name=name)
+               for name in names]
+    head = VAEDecodeHead(
+        DEPTH, 'mini', loss_latent=dict(configs[0], loss_weight=.5),
+        loss_decode=configs[1])
+    latent, label = torch.randn(2, 1, 4, 4, 4)
+    target = torch.rand(1, 1, 32, 32)
+    losses = head.loss([latent], samples(target), latent_target=(
+        label, torch.ones(1, 1, 4, 4).bool()))
+    assert set(losses) == expected
+    total = .5 * (latent - label).square().mean() + (
+        head([latent]) - target).square().mean()
+    assert sum(losses.values()).item() == pytest.approx(
+        total.item(), rel=1e-5)
+
+
 def test_losses_of_a_velocity_and_the_clean_latent_it_gives():
     """One is compared as it is, where cells are valid, one is decoded."""
     torch.manual_seed(0)

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import struct
 
 import numpy as np
 import pytest
@@ -139,16 +140,138 @@ def test_what_cannot_be_read_is_refused(tmp_path):
     weights = tmp_path / 'pytorch_model.bin'
     torch.save([1], weights)
     refused(ValueError, 'model.bin must hold a dict of tensors, got list')
-    torch.save(dict(a=torch.zeros(1), b=2), weights)
-    refused(ValueError, 'model.bin: b must be a tensor, got int')
+    torch.save(dict(a=torch.zeros(1), b=[2]), weights)
+    refused(ValueError, "model.bin must hold a dict of tensors, got {'a': "
+            "'Tensor', 'b': 'list'}")
     torch.save(dict(a=Code()), weights)
     refused(OSError, 'holds more than tensors')
     weights.write_bytes(b'')
-    refused(OSError, 'model.bin cannot be read')
+    refused(OSError, r'model.bin is empty \(0 bytes\)')
+    weights.unlink()
     weights = tmp_path / UNET_FILE
     save_file(dict(a=torch.zeros(100)), weights)
     weights.write_bytes(weights.read_bytes()[:-1])
     refused(OSError, f'{UNET_FILE} cannot be read .*; it is truncated')
+
+
+def tensors():
+    generator = torch.Generator().manual_seed(0)
+    return {name: torch.randn(3, 4, generator=generator)
+            for name in ('conv_in.weight', 'mid.bias')}
+
+
+WRAPPED = {
+    'plain': lambda state: state,
+    'state_dict': lambda state: dict(state_dict=state, epoch=3),
+    'model': lambda state: dict(model=state, optimizer=dict(lr=[.1])),
+    'parallel': lambda state: {
+        f'module.{key}': value for key, value in state.items()},
+    'lightning': lambda state: dict(state_dict={
+        f'module.{key}': value for key, value in state.items()}),
+    'average': lambda state: dict(params_ema=state, args=None),
+    'numbers beside': lambda state: dict(state, step=7, lr=.1, note='x',
+                                         done=True, rest=None),
+}
+
+
+@pytest.mark.parametrize('name', [
+    'pytorch_model.bin', UNET_FILE, 'diffusion_pytorch_model.bin',
+    'diffusion_pytorch_model.bf16.safetensors', 'unet.ckpt', 'model.pth'])
+@pytest.mark.parametrize('form', [*WRAPPED, 'old torch', 'safetensors'])
+def test_contents_count_and_not_names(tmp_path, name, form):
+    state, path = tensors(), tmp_path / name
+    if form == 'safetensors':
+        save_file(state, path)
+    else:
+        torch.save(WRAPPED.get(form, dict)(state), path,
+                   _use_new_zipfile_serialization=form != 'old torch')
+    (tmp_path / 'config.json').write_text('{}')
+    same(read_part(str(tmp_path)), state)
+
+
+def test_an_index_of_another_precision_is_read(tmp_path):
+    """As diffusers names it with ``variant``, which it must be told."""
+    _, vae, _ = build_parts('mini')
+    vae.to(torch.bfloat16).save_pretrained(
+        tmp_path, variant='bf16', **SHARDED)
+    assert len(os.listdir(tmp_path)) > 3
+    same(read_part(str(tmp_path)), vae.state_dict())
+
+
+def test_one_of_several_unforeseen_files_is_not_chosen(tmp_path):
+    for name in ('a.safetensors', 'b.safetensors'):
+        save_file(tensors(), tmp_path / name)
+    with pytest.raises(ValueError, match=(
+            r"has several weights, \['a.safetensors', 'b.safetensors'\]")):
+        read_part(str(tmp_path))
+    # a name of diffusers says which
+    save_file(dict(c=torch.ones(1)), tmp_path / UNET_FILE)
+    same(read_part(str(tmp_path)), dict(c=torch.ones(1)))
+
+
+@pytest.mark.parametrize('length', [0x80, 0x8b1f, 0x5a42])
+def test_a_header_may_begin_as_another_format(tmp_path, length):
+    """Its length does: as a pickle, a gzip or bzip2 archive."""
+    header = json.dumps(dict(a=dict(
+        dtype='F32', shape=[2], data_offsets=[0, 8]))).ljust(length)
+    (tmp_path / UNET_FILE).write_bytes(
+        struct.pack('<Q', length) + header.encode()
+        + struct.pack('<2f', 1, 2))
+    same(read_part(str(tmp_path)), dict(a=torch.tensor([1., 2])))
+
+
+def gzipped():
+    import gzip
+    return gzip.compress(b'x' * 2000, mtime=0)
+
+
+@pytest.mark.parametrize('content, match', [
+    (b'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n',
+     'is a pointer of Git LFS, not the weights; run git lfs pull'),
+    (b'<!DOCTYPE html><html><body>404</body></html>', 'is an HTML page that '
+     "begins with '<!DOCTYPE html>"),
+    (b'\xef\xbb\xbf<html>', 'is an HTML page'),
+    (b'{"error": "Unauthorized"}', 'is a text file that begins with'),
+    (b'Access denied\n', "is a text file that begins with 'Access denied'"),
+    (b'', r'is empty \(0 bytes\)'), (bytes(300), r'is empty \(300 bytes'),
+    (gzipped(), 'is a gzip archive, .*unpack it'),
+    (b'BZh9' + bytes(90), 'is a bzip2 archive'),
+    (b'\x89HDF\r\n\x1a\n' + bytes(90), 'is an HDF5 file'),
+    (b'GGUF' + bytes(90), 'is a GGUF file'),
+    (b'\x93NUMPY\x01\0' + bytes(90), 'is a NumPy array'),
+    (b'\xff\xfe\xfd' * 90, 'cannot be read')])
+@pytest.mark.parametrize('name', ['pytorch_model.bin', UNET_FILE])
+def test_what_is_not_weights_is_named_for_what_it_is(
+        tmp_path, content, match, name):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(OSError, match=f'{name} {match}'):
+        read_part(str(tmp_path))
+
+
+@pytest.mark.parametrize('form', ['zip', 'old torch', 'safetensors'])
+def test_truncated_files_are_refused_at_any_length(tmp_path, form):
+    name = UNET_FILE if form == 'safetensors' else 'pytorch_model.bin'
+    path = tmp_path / name
+    if form == 'safetensors':
+        save_file(tensors(), path)
+    else:
+        torch.save(tensors(), path,
+                   _use_new_zipfile_serialization=form == 'zip')
+    whole = path.read_bytes()
+    for length in range(0, len(whole), max(len(whole) // 40, 1)):
+        path.write_bytes(whole[:length])
+        with pytest.raises(OSError, match=name):
+            read_part(str(tmp_path))
+
+
+def test_a_whole_stable_diffusion_in_one_file_is_named(tmp_path):
+    state = {'model.diffusion_model.input_blocks.0.0.weight': torch.ones(1),
+             'first_stage_model.encoder.conv_in.weight': torch.ones(1)}
+    torch.save(dict(state_dict=state), tmp_path / 'v1-5-pruned.ckpt')
+    with pytest.raises(ValueError, match=(
+            'v1-5-pruned.ckpt has the original layout of Stable Diffusion.*'
+            'from_single_file')):
+        read_part(str(tmp_path))
 
 
 def test_shards_that_do_not_fit_their_index_are_refused(tmp_path):

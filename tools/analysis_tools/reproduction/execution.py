@@ -62,6 +62,8 @@ class Execution:
         self._registry_lock = threading.Lock()
         self._processes = set()
         self._running = {}
+        # jobs take turns on the devices
+        self._devices = [[] for _ in range(torch.cuda.device_count())]
 
     def run(self, trials):
         """Run the trials that have no valid result.
@@ -207,6 +209,7 @@ class Execution:
             with self._lock:
                 if self._stop.is_set():
                     raise _Stopped
+                env.update(self._choose_device(name))
                 process = subprocess.Popen(
                     [sys.executable, *command], cwd=self.root, env=env,
                     stdout=output, stderr=subprocess.STDOUT,
@@ -220,12 +223,27 @@ class Execution:
             with self._lock:
                 self._processes.discard(process)
                 del self._running[name]
+                for jobs in self._devices:
+                    if name in jobs:
+                        jobs.remove(name)
         if self._stop.is_set():
             raise _Stopped
         if status:
             raise RunError(f'{name} ended with status {status}; the end of '
                            f'{log}:\n{_tail(log)}')
         return time.time() - start
+
+    def _choose_device(self, name):
+        """Return the variable that shows a job the least used GPU."""
+        if not self._devices:
+            return {}
+        index = min(range(len(self._devices)),
+                    key=lambda index: len(self._devices[index]))
+        self._devices[index].append(name)
+        visible = os.environ.get('CUDA_VISIBLE_DEVICES')
+        names = (visible.split(',') if visible
+                 else list(map(str, range(len(self._devices)))))
+        return dict(CUDA_VISIBLE_DEVICES=names[index])
 
     def _end_processes(self):
         with self._lock:

@@ -1,9 +1,10 @@
 """Contact sheets: some frames of a data set in one picture."""
-import os
 import os.path as osp
 
 import cv2
 import numpy as np
+
+from genpercept_mm.utils.files import write_bytes
 
 
 def pick_evenly(items, count):
@@ -45,16 +46,15 @@ def write_sheet(function, path, sheet):
         sheet (np.ndarray): (H, W, 3) uint8, BGR.
 
     Raises:
-        ValueError: If OpenCV cannot write such a file.
+        OSError: If the file cannot be written.
+        ValueError: If OpenCV does not know such files.
     """
-    os.makedirs(osp.dirname(path) or '.', exist_ok=True)
     try:
-        written = cv2.imwrite(path, sheet)
-    except cv2.error:
-        written = False
-    if not written:
-        raise ValueError(f'{function}: path must be a writable picture file, '
-                         f'got {path}; use a name like sheet.png.')
+        content = cv2.imencode(osp.splitext(path)[1], sheet)[1]
+    except cv2.error as error:
+        raise ValueError(f'{function}: path must be a picture file, got {path}'
+                         '; use a name like sheet.png.') from error
+    write_bytes(path, content.tobytes())
 
 
 def read_tile(function, path):

@@ -35,7 +35,7 @@ def test_ranks_shrink_with_the_widths(rank, mini):
     cfg = row_config(f'table4/lora-{rank}.py', 'mini')
     assert cfg.model.backbone.lora_rank == mini
     assert [hook.type for hook in cfg.custom_hooks] == [
-        'genpercept_mm.ResumeDataHook', 'genpercept_mm.TrainedWeightsHook']
+        'genpercept_mm.TrainedWeightsHook']
 
 
 @pytest.mark.parametrize('config, kept', [

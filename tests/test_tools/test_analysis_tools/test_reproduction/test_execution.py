@@ -87,6 +87,50 @@ def test_jobs_share_the_cores(root, trials, calls, monkeypatch):
     assert '[4/4 trainings, ' in text and 'eta 0:00:00]' in text
 
 
+@pytest.mark.parametrize('visible, names', [
+    (None, ['0', '1', '2']), ('5,3,4', ['5', '3', '4']),
+    ('MIG-a,MIG-b,MIG-c', ['MIG-a', 'MIG-b', 'MIG-c'])])
+def test_jobs_take_the_gpu_that_has_the_fewest(
+        root, monkeypatch, visible, names):
+    monkeypatch.setattr(execution.torch.cuda, 'device_count', lambda: 3)
+    if visible is None:
+        monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    else:
+        monkeypatch.setenv('CUDA_VISIBLE_DEVICES', visible)
+    made = Execution(str(root), 5)
+
+    def choose(name):
+        return names.index(made._choose_device(name)['CUDA_VISIBLE_DEVICES'])
+
+    assert [choose(name) for name in 'abcde'] == [0, 1, 2, 0, 1]
+    assert choose('f') == 2 and choose('g') == 0
+    # two that end on one device
+    for name in 'be':
+        made._devices[1].remove(name)
+    assert [choose(name) for name in 'hi'] == [1, 1]
+
+
+@pytest.mark.parametrize('count', [0, 2])
+def test_gpus_are_free_again_after_the_jobs(
+        root, trials, tmp_path, monkeypatch, count):
+    monkeypatch.setattr(execution.torch.cuda, 'device_count', lambda: count)
+    monkeypatch.delenv('CUDA_VISIBLE_DEVICES', raising=False)
+    # an error frees it, too
+    monkeypatch.setenv('TOOL_FAILS', 'test_cccc')
+    for name in ('train', 'test'):
+        tool = root / 'tools' / f'{name}.py'
+        tool.write_text(
+            f'import os\nwith open({str(tmp_path / "seen")!r}, "a") as file:'
+            '\n    print(os.environ.get("CUDA_VISIBLE_DEVICES"), file=file)'
+            '\n' + tool.read_text())
+    made = Execution(str(root), 1, lambda line: None)
+    assert len(made.run(trials())) == 1
+    assert made._devices == [[]] * count
+    # one job at a time has the first
+    assert (tmp_path / 'seen').read_text().split() == [
+        '0' if count else 'None'] * 5
+
+
 @pytest.mark.parametrize('which, failing', [
     ('train_bb', {'bb', 'bb-1'}), ('test_cccc', {'cccc'})])
 def test_a_failing_row_leaves_the_others_alone(

@@ -29,7 +29,7 @@ def test_sheet_and_tile_are_files(tmp_path):
 
 
 def test_files_that_cannot_be_written_or_read_are_named(tmp_path):
-    with pytest.raises(ValueError, match='draw: path must be a writable '
+    with pytest.raises(ValueError, match='draw: path must be a '
                        'picture file, got .*sheet.txt'):
         write_sheet('draw', str(tmp_path / 'sheet.txt'), np.zeros((2, 2, 3)))
     with pytest.raises(FileNotFoundError, match='draw: .*a.jpg does not '

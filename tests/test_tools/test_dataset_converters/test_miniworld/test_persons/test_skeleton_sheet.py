@@ -49,7 +49,7 @@ def test_sheet_shows_frames_of_both_splits(tmp_path):
     assert sheet.shape == (640, 6 * 640, 3)
     assert sheet[:, :640].std() > 5 and sheet[:, 640:1280].std() > 5
     assert not sheet[:, 1280:].any()
-    with pytest.raises(ValueError, match='path must be a writable picture'):
+    with pytest.raises(ValueError, match='path must be a picture'):
         skeleton_sheet(root, str(tmp_path / 'sheet.txt'), 2)
     (tmp_path / 'set' / 'val' / '000003.jpg').unlink()
     with pytest.raises(FileNotFoundError, match='000003.jpg does not exist'):
