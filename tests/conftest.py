@@ -92,6 +92,13 @@ def no_collection_of_garbage(monkeypatch):
                         SimpleNamespace(collect=lambda: 0))
 
 
+@pytest.fixture(autouse=True)
+def no_git(monkeypatch):
+    """mmengine starts it for every checkpoint, to write down the commit."""
+    monkeypatch.setattr('mmengine.runner.runner.get_git_hash',
+                        lambda *args, **kwargs: 'unknown')
+
+
 @pytest.fixture
 def check_agreement(monkeypatch):
     """`check_config`, whose warnings are errors."""

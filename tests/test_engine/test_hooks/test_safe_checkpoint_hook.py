@@ -392,9 +392,9 @@ def test_what_cannot_be_guessed_needs_a_rule():
     assert rules('quality', rule='less') == ['less']
 
 
-@pytest.mark.parametrize('wrong', [float('nan'), float('inf'),
-                                   -float('inf')])
-@pytest.mark.parametrize('rule, best', [('less', 3), ('greater', 1)])
+@pytest.mark.parametrize('wrong, rule, best', [
+    (float('nan'), 'less', 3), (float('nan'), 'greater', 1),
+    (-float('inf'), 'less', 3), (float('inf'), 'greater', 1)])
 def test_a_score_that_is_not_finite_is_never_the_best(
         tmp_path, caplog, wrong, rule, best):
     run = scored(tmp_path, [3., wrong, 2, wrong], checkpoint=dict(
