@@ -80,7 +80,7 @@ def test_mmposes_inferencer(models, tmp_path):
     assert (drawn != cv2.imread(image)).mean() > 0.01
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_mmposes_demo_tool(models, tmp_path):
     (pose, det), image = models
     run_python(

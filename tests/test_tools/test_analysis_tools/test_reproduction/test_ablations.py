@@ -150,7 +150,7 @@ def test_what_mini_scale_has_no_answer_for_is_named(tmp_path, change,
         row_config(str(path))
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_a_dumped_row_trains_and_tests(tmp_path, run_python, mini_options):
     """Ten steps of noise, by the tools that users run."""
     import h5py
