@@ -15,7 +15,7 @@ def check_config(cfg):
     - The ends of warm-ups and the length of the training, with a warning.
 
     Args:
-        cfg (Config): Of a training; parts that are not there do not count.
+        cfg (Config): The config of a training; it may lack any part.
 
     Raises:
         ValueError: If codecs or numbers of classes differ.

@@ -153,7 +153,7 @@ def test_other_numbers_are_refused_with_their_file(tmp_path, values):
 
 @pytest.mark.parametrize('mode', ['F', 'I', 'I;16'])
 def test_modes_that_pillow_would_cut_off_are_refused(monkeypatch, mode):
-    """Of formats that OpenCV lacks; Pillow clips such values to 0..255."""
+    """OpenCV lacks these formats, and Pillow clips their values to 0..255."""
     content = io.BytesIO()
     Image.new('F', (4, 4)).save(content, 'SPIDER')
     stock_open = Image.open

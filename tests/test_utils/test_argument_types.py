@@ -21,14 +21,14 @@ class Owner(Base):
 
     Args:
         count (int): How many.
-        share (float, optional): Of all, for example
+        share (float, optional): A share of all, for example
             (a, b): not an argument.
         flag (bool): Defaults to False.
         name (str | Sequence[str]): One or several.
         sizes (Sequence[int | float], optional): Numbers.
         table (dict[str, int], optional): By name.
         thing (Owner): Not checked.
-        rest (str): Of the base class.
+        rest (str): An argument of the base class.
         **kwargs: Arguments of `Base`.
 
     Raises:

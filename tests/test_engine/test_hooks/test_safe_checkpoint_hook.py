@@ -226,7 +226,7 @@ def truncate(path):
     ('{}/iter_11.pth', [], 10), (None, [10, 3], 2), ('\0\0', [3], 10)])
 def test_the_newest_whole_checkpoint_is_found(
         tmp_path, pointer, damaged, expected):
-    """Of iterations 1, 2, 3 and 10; 9 < 10 as numbers, not as names."""
+    """Iterations are compared as numbers, not as names: 9 < 10."""
     for step in (1, 2, 3, 10):
         torch.save(dict(x=torch.zeros(400)), tmp_path / f'iter_{step}.pth')
     for name in ('best_x_iter_20.pth', 'iter_30.pth.bak'):
