@@ -38,7 +38,8 @@ runpy.run_path('tools/train.py', run_name='__main__')
 
 @pytest.fixture
 def config(tmp_path, hypersim_root):
-    """Without augmentation, whose random numbers a resume draws anew."""
+    """Without augmentation and dropout, whose random numbers a resume draws
+    anew."""
     cfg = Config.fromfile(MINI_CONFIG)
     pipeline = [dict(type='genpercept_mm.LoadHypersimImage'),
                 dict(type='genpercept_mm.LoadHypersimSemantic'),
@@ -48,6 +49,10 @@ def config(tmp_path, hypersim_root):
         batch_sampler=dict(type='genpercept_mm.MixtureSampler'))
     cfg.train_dataloader.dataset.update(
         data_root=hypersim_root, pipeline=pipeline)
+    for head in (cfg.model.decode_head, cfg.model.auxiliary_head):
+        head.dropout_ratio = 0
+    for loader in (cfg.val_dataloader, cfg.test_dataloader):
+        loader.dataset.data_root = hypersim_root
     cfg.merge_from_dict(dict(
         train_cfg=dict(max_iters=ITERATIONS, val_interval=1000),
         default_hooks=dict(checkpoint=dict(interval=1, max_keep_ckpts=2,
