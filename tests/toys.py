@@ -85,7 +85,7 @@ def plain_steps(linear, optimizer, steps):
 
     Args:
         linear (torch.nn.Linear): The layer.
-        optimizer (torch.optim.Optimizer): Of its parameters.
+        optimizer (torch.optim.Optimizer): Optimizes its parameters.
         steps (Iterable[int]): Iterations, from 1, of a `runner` of two
             samples a batch.
     """
@@ -102,7 +102,7 @@ def runner(work_dir, iters=4, model=None, hooks=(), checkpoint=None,
     """Make a training that saves after each iteration.
 
     Args:
-        work_dir (os.PathLike): Of the run.
+        work_dir (os.PathLike): Folder of the run.
         iters (int): Length of the training.
         model (Toy, optional): None makes one, the same for all runs.
         hooks (Sequence): ``custom_hooks``.

@@ -44,7 +44,8 @@ class FiniteGuardHook(Hook):
                                  f' got {value}.')
         self.patience, self.fp16_patience = patience, fp16_patience
         self.streak = self.fp16_streak = self.updates = 0
-        self._skipped, self._scales = False, {}
+        self._skipped = self._updated = False
+        self._scales = {}
 
     def before_train(self, runner):
         """Watch the updates of all optimizers."""
@@ -61,6 +62,7 @@ class FiniteGuardHook(Hook):
             for parameter in group['params'] if parameter.grad is not None]
         if _all_finite([parameter.grad for parameter in parameters]):
             self.updates += 1
+            self._updated = True
             return
         self._skipped = True
         for parameter in parameters:
@@ -78,10 +80,12 @@ class FiniteGuardHook(Hook):
             name for name, value in (outputs or {}).items()
             if 'loss' in name and isinstance(value, torch.Tensor)
             and not is_finite(value))
-        failed = bool(wrong) or self._skipped
-        self._skipped = False
-        if not failed:
-            self.streak = 0
+        skipped, updated = self._skipped, self._updated
+        self._skipped = self._updated = False
+        if not wrong and not skipped:
+            # between updates, gradients that are not finite may have added up
+            if updated:
+                self.streak = 0
             return
         self.streak += 1
         what = (f'{", ".join(wrong)} is not finite' if wrong else
@@ -89,8 +93,9 @@ class FiniteGuardHook(Hook):
         images = _images(data_batch)
         if self.streak == 1:
             print_log(
-                f'Iteration {runner.iter + 1}: {what}; this update is skipped.'
-                f' Images: {images}.', logger='current',
+                f'Iteration {runner.iter + 1}: {what}'
+                f'{"; this update is skipped" * skipped}. Images: {images}.',
+                logger='current',
                 level=logging.WARNING)
         if self.streak >= self.patience:
             raise RuntimeError(

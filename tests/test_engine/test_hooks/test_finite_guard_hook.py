@@ -112,6 +112,16 @@ def test_accumulated_gradients_are_left_out_together(tmp_path):
     assert not same(state(run.model), skipped)
 
 
+def test_one_bad_part_of_each_update_stops_the_training(tmp_path):
+    """Good iterations between updates teach nothing, so they do not count."""
+    run = guarded(tmp_path, spoiled(nan_gradient, {1, 3, 5, 7}), iters=8,
+                  optim_wrapper=dict(
+                      optimizer=dict(type='SGD', lr=.1),
+                      accumulative_counts=2))
+    with pytest.raises(RuntimeError, match='at iteration 6, .* 3 times'):
+        run.train()
+
+
 @OPTIM_WRAPPERS.register_module(name='ToyScaled', force=True)
 class Scaled(OptimWrapper):
     """mmengine's wrapper for float16, which needs an accelerator, with
