@@ -33,12 +33,20 @@ from genpercept_mm.utils.argument_types import documented_types
 PACKAGE = osp.dirname(osp.abspath(genpercept_mm.__file__))
 PRIOR = osp.join(PACKAGE, 'weights', 'mini')
 SECONDS = 5
+CUT = None
 SIZE = (12, 16)
+#: How often each mutation was made
+MADE = Counter()
+WRONG = ['text', -1, 3.5, None, [], {}, [None], {'a': 1}, True, float('nan')]
 DOORS = {}
 
 
 class Hang(Exception):
     """A door took too long."""
+
+
+class Uncut(Exception):
+    """A file is shorter than where it was to be cut."""
 
 
 def door():
@@ -55,8 +63,14 @@ def door():
 # -- judging a call -----------------------------------------------------------
 
 
-def judge(name, seed):
-    """Try one case; returns 'right', 'clear', or what is wrong with it."""
+def judge(name, seed, cut=None):
+    """Try one case; returns 'right', 'clear', or what is wrong with it.
+
+    With ``cut``, the file is cut there instead of any other damage, and
+    `Uncut` is raised if it is shorter.
+    """
+    global CUT
+    CUT = cut
     rng = np.random.default_rng([abs(hash_of(name)), seed])
     home = os.getcwd()
     with tempfile.TemporaryDirectory() as folder:
@@ -74,6 +88,8 @@ def judge(name, seed):
             return _leftovers(folder) or 'right'
         except Hang:
             return 'hangs'
+        except Uncut:
+            raise
         except Exception as error:
             signal.setitimer(signal.ITIMER_PROF, 0)
             return _leftovers(folder) or _judge_error(error, words)
@@ -133,11 +149,15 @@ def _judge_error(error, words):
 
 
 def mutate(path, rng, kinds=('cut', 'flip', 'swap', 'grow', 'empty', 'text')):
-    """Damage a file in one of six ways; none is more than a quarter."""
+    """Damage a file in one of six ways."""
     kind = str(rng.choice(kinds))
     with open(path, 'rb') as file:
         content = bytearray(file.read())
-    if kind == 'cut':
+    if CUT is not None:
+        if CUT >= len(content):
+            raise Uncut
+        content = content[:CUT]
+    elif kind == 'cut':
         content = content[:rng.integers(0, max(len(content), 1))]
     elif kind == 'flip' and content:
         for _ in range(rng.integers(1, 4)):
@@ -153,7 +173,7 @@ def mutate(path, rng, kinds=('cut', 'flip', 'swap', 'grow', 'empty', 'text')):
         content = bytearray(b'<!DOCTYPE html><html>404</html>')
     with open(path, 'wb') as file:
         file.write(content)
-    return kind
+    MADE[kind] += 1
 
 
 def scenery(rng, channels=3, size=SIZE):
@@ -162,7 +182,10 @@ def scenery(rng, channels=3, size=SIZE):
 
 def odd_size(rng):
     """The size of the image, or one off by one."""
-    return tuple(int(length + rng.integers(-1, 2)) for length in SIZE)
+    size = tuple(int(length + rng.integers(-1, 2)) for length in SIZE)
+    if size != SIZE:
+        MADE['size'] += 1
+    return size
 
 
 def save(path, array):
@@ -184,6 +207,9 @@ def extreme(rng, shape, dtype=np.float32):
     """An array with values at the limits of its type."""
     kind = rng.integers(0, 7)
     array = rng.random(shape).astype(dtype)
+    if kind < 6:
+        MADE[('zeros', 'NaN', 'infinity', 'largest', 'negative', 'tiny')[
+            kind]] += 1
     if kind == 0:
         array[...] = 0
     elif kind == 1:
@@ -387,6 +413,7 @@ def _damage_folder(rng, files, lists):
         mutate(path, rng)
         return [path, *files]
     os.remove(path)
+    MADE[('missing', 'folder', 'link', 'suffix')[kind]] += 1
     if kind == 1:
         os.makedirs(path)
     elif kind == 2:
@@ -431,6 +458,65 @@ def _data_set_door(name):
 
 for _name in (*LISTED, *TREES):
     _data_set_door(_name)
+
+
+@door()
+def ADE20KNYU40Dataset(rng, folder):
+    files = ['images/validation/a.jpg', 'annotations/validation/a.png',
+             'images/validation/b.jpg', 'annotations/validation/b.png']
+    for path in files:
+        save(path, scenery(rng, 3 if path.endswith('jpg') else 1) % 151)
+    lists = ['list.txt'] if rng.random() < .5 else []
+    if lists:
+        with open('list.txt', 'w') as file:
+            file.write('a\nb\n')
+    words = _damage_folder(rng, files, lists)
+
+    def call():
+        data = DATASETS.build(dict(
+            type='genpercept_mm.ADE20KNYU40Dataset', data_root='.',
+            ann_file=''.join(lists), pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='genpercept_mm.LoadSegLabel', num_ids=151)],
+            data_prefix=dict(img_path='images/validation',
+                             seg_map_path='annotations/validation')))
+        return [data[index]['gt_seg_map'] for index in range(len(data))]
+
+    return call, words
+
+
+@door()
+def CocoPoseDataset(rng, folder):
+    """Values of one field are replaced, or the text of a file is damaged."""
+    from genpercept_mm.datasets.coco_pose import CocoPoseDataset
+    label = dict(id=3, image_id=5, category_id=1, bbox=[1, 2, 30, 40],
+                 area=900, iscrowd=0, num_keypoints=17,
+                 keypoints=[7, 8, 2] * 17)
+    image = dict(id=5, file_name='a.jpg', width=64, height=48)
+    box = dict(image_id=5, category_id=1, bbox=[1, 2, 30, 40], score=.5)
+    labels = dict(images=[image], annotations=[label],
+                  categories=[dict(id=1, name='person')])
+    path = str(rng.choice(['labels.json', 'boxes.json']))
+    item = [label, image, labels][rng.integers(0, 3)] if (
+        path == 'labels.json') else box
+    field = str(rng.choice(sorted(item)))
+    if rng.random() < .5:
+        item[field] = WRONG[int(rng.integers(0, len(WRONG)))]
+        MADE['type'] += 1
+    for name, content in (('labels.json', labels), ('boxes.json', [box])):
+        with open(name, 'w') as file:
+            json.dump(content, file)
+    if rng.random() < .5:
+        mutate(path, rng)
+
+    def call():
+        data = CocoPoseDataset(
+            data_root='.', ann_file='labels.json', data_prefix=dict(img=''),
+            bbox_file='boxes.json' if path == 'boxes.json' else None,
+            pipeline=[], test_mode=True)
+        return [data.get_data_info(index) for index in range(len(data))]
+
+    return call, (path, )
 
 
 # -- converters and weights ---------------------------------------------------
@@ -604,9 +690,6 @@ for _name in CODEC_LABELS:
 # -- arguments ----------------------------------------------------------------
 
 
-WRONG = ['text', -1, 3.5, None, [], {}, [None], {'a': 1}, True, float('nan')]
-
-
 @door()
 def arguments(rng, folder):
     """One field of one of our classes gets a value of another type."""
@@ -620,6 +703,7 @@ def arguments(rng, folder):
     cls = classes[int(rng.integers(0, len(classes)))]
     field = str(rng.choice(sorted(documented_types(cls.__doc__))))
     value = WRONG[int(rng.integers(0, len(WRONG)))]
+    MADE['type'] += 1
     needed = dict(
         SDUNet=dict(arch='mini'),
         VAEDecodeHead=dict(codec=dict(type='genpercept_mm.MatteCodec'),
@@ -662,6 +746,9 @@ def main():
     print(f'{"sum":28}{sum(sum(c.values()) for c in table.values()):6}',
           *(sum(counts[kind] for counts in table.values())
             for kind in ('right', 'clear', 'else')))
+    made = sum(MADE.values())
+    print('mutations:', ', '.join(f'{kind} {count / made:.0%}'
+                                  for kind, count in MADE.most_common()))
     for other in others:
         print(*other)
 

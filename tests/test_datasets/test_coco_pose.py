@@ -84,3 +84,50 @@ def test_one_person_among_others_is_enough(tmp_path):
     ours, stock = CocoPoseDataset(**kwargs), CocoDataset(**kwargs)
     assert [ours[i]['id'] for i in range(len(ours))] == [
         stock[i]['id'] for i in range(len(stock))] == [3]
+
+
+@pytest.mark.parametrize('part, change, message', [
+    ('annotations', dict(bbox=[1, 2, float('nan'), 3]),
+     'bbox of annotation 3 .* four finite'),
+    ('annotations', dict(bbox='1 2 3 4'), 'bbox of annotation 3'),
+    ('annotations', dict(keypoints=[float('inf')] * 51),
+     'annotation 3 of .* 17 of three finite'),
+    ('annotations', dict(keypoints=None), 'annotation 3 of .* None'),
+    ('annotations', dict(id='x'), 'must have annotations'),
+    ('images', dict(file_name=None), 'image 5 must have file_name'),
+    ('images', dict(width='wide'), 'image 5 must have file_name, width'),
+])
+def test_wrong_values_are_named(tmp_path, part, change, message):
+    kwargs = write(tmp_path)
+    data = json.loads((tmp_path / 'labels.json').read_text())
+    data[part][0].update(change)
+    (tmp_path / 'labels.json').write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=f'labels.json.*{message}|{message}'
+                       '.*labels.json'):
+        CocoPoseDataset(**kwargs)
+
+
+@pytest.mark.parametrize('part, number', [('images', 5), ('annotations', 3)])
+def test_an_id_that_occurs_twice_is_refused(tmp_path, part, number):
+    """pycocotools would give one of the two twice."""
+    kwargs = write(tmp_path)
+    data = json.loads((tmp_path / 'labels.json').read_text())
+    data[part] *= 2
+    (tmp_path / 'labels.json').write_text(json.dumps(data))
+    with pytest.raises(ValueError, match=f'id {number} of {part} occurs'):
+        CocoPoseDataset(**kwargs)
+
+
+@pytest.mark.parametrize('name', ['labels.json', 'boxes.json'])
+def test_a_file_that_is_cut_is_named(tmp_path, name):
+    kwargs = write(tmp_path)
+    path = tmp_path / name
+    path.write_text(path.read_text()[:-3])
+    with pytest.raises(ValueError, match=f'{name}.* is not JSON'):
+        CocoPoseDataset(bbox_file=str(tmp_path / 'boxes.json'), **kwargs)
+
+
+def test_missing_labels_are_named(tmp_path):
+    kwargs = dict(write(tmp_path), ann_file='none.json')
+    with pytest.raises(FileNotFoundError, match='none.json.*does not exist'):
+        CocoPoseDataset(**kwargs)

@@ -116,12 +116,17 @@ class AffineDepthMetric(BaseDenseMetric):
         return ('least_square' if field == 'pred_depth_map' else
                 'least_square_disparity')
 
+    def _aligned(self, field, pred, label, valid):
+        return self.aligned_depth(
+            pred, label, valid, self._alignment(field),
+            self.validity['min_depth'], self.validity['max_depth'], **self.fit)
+
     def evaluate_sample(self, field, pred, label, mask):
         """See `BaseDenseMetric.evaluate_sample`."""
-        if not self.valid_mask(label, mask, **self.validity).any():
+        valid = self.valid_mask(label, mask, **self.validity)
+        if not valid.any():
             return None
-        return self.calculate(pred, label, mask, self._alignment(field),
-                              **self.validity, **self.fit)
+        return _errors(self._aligned(field, pred, label, valid), label, valid)
 
     def to_file(self, field, pred, sample):
         """See `BaseDenseMetric.to_file`."""
@@ -132,16 +137,13 @@ class AffineDepthMetric(BaseDenseMetric):
         if self.output_format == 'png':
             values = np.clip(pred[0], 0, 1) * 65535
         else:
-            alignment = self._alignment(field)
             label = valid = None
-            if alignment is not None:
+            if self._alignment(field) is not None:
                 label, mask = self.read_label(sample, pred.shape[1:])
                 valid = self.valid_mask(label, mask, **self.validity)
                 if not valid.any():
                     return None
-            depth = self.aligned_depth(
-                pred, label, valid, alignment, self.validity['min_depth'],
-                self.validity['max_depth'], **self.fit)
+            depth = self._aligned(field, pred, label, valid)
             values = np.clip(depth * 256, 0, 65535)
         return '.png', encode_png(np.rint(values).astype(np.uint16))
 
@@ -228,23 +230,28 @@ class AffineDepthMetric(BaseDenseMetric):
         depth = cls.aligned_depth(
             pred, gt, valid, alignment, min_depth, max_depth,
             alignment_max_res, alignment_width_only)
-        d = depth[valid]
-        g = _plane(gt)[valid].astype(np.float64)
-        error = d - g
-        square = error**2
-        log = np.log(d) - np.log(g)
-        ratio = np.maximum(d / g, g / d)
-        return dict(
-            abs_rel=float((np.abs(error) / g).mean()),
-            sq_rel=float((square / g).mean()),
-            rmse=float(np.sqrt(square.mean())),
-            rmse_log=float(np.sqrt((log**2).mean())),
-            log10=float(np.abs(log).mean() / np.log(10)),
-            delta1=float((ratio < 1.25).mean()),
-            delta2=float((ratio < 1.25**2).mean()),
-            delta3=float((ratio < 1.25**3).mean()),
-            i_rmse=float(np.sqrt(((1 / d - 1 / g)**2).mean())),
-            silog=float(100 * log.std()))
+        return _errors(depth, gt, valid)
+
+
+def _errors(depth, gt, valid):
+    """Compare aligned depth with the label where it is valid."""
+    d = depth[valid]
+    g = _plane(gt)[valid].astype(np.float64)
+    error = d - g
+    square = error**2
+    log = np.log(d) - np.log(g)
+    ratio = np.maximum(d / g, g / d)
+    return dict(
+        abs_rel=float((np.abs(error) / g).mean()),
+        sq_rel=float((square / g).mean()),
+        rmse=float(np.sqrt(square.mean())),
+        rmse_log=float(np.sqrt((log**2).mean())),
+        log10=float(np.abs(log).mean() / np.log(10)),
+        delta1=float((ratio < 1.25).mean()),
+        delta2=float((ratio < 1.25**2).mean()),
+        delta3=float((ratio < 1.25**3).mean()),
+        i_rmse=float(np.sqrt(((1 / d - 1 / g)**2).mean())),
+        silog=float(100 * log.std()))
 
 
 def _plane(array):

@@ -5,6 +5,7 @@ import cv2
 import numpy as np
 
 from genpercept_mm.utils.files import write_bytes
+from genpercept_mm.utils.pictures import encode_picture
 
 
 def pick_evenly(items, count):
@@ -50,11 +51,11 @@ def write_sheet(function, path, sheet):
         ValueError: If OpenCV does not know such files.
     """
     try:
-        content = cv2.imencode(osp.splitext(path)[1], sheet)[1]
-    except cv2.error as error:
+        content = encode_picture(sheet[..., ::-1], osp.splitext(path)[1])
+    except ValueError as error:
         raise ValueError(f'{function}: path must be a picture file, got {path}'
                          '; use a name like sheet.png.') from error
-    write_bytes(path, content.tobytes())
+    write_bytes(path, content)
 
 
 def read_tile(function, path):

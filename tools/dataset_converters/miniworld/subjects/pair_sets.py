@@ -15,11 +15,10 @@ import os.path as osp
 from collections import namedtuple
 from dataclasses import replace
 
-import cv2
 import numpy as np
 from mmengine.logging import print_log
 
-from genpercept_mm.utils.files import write_bytes
+from genpercept_mm.utils.pictures import write_png
 
 from .parts import Subject
 from .portraits import PORTRAITS, foliage, person, toy
@@ -273,6 +272,6 @@ def _render_frame(root, kind, frame, room, parameters, shapes):
                          seeds[0])
     picture = develop(render_color(shot, *size, parameters['spp'], seeds[1],
                                    shapes))
-    write_bytes(osp.join(root, frame.label), cv2.imencode(
-        '.png', np.round(alpha * 255).astype(np.uint8))[1].tobytes())
+    write_png(osp.join(root, frame.label),
+              np.round(alpha * 255).astype(np.uint8))
     write_jpeg(osp.join(root, frame.image), picture, 96)
