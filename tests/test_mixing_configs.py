@@ -279,7 +279,10 @@ def check_trained(result):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('host', TOGETHER)
+@pytest.mark.parametrize('host', [
+    # one detector trains by the host's own tool above
+    pytest.param(host, marks=[pytest.mark.nightly] if host == 'mmdet' else [])
+    for host in TOGETHER])
 def test_trains_and_predicts(root, tmp_path, host):
     for config in TOGETHER[host]:
         need(config)
@@ -318,6 +321,7 @@ def test_compiled_mmcv_and_its_stand_in_train_alike(
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_stock_models_are_not_changed_by_our_import(
         root, full_mmcv, tmp_path):
     """With compiled mmcv; without it the hosts do not import by

@@ -70,6 +70,7 @@ def check_poses(poses):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_mmposes_inferencer(models, tmp_path):
     paths, image = models
     run_python('-c', INFERENCER, *paths, image, tmp_path)

@@ -85,6 +85,7 @@ runpy.run_path({TOOL!r}, run_name='__main__')
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_the_result_is_a_source_of_weights(pictures, tmp_path, run_python):
     run_python(*options(pictures, tmp_path))
     script = f'''

@@ -90,6 +90,7 @@ def test_a_file_is_named_by_its_content(averaged, tmp_path, suffix):
     assert os.stat(path).st_mode == os.stat(tmp_path / 'any').st_mode
 
 
+@pytest.mark.nightly
 def test_the_name_is_the_same_from_another_process_and_folder(
         averaged, tmp_path):
     checkpoint, _ = strip_checkpoint(read_checkpoint(averaged))

@@ -87,6 +87,7 @@ def test_times_are_taken_in_turns_after_the_memory(monkeypatch):
     assert lines[4].endswith('(at least 80 s to go)')
 
 
+@pytest.mark.nightly
 def test_memory_is_that_of_a_process_that_predicts(models):
     """More than its weights, less than with another gigabyte."""
     peak, seconds = protocols._measure_in_child(
