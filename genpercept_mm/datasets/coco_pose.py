@@ -108,10 +108,11 @@ class CocoPoseDataset(CocoDataset):
                 continue
             given = (f'{len(points) / 3:g} keypoints of three numbers'
                      if isinstance(points, list) and _numbers(
-                         points, len(points)) else f'keypoints {points!r}')
+                         points, len(points)) else
+                     'keypoints that are not finite numbers')
             raise ValueError(
                 f'CocoPoseDataset: {place} has {given}, and COCO has {wanted}'
-                ' of three finite numbers; for other skeletons use the data '
+                ' of three; for other skeletons use the data '
                 'set class of mmpose for them, or '
                 'metainfo=dict(from_file=...), and set out_channels of the '
                 'head.')

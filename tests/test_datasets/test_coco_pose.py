@@ -88,11 +88,11 @@ def test_one_person_among_others_is_enough(tmp_path):
 
 @pytest.mark.parametrize('part, change, message', [
     ('annotations', dict(bbox=[1, 2, float('nan'), 3]),
-     'bbox of annotation 3 .* four finite'),
+     'bbox of annotation 3 .* must be four finite numbers'),
     ('annotations', dict(bbox='1 2 3 4'), 'bbox of annotation 3'),
     ('annotations', dict(keypoints=[float('inf')] * 51),
-     'annotation 3 of .* 17 of three finite'),
-    ('annotations', dict(keypoints=None), 'annotation 3 of .* None'),
+     'annotation 3 of .* not finite numbers, and COCO has 17'),
+    ('annotations', dict(keypoints=None), 'annotation 3 of .* not finite'),
     ('annotations', dict(id='x'), 'must have annotations'),
     ('images', dict(file_name=None), 'image 5 must have file_name'),
     ('images', dict(width='wide'), 'image 5 must have file_name, width'),
@@ -102,9 +102,9 @@ def test_wrong_values_are_named(tmp_path, part, change, message):
     data = json.loads((tmp_path / 'labels.json').read_text())
     data[part][0].update(change)
     (tmp_path / 'labels.json').write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=f'labels.json.*{message}|{message}'
-                       '.*labels.json'):
+    with pytest.raises(ValueError, match=message) as raised:
         CocoPoseDataset(**kwargs)
+    assert 'labels.json' in str(raised.value)
 
 
 @pytest.mark.parametrize('part, number', [('images', 5), ('annotations', 3)])
