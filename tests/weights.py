@@ -89,3 +89,30 @@ def write_text_encoder(root, **options):
         (folder / name).write_text(json.dumps(content))
     (folder / 'merges.txt').write_text('#version: 0.2\n')
     return encoder
+
+
+def write_checkpoint(path, config, **meta):
+    """Write a checkpoint as a training of a mini config leaves it, with random
+    weights whose outputs fill the range."""
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+
+    from genpercept_mm.datasets import HypersimDataset
+    from genpercept_mm.registry import MODELS
+    cfg = Config.fromfile(config)
+    classes = {} if 'codec' in cfg.model.decode_head else {
+        key: list(value) for key, value in HypersimDataset.METAINFO.items()}
+    for part in (cfg.model.backbone, cfg.model.decode_head):
+        if part.get('pretrained'):
+            part.pretrained = None
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        model = MODELS.build(cfg.model).eval()
+    with torch.no_grad():
+        model.backbone.vae.quant_conv.weight.mul_(8)
+        if hasattr(model.decode_head, 'vae'):
+            model.backbone.unet.conv_out.weight.mul_(4)
+            model.decode_head.vae.decoder.conv_out.weight.mul_(4)
+    torch.save(dict(state_dict=model.state_dict(), meta=dict(
+        dict(cfg=cfg.pretty_text, dataset_meta=classes), **meta)), path)
+    return str(path)

@@ -49,6 +49,11 @@ common = dict(
                 dict(split='val', **test_set),
                 dict(split='test', **test_set)
             ])),
+    test_pipeline=[
+        dict(type='LoadImageFromFile'),
+        dict(type='genpercept_mm.DenseResize', long_edge=128),
+        dict(type='genpercept_mm.PackDenseInputs')
+    ],
     test_evaluator=dict(
         _delete_=True, type='genpercept_mm.AffineDepthMetric', max_depth=65),
     # the paper's recipe, shorter

@@ -34,6 +34,8 @@ class AffineDepthCodec(BaseDenseCodec):
             as in the official code, where a second normalization cancels the
             quantiles: the nearest valid pixel becomes +1, and the farthest
             finite one, valid or not, becomes -1. Defaults to 'quantile'.
+        stretch (bool): Stretch each prediction to the whole range by its own
+            smallest and largest value, as E2E-FT does. Defaults to False.
         cmap (str): matplotlib colour map of pictures. Defaults to
             'Spectral', as in the official code.
 
@@ -49,7 +51,7 @@ class AffineDepthCodec(BaseDenseCodec):
     error_caption = 'relative error 0-25%'
 
     def __init__(self, space='depth', quantiles=(0.02, 0.98),
-                 normalizer='quantile', cmap='Spectral'):
+                 normalizer='quantile', stretch=False, cmap='Spectral'):
         name = 'AffineDepthCodec'
         check_choice(name, 'space', space, ('depth', 'disparity'))
         check_choice(name, 'normalizer', normalizer, ('quantile', 'minmax'))
@@ -62,6 +64,7 @@ class AffineDepthCodec(BaseDenseCodec):
         self.quantity = self.space = space
         self.quantiles = tuple(quantiles)
         self.normalizer = normalizer
+        self.stretch = stretch
         self.cmap = cmap
 
     def encode(self, label, mask=None):
@@ -95,10 +98,26 @@ class AffineDepthCodec(BaseDenseCodec):
             target[~valid] = -1
         return target[..., None].astype(np.float32), valid
 
+    def condition(self, output, bound):
+        """See `BaseDenseCodec.condition`; ``stretch`` happens here."""
+        output = bound(output)
+        if not self.stretch:
+            return output
+        low = output.amin((1, 2, 3), keepdim=True)
+        high = output.amax((1, 2, 3), keepdim=True)
+        return (output - low) / (high - low).clamp(min=1e-6) * 2 - 1
+
     def decode(self, output):
         """See `BaseDenseCodec.decode`; values are in [0, 1], and the nearest
         is 0 for depth and 1 for disparity."""
         return (output.clamp(-1, 1) + 1) / 2
+
+    def facts(self):
+        """See `BaseDenseCodec.facts`; ``near`` and ``far`` are the values of
+        the nearest and the farthest point, without scale and shift."""
+        near = float(self.space == 'disparity')
+        return dict(super().facts(), near=near, far=1 - near,
+                    kind=f'{self.space} up to scale and shift')
 
     def colorize(self, quantity):
         """See `BaseDenseCodec.colorize`; the colour map spans 0 to 1."""

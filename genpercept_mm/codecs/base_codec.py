@@ -80,6 +80,11 @@ class BaseDenseCodec(metaclass=ABCMeta):
         """str: Field of a data sample that holds an ensemble's spread."""
         return f'pred_{self.quantity}_uncertainty_map'
 
+    def facts(self):
+        """Say what the values of the quantity mean, as a dict for results of
+        inference: their ``range``, and what a subclass knows besides."""
+        return dict(range=(0., 1.))
+
     @abstractmethod
     def encode(self, label, mask=None):
         """Turn a raw label into the network's target.
@@ -94,6 +99,12 @@ class BaseDenseCodec(metaclass=ABCMeta):
             finite everywhere, and mask (H, W) bool, True for the pixels to
             learn from.
         """
+
+    def condition(self, output, bound):
+        """Prepare an output (N, C, H, W) of a head for being resized to the
+        original image and decoded; ``bound``, of the head, brings it into
+        [-1, 1], which is all that happens here."""
+        return bound(output)
 
     @abstractmethod
     def decode(self, output):

@@ -109,6 +109,10 @@ class ColormapCodec(BaseDenseCodec):
             ids.append(score.argmin(dim=1, keepdim=True))
         return torch.cat(ids, dim=2)
 
+    def facts(self):
+        """See `BaseDenseCodec.facts`; values are class ids."""
+        return dict(range=(0, len(self.palette) - 1))
+
     def colorize(self, quantity):
         """See `BaseDenseCodec.colorize`; pixels without a class are black."""
         ids = np.asarray(quantity)

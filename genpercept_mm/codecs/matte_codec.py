@@ -53,6 +53,10 @@ class MatteCodec(BaseDenseCodec):
         """See `BaseDenseCodec.decode`; opacities are in [0, 1]."""
         return (output.clamp(-1, 1) + 1) / 2
 
+    def facts(self):
+        """See `BaseDenseCodec.facts`; ``opaque`` is the foreground's value."""
+        return dict(super().facts(), opaque=1.)
+
     def colorize(self, quantity):
         """See `BaseDenseCodec.colorize`; the object is white."""
         grey = np.round(np.clip(quantity, 0, 1) * 255).astype(np.uint8)

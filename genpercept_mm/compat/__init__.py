@@ -36,6 +36,9 @@ each only where it is needed:
     file in errors.
 ``cross_entropy`` (mmseg)
     Takes class weights where labels have ignored pixels.
+``MMSegInferencer`` and ``show_result_pyplot`` (mmseg)
+    Take ``cfg.test_pipeline`` where the test data set's pipeline does not
+    serve them, and return and draw quantities other than classes.
 
 Apart from mmengine's logging, no module of the hosts is imported before they
 import it themselves.

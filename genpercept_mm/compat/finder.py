@@ -40,6 +40,8 @@ PATCHES = {
         'vis_backend', 'write_pictures_whole'),
     'mmengine.optim.scheduler.param_scheduler': store_no_functions,
     'mmpose.visualization.opencv_backend_visualizer': take_scalar_radii,
+    'mmseg.apis.inference': _late('inferencers', 'draw_quantities'),
+    'mmseg.apis.mmseg_inferencer': _late('inferencers', 'take_test_pipeline'),
     'mmseg.models.losses.cross_entropy_loss': weight_ignored_pixels,
 }
 # Compiled modules, and what fills an empty one where they do not load.

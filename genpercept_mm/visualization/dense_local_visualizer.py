@@ -29,11 +29,12 @@ class DenseLocalVisualizer(SegLocalVisualizer):
     has its colour scale below the caption, with zero at the left. Mattes are
     drawn over a checkerboard, and pixels without a valid label are black. If
     the codec defines no error, as that of classes, there is no such panel.
-    Without a codec, pictures are those of mmseg's ``SegLocalVisualizer``.
 
     Args:
         name (str): Name of the instance. Defaults to 'visualizer'.
-        codec (dict | BaseDenseCodec, optional): The task.
+        codec (dict | BaseDenseCodec, optional): The task. None takes the one
+            with which a sample was predicted; other samples are drawn as by
+            mmseg's ``SegLocalVisualizer``.
         max_width (int): Maximum width of a panel in pixels; wider ones, such
             as ETH3D's photographs, are shrunk. Defaults to 1536.
         **kwargs: Arguments of mmseg's ``SegLocalVisualizer``.
@@ -70,7 +71,8 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             ValueError: If there is nothing to draw, the sample lacks the
                 prediction, or prediction and label differ in size.
         """
-        if self.codec is None:
+        codec = self.codec or _codec_of(data_sample, draw_pred)
+        if codec is None:
             _check_stock(data_sample, draw_gt, draw_pred)
             super().add_datasample(name, image, data_sample, draw_gt,
                                    draw_pred, show, wait_time, out_file, step,
@@ -79,7 +81,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         drawn = np.concatenate([
             _captioned(self._shrunk(panel), caption, scale)
             for panel, caption, scale in self.draw_panels(
-                image, data_sample, draw_gt, draw_pred)], axis=1)
+                image, data_sample, draw_gt, draw_pred, codec)], axis=1)
         self.set_image(drawn)
         if show:
             self.show(drawn, win_name=name, wait_time=wait_time)
@@ -96,13 +98,15 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         size = self.max_width, max(height * self.max_width // width, 1)
         return cv2.resize(panel, size, interpolation=cv2.INTER_AREA)
 
-    def draw_panels(self, image, data_sample, draw_gt=True, draw_pred=True):
+    def draw_panels(self, image, data_sample, draw_gt=True, draw_pred=True,
+                    codec=None):
         """Draw the panels, without captions; see `add_datasample`.
 
-        Return a list of tuples: (H, W, 3) uint8 RGB, caption, and whether the
-        panel has a colour scale of errors.
+        ``codec`` takes the place of the visualizer's own. Return a list of
+        tuples: (H, W, 3) uint8 RGB, caption, and whether the panel has a
+        colour scale of errors.
         """
-        codec = self.codec
+        codec = codec or self.codec
         pred = label = None
         if draw_pred and data_sample is not None:
             if codec.pred_field not in data_sample:
@@ -132,13 +136,13 @@ class DenseLocalVisualizer(SegLocalVisualizer):
             image = mmcv.imresize(image, (width, height))
         panels = [(image, 'image', False)]
         if pred is not None:
-            panels.append((self._paint(image, pred), 'prediction', False))
+            panels.append((paint(codec, image, pred), 'prediction', False))
         if label is not None:
             mask = None
             if codec.mask_key in data_sample:
                 mask = _channels_last(data_sample.get(codec.mask_key)) > 0
             valid = codec.encode(label, mask)[1]
-            shown = self._paint(image, codec.show_label(label, mask))
+            shown = paint(codec, image, codec.show_label(label, mask))
             panels.append((shown * valid[..., None], 'label', False))
         if pred is not None and label is not None:
             error = codec.error_map(pred, label, valid)
@@ -147,10 +151,23 @@ class DenseLocalVisualizer(SegLocalVisualizer):
                                codec.error_caption, True))
         return panels
 
-    def _paint(self, image, quantity):
-        if self.codec.over_image:
-            return _over_checkerboard(image, quantity)
-        return self.codec.colorize(quantity)
+
+def paint(codec, image, quantity):
+    """Draw a quantity (H, W) or (H, W, K), over the image (H, W, 3) RGB if the
+    codec wants it; returns (H, W, 3) uint8 RGB."""
+    if codec.over_image:
+        return _over_checkerboard(image, quantity)
+    return codec.colorize(quantity)
+
+
+def _codec_of(data_sample, draw_pred):
+    """Build the codec with which a sample was predicted, or return None; mmseg
+    draws classes better, with their names."""
+    codec = data_sample.metainfo.get('codec') if (
+        draw_pred and data_sample is not None) else None
+    if codec is None or 'pred_sem_seg' in data_sample:
+        return None
+    return CODECS.build(dict(codec))
 
 
 def _check_stock(data_sample, draw_gt, draw_pred):

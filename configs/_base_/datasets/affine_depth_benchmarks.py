@@ -4,6 +4,11 @@
 load_image = dict(type='LoadImageFromFile')
 load_depth = dict(type='genpercept_mm.LoadDepth')
 pack = dict(type='genpercept_mm.PackDenseInputs')
+# photographs without labels, at the official pipeline's default size
+test_pipeline = [
+    load_image,
+    dict(type='genpercept_mm.DenseResize', long_edge=768), pack
+]
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,

@@ -10,7 +10,9 @@ class BaseLoadLabel(BaseTransform):
 
     A subclass sets ``LABEL`` and ``KEYS`` and implements `load`. The maps
     are added to the sample and to its ``seg_fields``. If the image is loaded,
-    they must have its ``ori_shape``.
+    they must have its ``ori_shape``. An image that does not come from a data
+    set passes without a label, so that the hosts' inferencers can use any
+    test pipeline.
 
     Raises:
         OSError: If a file is missing or cannot be read.
@@ -28,12 +30,20 @@ class BaseLoadLabel(BaseTransform):
 
     def transform(self, results):
         """Add the maps of one sample."""
+        if not is_sample(results):
+            return results
         with errors_named(type(self).__name__):
             require(results, self.LABEL, self.KEYS)
             maps = self.load(results)
         results.update(maps)
         results['seg_fields'].extend(maps)
         return results
+
+
+def is_sample(results):
+    """Tell a sample of a data set from an image alone, as mmseg's
+    ``inference_model`` and ``MMSegInferencer`` give it to pipelines."""
+    return 'seg_fields' in results
 
 
 @contextmanager

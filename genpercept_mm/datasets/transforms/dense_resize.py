@@ -48,19 +48,38 @@ class DenseResize(BaseTransform):
         long_edge (int, optional): Pixels.
         interpolation (str): For images: ``'bilinear'``, ``'bicubic'`` or
             ``'nearest-exact'`` (official training). Defaults to 'bilinear'.
+        round_image (bool): Round the pixels of images, as the official
+            pipeline does. False leaves them float32, as in diffusers' Marigold
+            and in Lotus. Defaults to True.
+        integer_size (bool): Compute the size for ``long_edge`` with integers,
+            as diffusers does. In the official code, rounding of floats makes
+            some images one pixel smaller. Defaults to False.
 
     Raises:
         ValueError: If not exactly one of ``scale`` and ``long_edge`` is given,
             or an argument is outside its set.
     """
 
-    def __init__(self, scale=None, long_edge=None, interpolation='bilinear'):
+    def __init__(self, scale=None, long_edge=None, interpolation='bilinear',
+                 round_image=True, integer_size=False):
         if (scale is None) == (long_edge is None):
             raise ValueError('DenseResize: set either scale=(width, height) '
                              f'or long_edge, got {scale} and {long_edge}.')
         check_choice('DenseResize', 'interpolation', interpolation, MODES)
         self.scale, self.long_edge = scale, long_edge
         self.interpolation = interpolation
+        self.round_image = round_image
+        self.integer_size = integer_size
+
+    def _fit(self, height, width):
+        if self.integer_size:
+            longer = max(height, width)
+            size = (height * self.long_edge // longer,
+                    width * self.long_edge // longer)
+        else:
+            factor = min(self.long_edge / width, self.long_edge / height)
+            size = int(height * factor), int(width * factor)
+        return max(size[0], 1), max(size[1], 1)
 
     def transform(self, results):
         """Resize one sample."""
@@ -68,8 +87,9 @@ class DenseResize(BaseTransform):
         if self.scale is not None:
             size = self.scale[1], self.scale[0]
         else:
-            factor = min(self.long_edge / width, self.long_edge / height)
-            size = max(int(height * factor), 1), max(int(width * factor), 1)
+            size = self._fit(height, width)
+        if not self.round_image:
+            results['img'] = results['img'].astype(np.float32)
         results['img'] = resize_map(results['img'], size, self.interpolation)
         for key in results.get('seg_fields', ()):
             smooth = (key == 'gt_target'

@@ -6,7 +6,7 @@ from mmseg.datasets.transforms import LoadAnnotations
 
 from genpercept_mm.registry import TRANSFORMS
 
-from .base_load_label import apply_label_map, errors_named
+from .base_load_label import apply_label_map, errors_named, is_sample
 from ..io.raster_io import check_size
 
 
@@ -47,6 +47,11 @@ class LoadSegLabel(LoadAnnotations):
                 f'0..{num_ids - 1}, or 255 for pixels to ignore.')
         self.num_ids = num_ids
         self.label_map = label_map
+
+    def transform(self, results):
+        """Add the label of one sample; see `BaseLoadLabel` for images that do
+        not come from a data set."""
+        return super().transform(results) if is_sample(results) else results
 
     def _load_seg_map(self, results):
         with errors_named('LoadSegLabel'):

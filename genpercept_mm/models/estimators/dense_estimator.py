@@ -10,10 +10,16 @@ from mmseg.utils import add_prefix
 from genpercept_mm.diffusion import build_protocol
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.plain import to_plain
 
 from ..utils.latent_mask import latent_mask
 from ..utils.window_alignment import align_windows, blend_weights
 
+RESIZES = {
+    'antialias': dict(mode='bilinear', antialias=True),
+    'bilinear': dict(mode='bilinear'),
+    'nearest-exact': dict(mode='nearest-exact')
+}
 # fields of test_cfg that belong to sampling in several steps
 SAMPLING_FIELDS = ('num_steps', 'ensemble_size', 'seed', 'uncertainty')
 
@@ -41,6 +47,12 @@ class DenseEstimator(EncoderDecoder):
       with each other by the spread and mean of their overlaps.
     - ``flip``: Predict the mirrored image too, and average both. Default
       False.
+    - ``pad_divisor``: Repeat the image's edges at the right and bottom up to
+      multiples of this, as diffusers' Marigold pipelines do with 8; the rest
+      is cut off again. Default None: the VAE drops what is left over.
+    - ``resize``: How outputs get the original size: ``'antialias'`` (bilinear
+      with antialiasing, as the official code), ``'bilinear'`` (diffusers'
+      Marigold) or ``'nearest-exact'`` (Lotus). Default ``'antialias'``.
 
     Args:
         backbone (dict): For example `SDUNet`.
@@ -62,7 +74,8 @@ class DenseEstimator(EncoderDecoder):
 
     # for tools: flips are requested by test_cfg.flip, not by a TTA model
     flips_by_test_cfg = True
-    test_fields = ('mode', 'crop_size', 'stride', 'flip')
+    test_fields = ('mode', 'crop_size', 'stride', 'flip', 'pad_divisor',
+                   'resize')
 
     def __new__(cls, *args, protocol='one_step', test_cfg=None, **kwargs):
         if cls is DenseEstimator and (
@@ -82,9 +95,20 @@ class DenseEstimator(EncoderDecoder):
                  protocol='one_step', **kwargs):
         test_cfg = dict(dict(mode='whole', flip=False), **(test_cfg or {}))
         super().__init__(backbone, decode_head, test_cfg=test_cfg, **kwargs)
+        self.dataset_meta = {}
         self.protocol = build_protocol(protocol)
         self._check_test_cfg()
         self._check_backbone()
+
+    @property
+    def dataset_meta(self):
+        """dict: Of the training data, as mmseg's ``init_model`` sets it. Data
+        sets of quantities name no ``classes``, which it must have."""
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, meta):
+        self._dataset_meta = dict(dict(classes=(), palette=()), **(meta or {}))
 
     @property
     def _name(self):
@@ -102,6 +126,8 @@ class DenseEstimator(EncoderDecoder):
                              f'takes {self.test_fields}.')
         check_choice(self._name, 'test_cfg.mode', cfg['mode'],
                      ('whole', 'slide'))
+        check_choice(self._name, 'test_cfg.resize',
+                     cfg.get('resize', 'antialias'), tuple(RESIZES))
         if cfg['mode'] == 'whole':
             return
         crop, stride = cfg.get('crop_size'), cfg.get('stride')
@@ -232,10 +258,13 @@ class DenseEstimator(EncoderDecoder):
 
     def _padded(self, inputs):
         """Repeat the edges of images that are smaller than the VAE's stride,
-        which it would not encode."""
+        which it would not encode, or that ``pad_divisor`` does not divide."""
         least = getattr(self.backbone, 'size_divisor', 1)
-        height, width = inputs.shape[2:]
-        padding = (0, max(least - width, 0), 0, max(least - height, 0))
+        divisor = self.test_cfg.get('pad_divisor') or 1
+        height, width = (
+            -max(length, least) // divisor * -divisor
+            for length in inputs.shape[2:])
+        padding = (0, width - inputs.shape[3], 0, height - inputs.shape[2])
         return F.pad(inputs, padding, mode='replicate') if any(
             padding) else inputs
 
@@ -250,8 +279,9 @@ class DenseEstimator(EncoderDecoder):
         return self._infer_whole(inputs, batch_img_metas)['output']
 
     def _infer_whole(self, inputs, metas):
-        return dict(output=self.decode_head.bound(
-            self.encode_decode(inputs, metas).float()))
+        return dict(output=self.codec.condition(
+            self.encode_decode(inputs, metas).float(),
+            self.decode_head.bound))
 
     def slide_inference(self, inputs, batch_img_metas):
         """See `inference`, on windows of images that are not mirrored."""
@@ -309,6 +339,9 @@ class DenseEstimator(EncoderDecoder):
             sample.set_data({
                 field: PixelData(data=values)
                 for field, values in self._fields(restored).items()})
+            if hasattr(self.codec, 'cfg'):
+                # lets visualizers draw the sample without the config
+                sample.set_metainfo(dict(codec=to_plain(self.codec.cfg)))
         return data_samples
 
     def _restore(self, name, values, meta):
@@ -321,7 +354,8 @@ class DenseEstimator(EncoderDecoder):
                     f'{meta["flip_direction"]!r} for '
                     f'{meta.get("img_path")}.')
             values = self._mirror(name, values)
-        return _resize(values, meta['ori_shape'][:2])
+        return _resize(values, meta['ori_shape'][:2],
+                       self.test_cfg.get('resize', 'antialias'))
 
     def _fields(self, maps):
         """Turn the maps of one image into fields of its data sample."""
@@ -334,10 +368,10 @@ def _size_without_padding(inputs, sample):
     return inputs.shape[2] - bottom, inputs.shape[3] - right
 
 
-def _resize(output, size):
+def _resize(output, size, kind='antialias'):
     if tuple(output.shape[2:]) == tuple(size):
         return output
-    return F.interpolate(output, size, mode='bilinear', antialias=True)
+    return F.interpolate(output, tuple(size), **RESIZES[kind])
 
 
 def _fit_range(maps):

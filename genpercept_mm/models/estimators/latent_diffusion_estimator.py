@@ -76,10 +76,6 @@ class LatentDiffusionEstimator(DenseEstimator):
             raise ValueError(
                 f'{self._name}: the backbone must be a genpercept_mm.SDUNet '
                 'that outputs the predicted latent; set out_indices=(4, ).')
-        if backbone.prediction_type == 'sample':
-            raise ValueError(
-                f"{self._name}: a U-Net of prediction_type='sample' does not "
-                'predict velocities; use a genpercept_mm.DenseEstimator.')
         if backbone.timestep != 1:
             raise ValueError(
                 f'{self._name}: sampling visits the timesteps of its schedule'
@@ -150,11 +146,26 @@ class LatentDiffusionEstimator(DenseEstimator):
                 + (f', or {visited[0]}.' if len(visited) == 1 else '.'))
         unet_input, target, sample, alpha = self.protocol.training_pair(
             image, label, timesteps)
-        velocity = backbone.velocity(unet_input, timesteps)
+        velocity = self._velocity(unet_input, timesteps)
         clean, _ = split_velocity(sample, velocity, alpha)
         losses = self.decode_head.loss_by_latent(
             clean, data_samples, velocity, target, mask)
         return add_prefix(losses, 'decode')
+
+    def _velocity(self, latents, timesteps):
+        """Run the U-Net and return the velocity (N, 4, h, w).
+
+        A U-Net that predicts the clean sample determines it. One that was
+        pretrained to predict noise is fine-tuned to predict velocities.
+        """
+        output = self.backbone.velocity(latents, timesteps)
+        if self.backbone.prediction_type != 'sample':
+            return output
+        # the noisy sample comes last
+        sample = latents[:, -output.shape[1]:].float()
+        alpha = self.protocol.schedule.alpha(timesteps).reshape(
+            -1, 1, 1, 1).to(sample)
+        return (alpha.sqrt() * sample - output.float()) / (1 - alpha).sqrt()
 
     def encode_decode(self, inputs, batch_img_metas):
         """Compute the head's output for each member of an ensemble.
@@ -175,7 +186,7 @@ class LatentDiffusionEstimator(DenseEstimator):
                 for meta in metas])
             image = image.repeat_interleave(self.ensemble_size, dim=0)
         latent = self.protocol.sample(
-            self.backbone.velocity, image, noise=noise,
+            self._velocity, image, noise=noise,
             num_steps=self.num_steps)
         return self.decode_head.decode(latent)
 

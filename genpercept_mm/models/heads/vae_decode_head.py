@@ -32,6 +32,8 @@ class VAEDecodeHead(BaseDenseHead):
         decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``, which
             starts from random weights even if ``pretrained`` is set (the
             official flag of this name fine-tunes). Defaults to 'frozen'.
+        clip_channels (bool): Limit the three decoded channels to [-1, 1]
+            before their average is taken, as Lotus does. Defaults to False.
         in_index (int): Index of the latent among the backbone's outputs.
             Defaults to -1.
         loss_decode (dict | list[dict], optional): Losses on the map.
@@ -48,13 +50,14 @@ class VAEDecodeHead(BaseDenseHead):
     """
 
     def __init__(self, codec, arch='sd21', pretrained=None, decoder='frozen',
-                 in_index=-1, loss_decode=None, loss_latent=None,
-                 with_cp=False, init_cfg=None):
+                 clip_channels=False, in_index=-1, loss_decode=None,
+                 loss_latent=None, with_cp=False, init_cfg=None):
         super().__init__(codec, loss_decode, init_cfg)
         check_choice('VAEDecodeHead', 'decoder', decoder,
                      ('frozen', 'finetune', 'scratch'))
         self.pretrained = None if decoder == 'scratch' else pretrained
         self.decoder = decoder
+        self.clip_channels = clip_channels
         self.in_index = in_index
         self.loss_latent = loss_latent and MODELS.build(loss_latent)
         self.latent_name = (loss_latent or {}).get('loss_name', 'loss_latent')
@@ -113,6 +116,8 @@ class VAEDecodeHead(BaseDenseHead):
         require_weights(self)
         output = self.vae.decoder(
             self.vae.post_quant_conv(latent / self.scaling_factor))
+        if self.clip_channels:
+            output = output.clamp(-1, 1)
         if self.out_channels == 1:
             output = output.mean(dim=1, keepdim=True)
         return output

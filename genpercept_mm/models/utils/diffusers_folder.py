@@ -100,7 +100,7 @@ def _download(repo, parts):
     from huggingface_hub import snapshot_download
     folder = snapshot_download(
         repo,
-        allow_patterns=['scheduler/*.json', *(
+        allow_patterns=['model_index.json', 'scheduler/*.json', *(
             f'{part}/*.{suffix}' for part in parts
             for suffix in ('json', 'txt', 'model'))])
     for part in parts:

@@ -537,15 +537,25 @@ def test_the_one_timestep_that_is_trained_is_the_one_visited(
         estimator(protocol, backbone=dict(timestep=500))
 
 
-@pytest.mark.parametrize('kind, fits', [
-    ('v_prediction', True), ('epsilon', True), ('sample', False)])
-def test_velocities_come_from_no_unet_of_samples(kind, fits):
-    backbone = dict(prediction_type=kind)
-    if fits:
-        assert estimator(backbone=backbone).backbone.prediction_type == kind
-        return
-    with pytest.raises(ValueError, match="prediction_type='sample' does not"):
-        estimator(backbone=backbone)
+def test_a_unet_of_samples_is_run_as_by_diffusers():
+    """One step of DDIM whose model predicts the clean sample."""
+    protocol = dict(type='marigold', num_steps=1,
+                    schedule=dict(timestep_spacing='trailing'))
+    model = estimator(protocol, backbone=dict(prediction_type='sample'))
+    image = torch.rand(1, 3, 24, 32) * 2 - 1
+    noise = torch.randn(1, 4, 3, 4)
+    with torch.no_grad():
+        latent = model.backbone.encode(image)
+        output = model.backbone.velocity(torch.cat([latent, noise], 1), 999)
+        found = model.protocol.sample(model._velocity, latent, noise=noise)
+    scheduler = DDIMScheduler(
+        beta_start=.00085, beta_end=.012, beta_schedule='scaled_linear',
+        prediction_type='sample', clip_sample=False, set_alpha_to_one=False,
+        steps_offset=1, timestep_spacing='trailing')
+    scheduler.set_timesteps(1)
+    theirs = scheduler.step(output, 999, noise).pred_original_sample
+    torch.testing.assert_close(found, theirs, rtol=1e-5, atol=1e-5 * float(
+        theirs.abs().max()))
 
 
 def test_bad_training():
