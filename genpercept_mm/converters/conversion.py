@@ -9,11 +9,17 @@ from genpercept_mm.compat.checkpoints import mapped_loading
 from genpercept_mm.models.utils.arch_detection import detect_arch
 from genpercept_mm.registry import CODECS
 from genpercept_mm.utils import safetensors_checkpoint  # noqa: F401
+from genpercept_mm.utils.config_text import parse_config
 from genpercept_mm.utils.files import write_whole
 from genpercept_mm.utils.plain import to_plain
 from genpercept_mm.version import __version__
 
 from .layout import split_parts
+
+# What the official pipelines do with a photograph
+LOAD, PACK = dict(type='LoadImageFromFile'), dict(
+    type='genpercept_mm.PackDenseInputs')
+RESIZE = dict(type='genpercept_mm.DenseResize', long_edge=768)
 
 
 @dataclass
@@ -26,12 +32,34 @@ class Conversion:
         task (str): What the model predicts.
         model (dict): The ``model`` of a config.
         notes (list[str]): Where the weights come from and what was left out.
+        resize (dict): Transform that brings photographs to the size at which
+            the weights' own pipeline runs.
     """
     state_dict: dict
     arch: 'str | dict'
     task: str
     model: dict
     notes: list = field(default_factory=list)
+    resize: dict = field(default_factory=lambda: dict(RESIZE))
+
+    def config(self):
+        """Return a config, as a dict, that predicts on photographs."""
+        codec = dict(self.model['decode_head']['codec'])
+        return dict(
+            custom_imports=dict(
+                imports=['genpercept_mm'], allow_failed_imports=False),
+            default_scope='mmseg', model=self.model,
+            test_pipeline=[dict(LOAD), dict(self.resize), dict(PACK)],
+            visualizer=dict(type='genpercept_mm.DenseLocalVisualizer',
+                            codec=codec))
+
+    def checkpoint(self):
+        """Return what `save` writes."""
+        codec = self.model['decode_head']['codec']
+        return dict(state_dict=self.state_dict, meta=dict(
+            genpercept_mm_version=__version__, arch=self.arch,
+            task=self.task, quantity=CODECS.build(codec).quantity,
+            codec=dict(codec), config=self.config(), dataset_meta={}))
 
     def save(self, path):
         """Write the checkpoint, whole or not at all, to a .pth file.
@@ -39,14 +67,8 @@ class Conversion:
         Returns:
             str: What was done, and the config that uses the file.
         """
-        codec = self.model['decode_head']['codec']
-        meta = dict(
-            genpercept_mm_version=__version__, arch=self.arch,
-            task=self.task, quantity=CODECS.build(codec).quantity,
-            codec=dict(codec))
-        summary = write_checkpoint(
-            dict(state_dict=self.state_dict, meta=meta), path)
-        cfg = Config(dict(model=self.model, load_from=str(path)))
+        summary = write_checkpoint(self.checkpoint(), path)
+        cfg = Config(dict(self.config(), load_from=str(path)))
         return '\n'.join([*self.notes, summary, '', cfg.pretty_text])
 
 
@@ -89,15 +111,16 @@ def write_checkpoint(checkpoint, path):
     return f'{path}: {len(state)} tensors, {count:,} values'
 
 
-def find_config(checkpoint, path=None):
+def find_config(checkpoint, path=None, source='the checkpoint'):
     """Find the config of the model that a checkpoint belongs to.
 
     It is the file at ``path``, or else what the training stored, or None.
+    ``source`` names the checkpoint in errors, see `parse_config`.
     """
     if path is not None:
         return Config.fromfile(path)
     text = checkpoint['meta'].get('cfg')
-    return None if text is None else Config.fromstring(text, '.py')
+    return None if text is None else parse_config(text, source)
 
 
 def find_arch(checkpoint, path=None):

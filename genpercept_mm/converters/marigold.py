@@ -16,6 +16,9 @@ PIPELINES = dict(
     MarigoldNormalsPipeline=('normal', ),
     MarigoldPipeline=('depth', 'disparity', 'normal'))
 _TASK_OF = dict(depth='depth', disparity='disparity', normals='normal')
+# Of the image processor of diffusers' pipelines
+RESIZE = dict(type='genpercept_mm.DenseResize', round_image=False,
+              integer_size=True)
 # Latents of image and noise
 IN_CHANNELS = 8
 
@@ -73,25 +76,22 @@ def find_num_steps(index, num_steps=None):
     return num_steps
 
 
-def refuse_e2e_ft(src, scheduler, num_steps):
-    """Raise a ValueError for a folder of E2E-FT (arXiv:2409.11355).
+def is_e2e_ft(src, scheduler, num_steps):
+    """Tell a folder of E2E-FT (arXiv:2409.11355) from one of Marigold.
 
     Its pipelines have Marigold's names, but were trained for one step from
     zeros; started from noise, they predict maps that depend on it.
     """
     single = num_steps == 1 and (
-        scheduler.get('timestep_spacing') == 'trailing'
+        scheduler.get('_class_name') != 'LCMScheduler'
+        and scheduler.get('timestep_spacing') == 'trailing'
         and not scheduler.get('rescale_betas_zero_snr'))
     path = osp.abspath(src)
     if osp.basename(osp.dirname(path)) == 'snapshots':
         # huggingface_hub's cache: .../models--owner--name/snapshots/commit
         path = osp.dirname(osp.dirname(path))
     name = osp.basename(path).lower().replace('_', '-')
-    if single or 'e2e-ft' in name:
-        raise ValueError(
-            f'{src} holds a model of E2E-FT: one step at the last timestep, '
-            'from zeros instead of noise. As a Marigold model it would give '
-            'maps that depend on the noise; E2E-FT is not supported yet.')
+    return single or 'e2e-ft' in name
 
 
 def marigold_to_mm(unet, vae, prompt_embeds, unet_config=None,
@@ -120,21 +120,39 @@ def marigold_config(state_dict, arch, task, scheduler, num_steps):
     ``scheduler`` is the folder's ``scheduler_config.json``. Returns the
     ``model`` of a config: a `LatentDiffusionEstimator` with the whole schedule
     written out, which decodes the sample after the last step, as Marigold's
-    pipelines do, and sees whole images unpadded.
+    pipelines do.
 
     Raises:
         ValueError: See `NoiseSchedule.from_diffusers`, and if the schedule
             does not have that many steps.
     """
+    decode = 'sample'
+    if scheduler.get('_class_name') == 'LCMScheduler':
+        scheduler, decode = _one_step_of_lcm(scheduler, num_steps), 'clean'
     schedule = NoiseSchedule.from_diffusers(scheduler)
     schedule.timesteps(num_steps)
     model = model_config(state_dict, arch, TASKS[task])
     model['type'] = 'genpercept_mm.LatentDiffusionEstimator'
     model['backbone']['in_channels'] = IN_CHANNELS
     model['protocol'] = dict(
-        type='marigold', decode='sample', schedule=schedule.fields)
-    model['test_cfg'] = dict(num_steps=num_steps)
+        type='marigold', decode=decode, schedule=schedule.fields)
+    model['test_cfg'] = dict(
+        num_steps=num_steps, pad_divisor=8, resize='bilinear')
+    if task == 'normal':
+        model['decode_head']['codec']['normalize_first'] = 'clipped'
     return model
+
+
+def _one_step_of_lcm(scheduler, num_steps):
+    """Return the schedule with which DDIM takes the only step of a latent
+    consistency model: from timestep 999, to the clean sample. Further ones,
+    which draw noise, are not supported."""
+    if num_steps != 1:
+        raise ValueError(
+            'Latent consistency models are supported with one step, got '
+            f'{num_steps}; set --steps 1.')
+    return dict(scheduler, _class_name='DDIMScheduler',
+                timestep_spacing='trailing')
 
 
 def convert_folder(src, task=None, num_steps=None):
@@ -158,17 +176,19 @@ def convert_folder(src, task=None, num_steps=None):
     num_steps = find_num_steps(index, num_steps)
     scheduler = read_json(
         src, 'scheduler', 'scheduler_config.json', required=True)
-    refuse_e2e_ft(src, scheduler, num_steps)
+    if is_e2e_ft(src, scheduler, num_steps):
+        raise ValueError(
+            f'{src} holds a model of E2E-FT: one step at the last timestep, '
+            'from zeros instead of noise. As a Marigold model it would give '
+            'maps that depend on the noise; convert it with '
+            'tools/model_converters/weights2mm.py.')
     state, arch = marigold_to_mm(
         *(read_part(osp.join(src, part)) for part in ('unet', 'vae')),
         embed_prompt(src, '', 'marigold2mm'),
         *(read_json(src, part, 'config.json') for part in ('unet', 'vae')))
     notes = [f'{src}: {index["_class_name"]} for {task}, {num_steps} steps']
-    edge = index.get('default_processing_resolution')
-    if edge:
-        notes.append(
-            f'its pipeline resizes images to a longer edge of {edge}: '
-            f"dict(type='genpercept_mm.DenseResize', long_edge={edge})")
+    edge = index.get('default_processing_resolution') or 768
     return Conversion(
         state, arch, task,
-        marigold_config(state, arch, task, scheduler, num_steps), notes)
+        marigold_config(state, arch, task, scheduler, num_steps), notes,
+        dict(RESIZE, long_edge=edge))

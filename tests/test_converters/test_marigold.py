@@ -8,9 +8,9 @@ from genpercept_mm.converters.marigold import (
     convert_folder,
     find_num_steps,
     find_task,
+    is_e2e_ft,
     marigold_config,
     marigold_to_mm,
-    refuse_e2e_ft,
 )
 from genpercept_mm.registry import MODELS
 
@@ -112,7 +112,9 @@ def test_the_scheduler_becomes_the_protocol():
             beta_start=0.00085, beta_end=0.012, num_train_timesteps=1000,
             timestep_spacing='leading', steps_offset=1,
             set_alpha_to_one=False, rescale_betas_zero_snr=False))
-    assert model['test_cfg'] == dict(num_steps=10)
+    # as diffusers' image processor
+    assert model['test_cfg'] == dict(
+        num_steps=10, pad_divisor=8, resize='bilinear')
     assert model['backbone']['in_channels'] == 8
     assert model['decode_head']['codec']['space'] == 'depth'
     model = marigold_config(state, arch, 'disparity', V1_1, 4)
@@ -125,7 +127,8 @@ def test_the_scheduler_becomes_the_protocol():
 
 
 @pytest.mark.parametrize('fields, steps, match', [
-    (dict(_class_name='LCMScheduler'), 1, 'LCMScheduler'),
+    (dict(_class_name='LCMScheduler'), 4, 'with one step, got 4'),
+    (dict(_class_name='PNDMScheduler'), 1, 'PNDMScheduler'),
     (dict(prediction_type='epsilon'), 1, "got 'epsilon'"),
     (dict(beta_schedule='linear'), 1, "got 'linear'"),
     (dict(clip_sample=True), 1, 'clip_sample'),
@@ -163,12 +166,12 @@ def test_weights_of_e2e_ft_are_refused(
     would depend on the noise."""
     src = write_index(tmp_path / name, scheduler, steps)
     if by_schedule or 'e2e' in name.lower():
-        with pytest.raises(ValueError, match=f'{src} holds a model of E2E-FT'):
+        with pytest.raises(ValueError, match=f'{src} holds a model of E2E-FT.*'
+                           'weights2mm.py'):
             convert_folder(src)
-        with pytest.raises(ValueError, match='E2E-FT is not supported'):
-            refuse_e2e_ft(src + '/', scheduler, steps)
+        assert is_e2e_ft(src + '/', scheduler, steps)
         return
-    refuse_e2e_ft(src, scheduler, steps)
+    assert not is_e2e_ft(src, scheduler, steps)
     with pytest.raises(FileNotFoundError, match='unet'):
         convert_folder(src)
 

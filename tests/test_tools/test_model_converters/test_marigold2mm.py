@@ -13,6 +13,7 @@ from conftest import ROOT, run_python
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    LCMScheduler,
     MarigoldDepthPipeline,
     MarigoldNormalsPipeline,
     UNet2DConditionModel,
@@ -25,6 +26,7 @@ from PIL import Image
 from transformers import CLIPTokenizer
 from weights import write_text_encoder
 
+from genpercept_mm.apis import DenseInferencer
 from genpercept_mm.models.utils.sd_archs import ARCHS
 from genpercept_mm.registry import MODELS
 
@@ -161,7 +163,8 @@ def close(ours, theirs, atol=1e-4):
 def test_equals_the_pipeline(marigold, convert, task, spacing):
     """The same weights, noise, steps and ensembles."""
     cfg, words = convert(marigold.folders[task, spacing])
-    assert f'for {task}, 4 steps' in words and 'long_edge=768' in words
+    assert f'for {task}, 4 steps' in words
+    assert cfg.test_pipeline[1].long_edge == 768
     assert cfg.model.protocol.schedule.timestep_spacing == spacing
     image = picture((48, 72))
     for steps in (1, 4, 10):
@@ -191,19 +194,26 @@ def test_disparity_equals_the_pipeline(marigold, convert):
           marigold.run('disparity', 'trailing', image, 4)[0])
 
 
-def test_other_sizes_differ_by_the_padding_only(marigold, convert):
-    """Pipelines repeat edge pixels up to a multiple of 8 and crop later;
-    here the VAE drops the rest, and the result is resized."""
-    cfg, _ = convert(marigold.folders['depth', 'trailing'])
-    model = build(cfg)
-    image = picture((45, 67))
-    theirs, _ = marigold.run('depth', 'trailing', image, 4)
-    padded = tensor(image)
-    assert padded.shape[2:] == (48, 72)
-    close(predict(model, padded)[0][..., :45, :67], theirs)
-    plain, _ = predict(model, padded[..., :45, :67])
-    assert plain.shape == theirs.shape
-    assert (plain - theirs).abs().max() > 0.01
+@pytest.mark.parametrize('task', ['depth', 'normal'])
+@pytest.mark.parametrize('size, edge', [
+    ((45, 67), 0), ((45, 67), 56), ((90, 50), 64), ((30, 50), 72)])
+def test_equals_the_pipeline_at_every_size(marigold, convert, task, size,
+                                           edge):
+    """Pipelines resize floats, repeat edge pixels up to a multiple of 8, cut
+    them off and resize back without antialiasing."""
+    convert(marigold.folders[task, 'trailing'])
+    inferencer = DenseInferencer(convert.out, device='cpu')
+    image = picture(size)
+    result = inferencer(image, size=edge or 'native')
+    theirs = marigold.pipelines[task, 'trailing'](
+        image, num_inference_steps=4, ensemble_size=1,
+        processing_resolution=edge, output_type='np',
+        # the name of an image in memory
+        generator=torch.Generator().manual_seed(
+            zlib.crc32(b'0 image_000000'))).prediction[0]
+    ours = result[task]
+    assert theirs.std() > .05
+    assert np.abs(ours - theirs.reshape(ours.shape)).max() < 1e-4
 
 
 def test_the_test_tool_runs_it(marigold, convert, tmp_path):
@@ -266,9 +276,45 @@ def test_what_does_not_fit_is_refused(marigold, convert, tmp_path):
     scheduler = 'scheduler/scheduler_config.json'
     change(scheduler, prediction_type='epsilon')
     refused("got 'epsilon'")
-    change(scheduler, _class_name='LCMScheduler')
-    refused('LCMScheduler')
+    change(scheduler, _class_name='PNDMScheduler')
+    refused('PNDMScheduler')
     os.remove(copy / scheduler)
     refused('scheduler_config.json does not exist')
     change('model_index.json', _class_name='StableDiffusionPipeline')
     refused('holds a StableDiffusionPipeline')
+
+
+@pytest.fixture(scope='module')
+def lcm(marigold, tmp_path_factory):
+    """A folder of a latent consistency model, and its pipeline."""
+    parts = marigold.pipelines['depth', 'leading'].components
+    pipeline = MarigoldDepthPipeline(**dict(
+        parts, scheduler=LCMScheduler(
+            beta_start=0.00085, beta_end=0.012,
+            beta_schedule='scaled_linear', clip_sample=False,
+            set_alpha_to_one=True, prediction_type='v_prediction')),
+        prediction_type='depth', default_denoising_steps=1,
+        default_processing_resolution=768)
+    pipeline.set_progress_bar_config(disable=True)
+    folder = str(tmp_path_factory.mktemp('lcm') / 'lcm')
+    pipeline.save_pretrained(folder)
+    return pipeline, folder
+
+
+def test_one_step_of_a_latent_consistency_model(lcm, convert):
+    pipeline, folder = lcm
+    convert(folder)
+    inferencer = DenseInferencer(convert.out, device='cpu')
+    image = picture((48, 72))
+    theirs = pipeline(
+        image, num_inference_steps=1, ensemble_size=1,
+        processing_resolution=0, output_type='np',
+        generator=torch.Generator().manual_seed(
+            zlib.crc32(b'0 image_000000'))).prediction[0, ..., 0]
+    ours = inferencer(image, size='native')['depth']
+    assert theirs.std() > .05 and np.abs(ours - theirs).max() < 1e-5
+
+
+def test_more_steps_of_it_are_refused(lcm, convert):
+    with pytest.raises(SystemExit, match='supported with one step, got 4'):
+        convert(lcm[1], '--steps', 4)

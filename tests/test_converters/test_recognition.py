@@ -1,0 +1,47 @@
+"""Folders of weights are recognized by what they contain."""
+import json
+import shutil
+
+import pytest
+from families import Family
+
+import genpercept_mm
+from genpercept_mm.converters.recognition import convert_any, recognize
+
+PRIOR = f'{genpercept_mm.__path__[0]}/weights/mini'
+
+
+@pytest.mark.parametrize('name, channels, is_lotus, family', [
+    ('lotus-normal-d-v1-1', 4, True, 'lotus'),
+    ('lotus-depth-g-v1-0', 8, True, 'lotus'),
+    ('stable-diffusion-e2e-ft-depth', 8, False, 'e2e-ft'),
+    # zero-SNR schedules are Marigold's
+    ('marigold-depth-v1-1', 8, None, 'marigold')])
+def test_families(tmp_path, name, channels, is_lotus, family):
+    folder = Family(tmp_path / name, channels, bool(is_lotus)).folder
+    if is_lotus is None:
+        path = f'{folder}/scheduler/scheduler_config.json'
+        with open(path) as file:
+            scheduler = json.load(file)
+        scheduler['rescale_betas_zero_snr'] = True
+        with open(path, 'w') as file:
+            json.dump(scheduler, file)
+    assert recognize(folder) == family
+
+
+def test_other_folders_are_those_of_genpercept(tmp_path):
+    shutil.copytree(PRIOR, tmp_path / 'release')
+    folder = tmp_path / 'release'
+    (folder / 'unet').rename(folder / 'unet_normal_v2')
+    assert recognize(str(folder)) == 'genpercept'
+    conversion = convert_any(str(folder))
+    assert conversion.task == 'normal'
+    assert conversion.config()['test_pipeline'][1] == dict(
+        type='genpercept_mm.DenseResize', long_edge=768)
+
+
+def test_what_is_not_a_family_or_a_folder_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='family must be one of'):
+        convert_any(str(tmp_path), 'zoe')
+    with pytest.raises(FileNotFoundError, match='none is not a folder'):
+        convert_any(str(tmp_path / 'none'))
