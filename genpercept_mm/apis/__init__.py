@@ -1,5 +1,21 @@
-"""What a user calls from Python.
+"""What a user calls from Python."""
+import importlib
 
-The home of ``DenseInferencer``, ``list_models``, ``get_model``, ``init_model``
-and ``calibrate``.
-"""
+# Imported at their first use: this module shall stay cheap
+_HOMES = dict(
+    DenseInferencer='dense_inferencer', calibrate='calibration',
+    get_model='model_loading', init_model='model_loading',
+    list_models='zoo')
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name):
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module = importlib.import_module(f'.{_HOMES[name]}', __name__)
+    return getattr(module, name)
+
+
+def __dir__():
+    return __all__

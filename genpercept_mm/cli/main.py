@@ -8,6 +8,8 @@ from genpercept_mm.version import __version__
 # Each name is also that of a module beside this one, which has
 # add_arguments(parser) and run(args), which returns the exit status.
 COMMANDS = dict(
+    infer='predict maps for images, folders or videos',
+    models='list the published weights that infer takes by name',
     env='report what is installed and which path each piece takes')
 
 

@@ -1,0 +1,216 @@
+"""From relative depth to metres, by a few known points."""
+import json
+import os
+import os.path as osp
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from genpercept_mm.datasets.io.raster_io import read_array
+from genpercept_mm.utils.affine_fit import fit_scale_and_shift
+from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.files import write_bytes
+
+TRIALS, SEED = 1000, 0
+# Smallest result, in metres or 1 / m
+SMALLEST = 1e-3
+
+
+@dataclass
+class Calibration:
+    """What turns predictions of one camera and scene into metres.
+
+    - ``'depth'``: z = scale d + shift
+    - ``'disparity'``: z = 1 / (scale d + shift)
+
+    Attributes:
+        quantity (str): ``'depth'`` or ``'disparity'``.
+        scale (float): See above.
+        shift (float): See above.
+        points (int): Number of known points.
+        inliers (int): Number of those that the fit is based on.
+        error (float): Median of abs(z' - z) / z over the inliers.
+    """
+    quantity: str
+    scale: float
+    shift: float
+    points: int = 0
+    inliers: int = 0
+    error: float = 0.
+
+    def apply(self, pred):
+        """Turn a prediction into metres.
+
+        Args:
+            pred (np.ndarray | dict): (H, W), or a result of `DenseInferencer`.
+
+        Returns:
+            np.ndarray: (H, W) float32, positive.
+        """
+        values, _ = _prediction(pred, self.quantity)
+        fitted = self.scale * values + self.shift
+        metres = (1 / np.maximum(fitted, SMALLEST)
+                  if self.quantity == 'disparity' else
+                  np.maximum(fitted, SMALLEST))
+        return metres.astype(np.float32)
+
+    def save(self, path):
+        """Write it as JSON."""
+        write_bytes(path, (json.dumps(asdict(self), indent=1) + '\n').encode())
+
+    @classmethod
+    def load(cls, path):
+        """Read what `save` wrote; raises a ValueError for other files."""
+        try:
+            with open(path, encoding='utf-8') as file:
+                return cls(**json.load(file))
+        except (TypeError, ValueError) as error:
+            raise ValueError(f'{path} is not a saved calibration '
+                             f'({error}).') from error
+
+
+def calibrate(pred, points, mode='affine', robust=True, quantity=None,
+              depth_scale=None):
+    """Fit scale and shift of a relative prediction to known distances.
+
+    The fit is ordinary least squares in the space of the prediction, depth or
+    inverse depth; in mode ``'scale'``, the median of the ratios. With
+    ``robust``, up to half of the points may be wrong: of 1000 lines through
+    two points, from a fixed seed, the one with the smallest median error
+    decides which points count, those within 2.5 standard deviations.
+
+    Args:
+        pred (np.ndarray | dict): (H, W), or a result of `DenseInferencer`.
+        points (np.ndarray | str): (N, 3) of u, v, z: column and row in pixels
+            and planar depth in metres; or (H, W) metres, where 0 and NaN are
+            unknown; or a file with either: text of ``u v z`` lines, ``.npy``,
+            or a depth picture, for which see ``depth_scale``.
+        mode (str): ``'affine'`` or ``'scale'``. Defaults to 'affine'.
+        robust (bool): Defaults to True.
+        quantity (str, optional): ``'depth'`` or ``'disparity'``; None takes
+            that of the result.
+        depth_scale (float, optional): Metres per unit of a depth picture, for
+            example 1 / 1000.
+
+    Returns:
+        Calibration: To ``apply`` to predictions and to ``save``.
+
+    Raises:
+        ValueError: If there are too few points, points outside the image, or
+            the prediction decreases with the known values.
+    """
+    check_choice('calibrate', 'mode', mode, ('affine', 'scale'))
+    values, quantity = _prediction(pred, quantity)
+    rows, columns, metres = _read_points(points, values.shape, depth_scale)
+    x = values[rows, columns].astype(np.float64)
+    y = 1 / metres if quantity == 'disparity' else metres
+    least = 2 if mode == 'affine' else 1
+    if len(y) < least:
+        raise ValueError(f'calibrate: {len(y)} known points; mode={mode!r} '
+                         f'needs at least {least}.')
+    inside = np.ones(len(y), bool)
+    if robust and mode == 'affine' and len(y) > least:
+        inside = _consensus(x, y)
+    if mode == 'affine':
+        scale, shift = fit_scale_and_shift(x[inside], y[inside])
+    else:
+        positive = x > 0
+        if not positive.any():
+            raise ValueError("calibrate: mode='scale' needs a positive "
+                             'prediction at a known point.')
+        scale, shift = np.median(y[positive] / x[positive]), 0.
+    if not scale > 0:
+        raise ValueError(
+            f'calibrate: the prediction does not increase with the known '
+            f'{quantity} (scale {scale:g}); check the order of u and v, and '
+            'that image and points belong together.')
+    found = Calibration(quantity, float(scale), float(shift), len(y),
+                        int(inside.sum()))
+    at_points = found.apply(x[None])[0]
+    found.error = float(np.median(
+        np.abs(at_points - metres)[inside] / metres[inside]))
+    return found
+
+
+def _prediction(pred, quantity):
+    if isinstance(pred, dict):
+        own = pred.get('quantity')
+        if own not in ('depth', 'disparity') or quantity not in (None, own):
+            raise ValueError('calibrate: only depth or disparity can become '
+                             f'metres, got {own!r}.')
+        pred, quantity = pred[own], own
+    check_choice('calibrate', 'quantity', quantity, ('depth', 'disparity'))
+    values = np.asarray(pred)
+    if values.ndim != 2:
+        raise ValueError('calibrate: a prediction must be (H, W), got '
+                         f'{values.shape}.')
+    return values, quantity
+
+
+def _read_points(points, shape, depth_scale):
+    """Return rows, columns and metres of the known points."""
+    name = 'points'
+    if isinstance(points, (str, os.PathLike)):
+        name = os.fspath(points)
+        points = _read_file(name, depth_scale)
+    points = np.asarray(points, np.float64)
+    if points.shape == shape and shape[1] != 3:
+        rows, columns = np.nonzero(np.isfinite(points) & (points > 0))
+        return rows, columns, points[rows, columns]
+    if points.ndim != 2 or points.shape[1] != 3:
+        raise ValueError(
+            f'calibrate: {name} must be (N, 3) of u, v, z or a map of the '
+            f"prediction's size {shape}, got {points.shape}.")
+    u, v, metres = points[np.isfinite(points).all(1)].T
+    columns, rows = np.round(u).astype(int), np.round(v).astype(int)
+    outside = (rows < 0) | (rows >= shape[0]) | (columns < 0) | (
+        columns >= shape[1])
+    if outside.any():
+        raise ValueError(
+            f'calibrate: {outside.sum()} of {len(rows)} points of {name} are '
+            f'outside the image of {shape[1]} x {shape[0]}, such as u v = '
+            f'{u[outside][0]:g} {v[outside][0]:g}; they must be in its '
+            'pixels.')
+    valid = metres > 0
+    return rows[valid], columns[valid], metres[valid]
+
+
+def _read_file(path, depth_scale):
+    suffix = osp.splitext(path)[1].lower()
+    if suffix in ('.txt', '.csv', '.xyz', ''):
+        try:
+            return np.loadtxt(path, delimiter=',' if suffix == '.csv' else
+                              None, ndmin=2)
+        except ValueError as error:
+            raise ValueError(f'calibrate: {path} must have lines of u v z '
+                             f'({error}).') from error
+    values = read_array(path)
+    if suffix != '.npy' and np.issubdtype(values.dtype, np.integer):
+        if depth_scale is None:
+            raise ValueError(
+                f'calibrate: {path} needs depth_scale, metres per unit, for '
+                'example 1 / 1000 for millimetres, 1 / 256 for KITTI.')
+        values = values * depth_scale
+    return values
+
+
+def _consensus(x, y):
+    """Find the points near the line through two of them from which half of
+    all points are least far (Rousseeuw, 1984)."""
+    rng = np.random.default_rng(SEED)
+    first = rng.integers(0, len(x), TRIALS)
+    second = (first + rng.integers(1, len(x), TRIALS)) % len(x)
+    span = x[second] - x[first]
+    usable = np.abs(span) > 1e-9
+    if not usable.any():
+        return np.ones(len(x), bool)
+    first, second, span = first[usable], second[usable], span[usable]
+    slopes = (y[second] - y[first]) / span
+    offsets = y[first] - slopes * x[first]
+    errors = [np.abs(slope * x + offset - y)
+              for slope, offset in zip(slopes, offsets)]
+    medians = [np.median(error) for error in errors]
+    best = int(np.argmin(medians))
+    # 1.4826 median = one standard deviation of normal errors
+    limit = 2.5 * 1.4826 * medians[best]
+    return errors[best] <= max(limit, 1e-9 * np.abs(y).max())

@@ -1,0 +1,181 @@
+"""Models from a config, a checkpoint or a folder of weights."""
+import os
+import os.path as osp
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DefaultScope
+
+from genpercept_mm.converters.conversion import find_config, read_checkpoint
+from genpercept_mm.converters.recognition import convert_any
+from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.trained_weights import KEY, restore_frozen
+
+from .zoo import find_entry, get_weights
+
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors')
+
+
+def init_model(model, weights=None, device=None):
+    """Build a model with its weights, ready to predict.
+
+    Args:
+        model (str | Config | dict): A config or its file, a checkpoint whose
+            ``meta`` holds the config, a folder of weights that a converter
+            knows, or the name of a published model, see `list_models`.
+        weights (str, optional): Checkpoint. None takes ``load_from`` of the
+            config.
+        device (str, optional): None takes the best one there is.
+
+    Returns:
+        nn.Module: In evaluation mode, with the config as ``cfg``.
+
+    Raises:
+        FileNotFoundError: If there is no such file or folder.
+        RuntimeError: If the weights do not fit the config.
+        ValueError: If there are no weights, or a checkpoint without config.
+    """
+    cfg, checkpoint, source = read_model(model, weights)
+    scope = cfg.get('default_scope') or 'mmseg'
+    lazy = _without_pretrained(cfg.model, checkpoint)
+    with DefaultScope.overwrite_default_scope(scope):
+        network = MODELS.build(lazy)
+        restore_frozen(checkpoint, network)
+    _load(network, checkpoint['state_dict'], source)
+    network.dataset_meta = dict(
+        dict(classes=None, palette=None),
+        **(checkpoint['meta'].get('dataset_meta') or {}))
+    network.cfg = cfg
+    device = get_device() if device is None else device
+    if str(device) == 'cpu':
+        network = revert_sync_batchnorm(network)
+    return network.to(device).eval()
+
+
+def get_model(name, device=None):
+    """Build a published model with its weights, ready to predict.
+
+    They are downloaded and converted at the first use.
+
+    Args:
+        name (str): See `list_models`.
+        device (str, optional): None takes the best one there is.
+
+    Returns:
+        nn.Module: See `init_model`.
+
+    Raises:
+        OSError: If the weights are not in the cache and cannot be downloaded.
+        ValueError: If the name is unknown, or downloaded files are not those
+            of the first download.
+    """
+    return init_model(get_weights(name), device=device)
+
+
+def read_model(model, weights=None):
+    """Find config and weights.
+
+    Returns:
+        tuple[Config, dict, str]: The config, the checkpoint (``state_dict``
+        and ``meta``), and where the weights come from.
+    """
+    cfg = None
+    if isinstance(model, (str, os.PathLike)):
+        model = osp.expanduser(os.fspath(model))
+        if osp.isdir(model):
+            if weights is not None:
+                raise ValueError(f'{model} is a folder of weights, so '
+                                 f'weights={weights!r} have no place.')
+            conversion = convert_any(model)
+            return (Config(conversion.config()), conversion.checkpoint(),
+                    model)
+        if not osp.isfile(model):
+            model = _named(model, weights)
+        if model.lower().endswith(CHECKPOINTS):
+            weights = model if weights is None else weights
+            checkpoint = read_checkpoint(model)
+            cfg = _config_of(checkpoint, model)
+            if weights == model:
+                return cfg, checkpoint, model
+        else:
+            cfg = Config.fromfile(model)
+    elif isinstance(model, (Config, ConfigDict, dict)):
+        cfg = Config(dict(model)) if not isinstance(model, Config) else model
+    else:
+        raise TypeError('model must be a path, a Config or a dict, got '
+                        f'{type(model).__name__}.')
+    cfg = cfg.copy()
+    weights = weights or cfg.get('load_from')
+    if weights is None:
+        raise ValueError(
+            'a config alone predicts nothing: give weights=, a checkpoint '
+            'that was trained with it.')
+    return cfg, read_checkpoint(weights), str(weights)
+
+
+def _named(name, weights):
+    """Return the checkpoint of a published model."""
+    try:
+        find_entry(name)
+    except ValueError as error:
+        raise FileNotFoundError(
+            f'{name!r} is not a config file, a checkpoint or a folder of '
+            f'weights, and {error}') from error
+    if weights is not None:
+        raise ValueError(f'{name} has its own weights; do not give '
+                         f'weights={weights!r}.')
+    return get_weights(name)
+
+
+def _config_of(checkpoint, path):
+    """Find the config in a checkpoint, of a training or of a converter."""
+    meta = checkpoint['meta']
+    if isinstance(meta.get('config'), dict):
+        return Config(meta['config'])
+    cfg = find_config(checkpoint, source=path)
+    if cfg is None:
+        raise ValueError(f'{path} does not hold its config; give model=, the '
+                         'config file, and weights=, this file.')
+    return cfg
+
+
+def _without_pretrained(model, checkpoint):
+    """Drop what a whole checkpoint replaces anyway."""
+    model = ConfigDict(model.to_dict() if hasattr(model, 'to_dict')
+                       else dict(model))
+    if checkpoint['meta'].get(KEY):
+        return model
+
+    def strip(part):
+        if isinstance(part, dict):
+            for key in ('pretrained', 'init_cfg'):
+                if part.get(key) is not None:
+                    part[key] = None
+            for item in part.values():
+                strip(item)
+        elif isinstance(part, (list, tuple)):
+            for item in part:
+                strip(item)
+
+    strip(model)
+    return model
+
+
+def _load(network, state, source):
+    own = network.state_dict()
+    state = {key.removeprefix('module.'): value
+             for key, value in state.items()}
+    wrong = [key for key, value in own.items()
+             if key in state and state[key].shape != value.shape
+             and not key.endswith('prompt_embeds')]
+    missing = [key for key in own if key not in state
+               and not key.endswith('num_batches_tracked')]
+    if missing or wrong:
+        raise RuntimeError(
+            f'{source} does not belong to this config: {len(missing)} of '
+            f'{len(own)} tensors are missing ({", ".join(missing[:5])}), '
+            f'{len(wrong)} have another shape ({", ".join(wrong[:5])}).')
+    with torch.no_grad():
+        network.load_state_dict(state, strict=False)

@@ -1,0 +1,75 @@
+"""``genpercept infer``: maps from photographs."""
+import sys
+
+TYPES = ('picture', 'png16', 'npy', 'exr', 'tiff')
+
+
+def add_arguments(parser):
+    """Add the flags of ``genpercept infer``."""
+    parser.add_argument(
+        'model', help='name (see genpercept models), checkpoint that holds '
+        'its config, folder of weights (GenPercept, Marigold, Lotus, E2E-FT), '
+        'or config with --weights')
+    parser.add_argument(
+        'inputs', nargs='+', help='images, folders, patterns, addresses or '
+        'videos')
+    parser.add_argument(
+        '--out', required=True, metavar='DIR', help='folder for the maps')
+    parser.add_argument('--weights', help='checkpoint for a config')
+    parser.add_argument('--device', help='default: the best one there is')
+    parser.add_argument(
+        '--dtype', choices=['fp32', 'fp16', 'bf16'],
+        help='default: bf16 on GPUs that have it, else fp32')
+    parser.add_argument(
+        '--size', type=_size, help="longer edge at which the network runs, or "
+        "'native'; default: the rule of the weights")
+    parser.add_argument(
+        '--tile', type=int, help='side of overlapping tiles; 0: none; '
+        'default: where an edge is longer than 1536')
+    parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument(
+        '--save', nargs='+', choices=TYPES, default=TYPES[:2],
+        help='files to write; default: picture png16')
+
+
+def _size(text):
+    return text if text == 'native' else int(text)
+
+
+def run(args):
+    """Predict; return 1 if a file failed, and say which at the end."""
+    from ..apis import DenseInferencer
+    try:
+        inferencer = DenseInferencer(
+            args.model, args.weights, args.device, args.dtype)
+        done, failed = 0, []
+        for result in inferencer.stream(
+                args.inputs, args.batch_size, args.size, args.tile, args.out,
+                args.save, skip_errors=True):
+            if 'error' in result:
+                failed.append(result['error'])
+            else:
+                done += 1
+                last = result
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        print(f'genpercept infer: {error}', file=sys.stderr)
+        return 1
+    if done:
+        print(describe(last, done, args.out))
+    for text in failed:
+        print(f'genpercept infer: {text}', file=sys.stderr)
+    if failed:
+        print(f'genpercept infer: {len(failed)} of {done + len(failed)} '
+              'inputs failed, see above', file=sys.stderr)
+    return 1 if failed else 0
+
+
+def describe(result, count, folder):
+    """Say in a line what was predicted and where it is."""
+    facts = ', '.join(
+        f'{key} {result[key]}' for key in ('kind', 'near', 'axes', 'range')
+        if result.get(key) is not None)
+    height, width = result['working_size']
+    return (f'{count} x {result["quantity"]} in {folder} ({facts}; '
+            f'network at {width} x {height}, {result["rule"]}; '
+            f'{result["seconds"]:.2f} s for the last image)')

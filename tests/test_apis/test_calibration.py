@@ -1,0 +1,137 @@
+"""Scale and shift from a few known points."""
+import cv2
+import numpy as np
+import pytest
+
+from genpercept_mm.apis.calibration import Calibration, calibrate
+
+SIZE = (30, 40)
+
+
+def scene(quantity='depth', seed=0):
+    """A relative map, and the metres that it stands for."""
+    rng = np.random.default_rng(seed)
+    metres = cv2.resize(rng.uniform(1, 9, (5, 6)), SIZE[::-1])
+    if quantity == 'depth':
+        return (metres - .7) / 11.3, metres
+    return (1 / metres - .02) / 1.7, metres
+
+
+def some_points(metres, count=200, seed=1):
+    rng = np.random.default_rng(seed)
+    flat = rng.choice(metres.size, count, replace=False)
+    v, u = np.unravel_index(flat, SIZE)
+    return np.stack([u, v, metres[v, u]], 1).astype(float)
+
+
+@pytest.mark.parametrize('quantity, scale, shift', [
+    ('depth', 11.3, .7), ('disparity', 1.7, .02)])
+@pytest.mark.parametrize('robust', [True, False])
+def test_exact_points_give_the_exact_line(quantity, scale, shift, robust):
+    pred, metres = scene(quantity)
+    found = calibrate(pred, some_points(metres), robust=robust,
+                      quantity=quantity)
+    assert found.scale == pytest.approx(scale, rel=1e-6)
+    assert found.shift == pytest.approx(shift, rel=1e-5)
+    np.testing.assert_allclose(found.apply(pred), metres, rtol=1e-5)
+    assert found.error < 1e-6
+
+
+@pytest.mark.parametrize('quantity', ['depth', 'disparity'])
+def test_a_third_of_wrong_points_does_not_matter(quantity):
+    pred, metres = scene(quantity)
+    points = some_points(metres)
+    points[::3, 2] *= np.random.default_rng(2).uniform(2, 20, len(
+        points[::3]))
+    found = calibrate(pred, points, quantity=quantity)
+    least_squares = calibrate(pred, points, robust=False, quantity=quantity)
+
+    def error(calibration):
+        return np.median(np.abs(calibration.apply(pred) / metres - 1))
+
+    assert error(found) < .05 < error(least_squares)
+    assert found.inliers < found.points
+
+
+def test_agrees_with_scikit_learn():
+    linear = pytest.importorskip('sklearn.linear_model')
+    pred, metres = scene()
+    points = some_points(metres)
+    noise = np.random.default_rng(3).normal(0, .05, len(points))
+    points[:, 2] += noise
+    points[::4, 2] += 30
+    u, v, z = points.T
+    x = pred[v.astype(int), u.astype(int)]
+    theirs = linear.RANSACRegressor(
+        max_trials=1000, random_state=42).fit(x[:, None], z)
+    found = calibrate(pred, points, quantity='depth')
+    assert found.scale == pytest.approx(
+        theirs.estimator_.coef_[0], rel=.05)
+    assert found.inliers == pytest.approx(theirs.inlier_mask_.sum(), rel=.05)
+
+
+def test_scale_alone_is_the_median_ratio():
+    pred, metres = scene()
+    points = some_points(metres, 51)
+    u, v, z = points.T
+    ratios = z / pred[v.astype(int), u.astype(int)]
+    found = calibrate(pred, points, 'scale', quantity='depth')
+    assert found.scale == pytest.approx(np.median(ratios))
+    assert found.shift == 0
+
+
+def test_files_and_maps_are_read(tmp_path):
+    pred, metres = scene()
+    result = dict(quantity='depth', depth=pred)
+    points = some_points(metres)
+    sparse = np.zeros(SIZE)
+    sparse[points[:, 1].astype(int), points[:, 0].astype(int)] = points[:, 2]
+    np.savetxt(tmp_path / 'points.txt', points, header='u v z')
+    np.savetxt(tmp_path / 'points.csv', points, delimiter=',')
+    np.save(tmp_path / 'sparse.npy', sparse)
+    cv2.imwrite(str(tmp_path / 'sparse.png'),
+                np.round(sparse * 1000).astype(np.uint16))
+    expected = calibrate(result, points)
+    for given in (sparse, tmp_path / 'points.txt', tmp_path / 'points.csv',
+                  str(tmp_path / 'sparse.npy')):
+        found = calibrate(result, given)
+        assert found.scale == pytest.approx(expected.scale, rel=1e-6)
+    found = calibrate(result, tmp_path / 'sparse.png', depth_scale=1 / 1000)
+    assert found.scale == pytest.approx(expected.scale, rel=1e-3)
+    with pytest.raises(ValueError, match='sparse.png needs depth_scale'):
+        calibrate(result, tmp_path / 'sparse.png')
+
+
+def test_it_is_saved_and_used_again(tmp_path):
+    pred, metres = scene('disparity')
+    found = calibrate(pred, some_points(metres), quantity='disparity')
+    found.save(str(tmp_path / 'a.json'))
+    again = Calibration.load(str(tmp_path / 'a.json'))
+    assert again == found
+    np.testing.assert_array_equal(again.apply(pred), found.apply(
+        dict(quantity='disparity', disparity=pred)))
+    (tmp_path / 'b.json').write_text('{"a": 1}')
+    with pytest.raises(ValueError, match='b.json is not a saved calibration'):
+        Calibration.load(str(tmp_path / 'b.json'))
+
+
+@pytest.mark.parametrize('pred, points, kwargs, message', [
+    (0, [[1, 2, 3.]], {}, '1 known points; .* at least 2'),
+    (0, [[1, 2, 3.], [40, 2, 3.]], {}, 'outside the image .* u v = 40 2'),
+    (0, [[1, 2.]], {}, r'must be \(N, 3\)'),
+    (dict(quantity='normal'), [[1, 2, 3.]], {}, "metres, got 'normal'"),
+    (0, [[1, 2, 3.]], dict(mode='cubic'), "mode must be one of"),
+    (0, [[1, 2, 3.]], dict(quantity=None), 'quantity must be one of'),
+])
+def test_what_cannot_be_fitted_is_refused(pred, points, kwargs, message):
+    pred = scene()[0] if pred == 0 else pred
+    kwargs = dict(dict(quantity=None if isinstance(pred, dict) else 'depth'),
+                  **kwargs)
+    with pytest.raises(ValueError, match=message):
+        calibrate(pred, np.array(points), **kwargs)
+
+
+def test_the_wrong_direction_is_told():
+    pred, metres = scene()
+    with pytest.raises(ValueError, match='does not increase with the known'):
+        calibrate(-pred, some_points(metres), quantity='depth')

@@ -1,0 +1,250 @@
+"""One line from a photograph to a map."""
+import cv2
+import numpy as np
+import pytest
+import torch
+from conftest import MINI_CONFIG, make_once
+from mmseg.apis import inference_model
+from mmseg.apis import init_model as init_host_model
+from PIL import Image
+from weights import write_checkpoint
+
+from genpercept_mm.apis import DenseInferencer
+
+MINI = 'configs/mini/genpercept_vae_mini-'
+CONFIGS = dict(
+    depth=f'{MINI}hypersim-depth.py', disparity=f'{MINI}hypersim-disparity.py',
+    normal=f'{MINI}hypersim-normal.py', alpha=f'{MINI}p3m10k-matting.py',
+    sem_seg=MINI_CONFIG)
+
+
+@pytest.fixture(scope='session')
+def checkpoints(tmp_path_factory):
+    def write(folder):
+        for name, config in CONFIGS.items():
+            write_checkpoint(f'{folder}/{name}.pth', config)
+
+    folder = make_once(tmp_path_factory, 'inferencer', write)
+    return {name: f'{folder}/{name}.pth' for name in CONFIGS}
+
+
+@pytest.fixture(scope='module')
+def depth(checkpoints):
+    return DenseInferencer(checkpoints['depth'], device='cpu',
+                           show_progress=False)
+
+
+def photograph(size=(60, 80), seed=0):
+    rng = np.random.default_rng(seed)
+    small = rng.integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    return cv2.resize(small, size[::-1], interpolation=cv2.INTER_CUBIC)
+
+
+@pytest.fixture
+def photo(tmp_path):
+    path = tmp_path / 'photo.png'
+    cv2.imwrite(str(path), photograph())
+    return str(path)
+
+
+@pytest.mark.parametrize('quantity, shape, facts', [
+    ('depth', (60, 80), dict(near=0., far=1., range=(0., 1.))),
+    ('disparity', (60, 80), dict(near=1., far=0., range=(0., 1.))),
+    ('normal', (60, 80, 3), dict(
+        axes=('right', 'up', 'towards the viewer'), range=(-1., 1.))),
+    ('alpha', (60, 80), dict(opaque=1., range=(0., 1.))),
+    ('sem_seg', (60, 80), dict())])
+def test_results_equal_those_of_the_host(checkpoints, photo, quantity, shape,
+                                         facts):
+    """mmseg's functions for single images, with the same config."""
+    inferencer = DenseInferencer(checkpoints[quantity], device='cpu')
+    result = inferencer(photo)
+    assert result['quantity'] == quantity and result['path'] == photo
+    assert {key: result[key] for key in facts} == facts
+    values = result[quantity]
+    assert values.shape == shape and np.isfinite(values).all()
+    assert result['input_size'] == (60, 80)
+    assert result['working_size'] == (96, 128) and '128' in result['rule']
+    assert result['seconds'] > 0 and result['notes'] == []
+    host = init_host_model(
+        CONFIGS[quantity], checkpoints[quantity], device='cpu')
+    sample = inference_model(host, photo)
+    field = 'pred_sem_seg' if quantity == 'sem_seg' else (
+        f'pred_{quantity}_map')
+    theirs = sample.get(field).data.permute(1, 2, 0).squeeze(-1).numpy()
+    np.testing.assert_array_equal(values, theirs)
+    assert values.std() > 0
+
+
+def test_all_kinds_of_inputs_give_the_same(depth, photo):
+    expected = depth(photo)['depth']
+    bgr = cv2.imread(photo)
+    rgb = np.ascontiguousarray(bgr[..., ::-1])
+    for image in (bgr, Image.fromarray(rgb), torch.from_numpy(
+            rgb).permute(2, 0, 1)):
+        np.testing.assert_array_equal(depth(image)['depth'], expected)
+    results = depth([photo, bgr])
+    assert [result['path'] for result in results] == [photo, None]
+
+
+def test_batches_of_mixed_sizes_give_what_single_images_give(depth):
+    images = [photograph(size, seed) for seed, size in enumerate(
+        [(60, 80), (80, 60), (33, 47), (60, 80), (1, 1), (80, 60)])]
+    alone = [depth(image)['depth'] for image in images]
+    together = depth(images, batch_size=3)
+    assert [result['input_size'] for result in together] == [
+        image.shape[:2] for image in images]
+    for one, other in zip(alone, together):
+        # a batch of another size sums in another order
+        assert np.abs(one - other['depth']).max() < 1e-4
+
+
+def test_the_size_can_be_chosen(depth, photo):
+    assert depth(photo, size=64)['working_size'] == (48, 64)
+    native = depth(photo, size='native')
+    assert native['working_size'] == (60, 80)
+    assert native['rule'] == 'size of the image'
+    with pytest.raises(ValueError, match="positive integer or 'native'"):
+        depth(photo, size='large')
+
+
+def test_tiles_are_near_the_whole(depth):
+    """At the working size, as a config of sliding windows gives."""
+    image = photograph((96, 256))
+    tiled = depth(image, size=256, tile=128)
+    assert tiled['notes'] == ['tiles of 128']
+    model = depth.model
+    before, model.test_cfg = model.test_cfg, dict(
+        model.test_cfg, mode='slide', crop_size=(128, 128), stride=(96, 96))
+    try:
+        expected = depth(image, size=256, tile=0)['depth']
+    finally:
+        model.test_cfg = before
+    np.testing.assert_array_equal(tiled['depth'], expected)
+
+
+def test_lack_of_memory_halves_the_batch_then_cuts_tiles(
+        checkpoints, monkeypatch, photo):
+    inferencer = DenseInferencer(checkpoints['depth'], device='cpu')
+    stock, calls = inferencer._forward, []
+
+    def forward(batch, tile):
+        calls.append((len(batch), tile))
+        if len(batch) > 1 or tile != 64:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: "
+                               'you tried to allocate 9 bytes.')
+        return stock(batch, tile)
+
+    monkeypatch.setattr(inferencer, '_forward', forward)
+    results = inferencer([photo] * 3, batch_size=3)
+    assert calls[:3] == [(3, 0), (1, 0), (1, 64)]
+    # what was learnt about the device is kept
+    assert calls[3:] == [(1, 64)] * 2
+    for result in results:
+        assert 'tiles of 64, for lack of memory' in result['notes']
+        np.testing.assert_array_equal(result['depth'], results[0]['depth'])
+
+
+def test_memory_that_never_suffices_is_an_error(
+        checkpoints, monkeypatch, photo):
+    inferencer = DenseInferencer(checkpoints['depth'], device='cpu')
+
+    def forward(batch, tile):
+        raise torch.OutOfMemoryError('CUDA out of memory. Tried')
+
+    monkeypatch.setattr(inferencer, '_forward', forward)
+    with pytest.raises(RuntimeError, match='photo.png: memory does not '
+                       'suffice for tiles of 64 .*smaller size'):
+        inferencer(photo)
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory(
+        checkpoints, monkeypatch, photo):
+    inferencer = DenseInferencer(checkpoints['depth'], device='cpu')
+
+    def forward(batch, tile):
+        raise RuntimeError('shapes differ')
+
+    monkeypatch.setattr(inferencer, '_forward', forward)
+    with pytest.raises(RuntimeError, match='shapes differ'):
+        inferencer(photo)
+
+
+def test_files(depth, tmp_path):
+    for name in ('a.png', 'sub/a.png'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(tmp_path / name), photograph())
+    out = tmp_path / 'out'
+    results = depth(str(tmp_path), out_dir=str(out), save=(
+        'picture', 'png16', 'npy', 'exr', 'tiff'), return_picture=True)
+    found = sorted(str(path.relative_to(out)) for path in out.rglob('*.*'))
+    ends = ('.exr', '.npy', '.png', '.tiff', '_16bit.png')
+    assert found == sorted(
+        f'{stem}_depth{end}' for stem in ('a', 'sub/a') for end in ends)
+    values = results[1]['depth']
+    np.testing.assert_array_equal(
+        np.load(out / 'sub/a_depth.npy'), values)
+    for kind in ('exr', 'tiff'):
+        raster = cv2.imread(results[1]['files'][kind], cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(raster, values)
+    png = cv2.imread(str(out / 'sub/a_depth_16bit.png'),
+                     cv2.IMREAD_UNCHANGED)
+    assert png.dtype == np.uint16
+    assert np.abs(png / 65535 - values).max() <= .5 / 65535 + 1e-7
+    picture = cv2.imread(str(out / 'a_depth.png'))[..., ::-1]
+    np.testing.assert_array_equal(picture, results[0]['picture'])
+
+
+def test_normals_in_files_have_their_axes(checkpoints, photo, tmp_path):
+    inferencer = DenseInferencer(checkpoints['normal'], device='cpu')
+    result = inferencer(photo, out_dir=tmp_path / 'out', save=(
+        'png16', 'exr'))
+    for kind, decode in (('png16', lambda png: png / 65535 * 2 - 1),
+                         ('exr', lambda values: values)):
+        raster = cv2.imread(result['files'][kind], cv2.IMREAD_UNCHANGED)
+        assert np.abs(decode(raster[..., ::-1]) - result['normal']).max() < (
+            2 / 65535)
+
+
+def test_files_that_cannot_be_read_can_be_passed_over(depth, tmp_path):
+    for name in ('a.png', 'c.png'):
+        cv2.imwrite(str(tmp_path / name), photograph())
+    (tmp_path / 'b.png').write_bytes(b'\x89PNG')
+    results = depth(str(tmp_path), batch_size=2, skip_errors=True)
+    assert ['error' in result for result in results] == [False, True, False]
+    assert 'b.png cannot be read' in results[1]['error']
+    with pytest.raises(OSError, match='b.png cannot be read'):
+        depth(str(tmp_path))
+
+
+def test_a_stream_reads_no_further_than_it_must(depth):
+    read = []
+
+    def images():
+        for number in range(100):
+            read.append(number)
+            yield photograph(seed=number)
+
+    stream = depth.stream(images())
+    next(stream)
+    assert len(read) == 1
+    next(stream)
+    assert len(read) == 2
+
+
+@pytest.mark.parametrize('kwargs, message', [
+    (dict(save='jpg'), 'save must be one of'),
+    (dict(batch_size=0), 'batch_size must be at least 1')])
+def test_wrong_arguments_are_refused(depth, photo, kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        depth(photo, **kwargs)
+
+
+def test_half_precision_gives_float32(checkpoints, photo, depth):
+    half = DenseInferencer(checkpoints['depth'], device='cpu', dtype='bf16')
+    result = half(photo)['depth']
+    assert result.dtype == np.float32
+    full = depth(photo)['depth']
+    assert 0 < np.abs(result - full).mean() < .02
+    with pytest.raises(ValueError, match="dtype must be one of .*'fp8'"):
+        DenseInferencer(checkpoints['depth'], device='cpu', dtype='fp8')

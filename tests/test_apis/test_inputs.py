@@ -1,0 +1,160 @@
+"""Whatever a user gives becomes images, in order and under own names."""
+import functools
+import http.server
+import threading
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from genpercept_mm.apis.inputs import Inputs, to_bgr
+
+RNG = np.random.default_rng(0)
+RGB = RNG.integers(0, 256, (6, 8, 3)).astype(np.uint8)
+BGR = RGB[..., ::-1]
+
+
+def names(inputs, **kwargs):
+    return [item.name for item in Inputs(inputs, **kwargs)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ('b.png', 'a.png', 'sub/a.png', 'sub/deep/c.bmp', 'twin.bmp',
+                 'twin.png'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(RGB).save(path)
+    (tmp_path / 'notes.txt').write_text('x')
+    return tmp_path
+
+
+def test_folders_are_read_with_their_sub_folders(folder):
+    inputs = Inputs(str(folder))
+    assert inputs.total == 6
+    items = list(inputs)
+    assert [item.name for item in items] == [
+        'a', 'b', 'sub/a', 'sub/deep/c', 'twin.bmp', 'twin.png']
+    for item in items:
+        np.testing.assert_array_equal(item.read(), BGR)
+
+
+def test_patterns_files_and_lists(folder):
+    assert names(str(folder / '*.png')) == ['a', 'b', 'twin']
+    assert names(str(folder / '**' / '*.png')) == ['a', 'b', 'sub/a', 'twin']
+    assert names(folder / 'sub' / 'a.png') == ['a']
+    # of two files of one name, neither is lost
+    assert names([str(folder / 'a.png'), str(folder / 'sub' / 'a.png'),
+                  RGB]) == ['a', 'a-2', 'image_000000']
+    generator = (str(folder / name) for name in ('b.png', 'a.png'))
+    assert names(generator) == ['b', 'a']
+
+
+@pytest.mark.parametrize('image, order', [
+    (BGR, 'bgr'), (RGB, 'rgb'), (Image.fromarray(RGB), 'bgr'),
+    (torch.from_numpy(RGB).permute(2, 0, 1), 'bgr'),
+    (torch.from_numpy(RGB / 255).permute(2, 0, 1), 'bgr'),
+    (BGR / np.float32(255), 'bgr'), (BGR.astype(np.uint16) * 257, 'bgr'),
+    (np.dstack([BGR, BGR[..., 0]]), 'bgr')])
+def test_images_in_memory(image, order):
+    np.testing.assert_array_equal(to_bgr(image, order), BGR)
+
+
+def test_grey_images_have_three_equal_channels():
+    grey = RGB[..., 0]
+    for image in (grey, grey[..., None], Image.fromarray(grey),
+                  torch.from_numpy(grey), torch.from_numpy(grey[None])):
+        np.testing.assert_array_equal(
+            to_bgr(image), np.repeat(grey[..., None], 3, 2))
+
+
+def test_several_images_in_one_array():
+    assert names(np.stack([RGB, RGB])) == ['image_000000', 'image_000001']
+    batch = torch.zeros(3, 3, 5, 7)
+    assert [item.read().shape for item in Inputs(batch)] == [(5, 7, 3)] * 3
+
+
+def test_turned_photographs_are_upright(tmp_path):
+    picture = Image.fromarray(RGB)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / 'a.webp', lossless=True, exif=exif)
+    item, = Inputs(str(tmp_path / 'a.webp'))
+    # 6: the first row is the right column
+    np.testing.assert_array_equal(item.read(), np.rot90(BGR, -1))
+    np.testing.assert_array_equal(
+        to_bgr(Image.open(tmp_path / 'a.webp')), np.rot90(BGR, -1))
+
+
+def test_frames_of_a_video(tmp_path):
+    path = str(tmp_path / 'clip.avi')
+    video = cv2.VideoWriter(
+        path, cv2.VideoWriter_fourcc(*'MJPG'), 5, (64, 48))
+    for level in (0, 120, 240):
+        video.write(np.full((48, 64, 3), level, np.uint8))
+    video.release()
+    inputs = Inputs(path)
+    assert inputs.total is None
+    items = list(inputs)
+    assert [item.name for item in items] == [
+        'clip/000000', 'clip/000001', 'clip/000002']
+    assert [item.frame for item in items] == [0, 1, 2]
+    for item, level in zip(items, (0, 120, 240)):
+        assert abs(item.read().mean() - level) < 3
+
+
+def test_addresses(folder):
+    handler = functools.partial(
+        http.server.SimpleHTTPRequestHandler, directory=str(folder))
+    handler.log_message = lambda *args: None
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        home = f'http://127.0.0.1:{server.server_address[1]}'
+        item, = Inputs(f'{home}/sub/a.png?size=1')
+        assert item.name == 'a'
+        np.testing.assert_array_equal(item.read(), BGR)
+        missing, = Inputs(f'{home}/none.png')
+        with pytest.raises(OSError, match='none.png cannot be downloaded'):
+            missing.read()
+        server.shutdown()
+
+
+@pytest.mark.parametrize('given, error, message', [
+    ('none.jpg', FileNotFoundError, 'none.jpg does not exist'),
+    ('*.nothing', FileNotFoundError, "no image matches '..nothing'"),
+    (3, TypeError, 'paths, arrays, tensors or PIL images, got int'),
+    ([None], TypeError, 'got NoneType'),
+])
+def test_what_is_not_an_input_is_refused(tmp_path, monkeypatch, given, error,
+                                         message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=message):
+        list(Inputs(given))
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    (tmp_path / 'a.txt').write_text('x')
+    with pytest.raises(FileNotFoundError, match='contains no image'):
+        Inputs(str(tmp_path))
+
+
+@pytest.mark.parametrize('image, message', [
+    (np.zeros((4, 5, 2), np.uint8), r'got \(4, 5, 2\)'),
+    (np.zeros((0, 5, 3), np.uint8), r'got \(0, 5, 3\)'),
+    (np.full((4, 5, 3), 7.), 'float64 from 7 to 7'),
+    (np.full((4, 5, 3), np.nan), 'float64 from nan'),
+    (np.full((4, 5, 3), 300, np.int32), 'int32 from 300'),
+])
+def test_images_of_other_forms_are_refused(image, message):
+    with pytest.raises(ValueError, match=message):
+        to_bgr(image)
+
+
+def test_broken_files_are_named(tmp_path):
+    (tmp_path / 'empty.png').touch()
+    (tmp_path / 'text.jpg').write_text('not an image')
+    for item in Inputs(str(tmp_path)):
+        with pytest.raises(OSError, match=f'{item.name}.* cannot be read'):
+            item.read()

@@ -1,0 +1,60 @@
+"""Models from configs, checkpoints and folders."""
+import pytest
+import torch
+from conftest import MINI_CONFIG, make_once
+from mmengine.config import Config
+from weights import write_checkpoint
+
+from genpercept_mm.apis import init_model
+
+CONFIGS = dict(
+    depth='configs/mini/genpercept_vae_mini-hypersim-depth.py',
+    sem_seg=MINI_CONFIG)
+
+
+@pytest.fixture(scope='session')
+def checkpoints(tmp_path_factory):
+    def write(folder):
+        for name, config in CONFIGS.items():
+            write_checkpoint(f'{folder}/{name}.pth', config)
+
+    folder = make_once(tmp_path_factory, 'init_model', write)
+    return {name: f'{folder}/{name}.pth' for name in CONFIGS}
+
+
+def test_a_config_needs_weights(checkpoints):
+    with pytest.raises(ValueError, match='config alone predicts nothing'):
+        init_model(CONFIGS['depth'])
+    inputs = torch.rand(1, 3, 24, 32) * 2 - 1
+    expected, = init_model(checkpoints['depth'], device='cpu').predict(inputs)
+    assert expected.pred_depth_map.data.std() > 0
+    for model in (CONFIGS['depth'], Config.fromfile(CONFIGS['depth']),
+                  Config.fromfile(CONFIGS['depth']).to_dict()):
+        built = init_model(model, checkpoints['depth'], 'cpu')
+        assert not built.training and built.cfg.model.type.endswith(
+            'DenseEstimator')
+        sample, = built.predict(inputs)
+        assert torch.equal(sample.pred_depth_map.data,
+                           expected.pred_depth_map.data)
+
+
+def test_weights_of_another_config_are_refused(checkpoints):
+    with pytest.raises(RuntimeError, match='does not belong to this config'):
+        init_model(CONFIGS['depth'], checkpoints['sem_seg'])
+
+
+def test_a_checkpoint_runs_no_code(tmp_path, checkpoints):
+    checkpoint = torch.load(checkpoints['depth'], weights_only=True)
+    checkpoint['meta']['cfg'] += f'\nopen({str(tmp_path / "x")!r}, "w")\n'
+    torch.save(checkpoint, tmp_path / 'evil.pth')
+    with pytest.raises(ValueError, match='evil.pth.* is more than values'):
+        init_model(str(tmp_path / 'evil.pth'))
+    assert not (tmp_path / 'x').exists()
+
+
+def test_unknown_models_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="'none.pth' is not a config"):
+        init_model('none.pth')
+    torch.save(dict(state_dict=dict(a=torch.ones(2))), tmp_path / 'bare.pth')
+    with pytest.raises(ValueError, match='bare.pth does not hold its config'):
+        init_model(str(tmp_path / 'bare.pth'))
