@@ -11,6 +11,7 @@ from mmengine.registry import DefaultScope
 from genpercept_mm.converters.conversion import find_config, read_checkpoint
 from genpercept_mm.converters.recognition import convert_any
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.state_dicts import find_misfits
 from genpercept_mm.utils.trained_weights import KEY, restore_frozen
 
 from .zoo import find_entry, get_weights
@@ -164,18 +165,11 @@ def _without_pretrained(model, checkpoint):
 
 
 def _load(network, state, source):
-    own = network.state_dict()
     state = {key.removeprefix('module.'): value
              for key, value in state.items()}
-    wrong = [key for key, value in own.items()
-             if key in state and state[key].shape != value.shape
-             and not key.endswith('prompt_embeds')]
-    missing = [key for key in own if key not in state
-               and not key.endswith('num_batches_tracked')]
-    if missing or wrong:
+    misfits = find_misfits(state, network.state_dict())
+    if misfits:
         raise RuntimeError(
-            f'{source} does not belong to this config: {len(missing)} of '
-            f'{len(own)} tensors are missing ({", ".join(missing[:5])}), '
-            f'{len(wrong)} have another shape ({", ".join(wrong[:5])}).')
+            f'{source} does not belong to this config: {misfits}.')
     with torch.no_grad():
         network.load_state_dict(state, strict=False)

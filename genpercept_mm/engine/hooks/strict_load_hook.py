@@ -4,6 +4,7 @@ import re
 from mmengine.hooks import Hook
 
 from genpercept_mm.registry import HOOKS
+from genpercept_mm.utils.state_dicts import find_misfits
 
 from ..model_wrappers import unwrap_model
 
@@ -33,20 +34,11 @@ class StrictLoadHook(Hook):
         given = {re.sub(r'^module\.', '', key): value for key, value in
                  checkpoint.get('state_dict', checkpoint).items()}
         model = unwrap_model(runner.model)
-        own = model.state_dict()
-        missing = [key for key in own if key not in given
-                   and not key.endswith('num_batches_tracked')]
-        wrong = [f'{key}: {tuple(given[key].shape)} there, '
-                 f'{tuple(value.shape)} here' for key, value in own.items()
-                 if key in given and given[key].shape != value.shape
-                 and not key.endswith('prompt_embeds')]
-        if missing or wrong:
+        misfits = find_misfits(given, model.state_dict())
+        if misfits:
             raise RuntimeError(
-                'The checkpoint does not belong to this config: '
-                f'{len(missing)} of {len(own)} tensors are missing '
-                f'({", ".join(missing[:5])}), {len(wrong)} have another '
-                f'shape ({"; ".join(wrong[:5])}). Use the config it was '
-                'trained with.')
+                f'The checkpoint does not belong to this config: {misfits}. '
+                'Use the config it was trained with.')
         codec = getattr(model, 'codec', None)
         trained = (checkpoint.get('meta') or {}).get('quantity')
         if codec is not None and trained not in (None, codec.quantity):
