@@ -1,6 +1,7 @@
 """From photographs to maps."""
 import contextlib
 import logging
+import os.path as osp
 import time
 
 import numpy as np
@@ -15,9 +16,10 @@ from genpercept_mm.registry import TRANSFORMS
 from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.visualization.dense_local_visualizer import paint
 
+from .clip_alignment import ClipAlignment
 from .inputs import Inputs
 from .model_loading import init_model
-from .outputs import check_kinds, write_result
+from .outputs import Clip, check_kinds, write_result
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
 # Working sizes above this are cut into tiles of half of it
@@ -98,7 +100,7 @@ class DenseInferencer(BaseInferencer):
 
     def stream(self, inputs, batch_size=1, size=None, tile=None, out_dir=None,
                save=('picture', 'png16'), return_picture=False,
-               skip_errors=False, channel_order='bgr'):
+               skip_errors=False, channel_order='bgr', align_frames=None):
         """Predict, and yield one result after another, in constant memory.
 
         Args:
@@ -112,7 +114,8 @@ class DenseInferencer(BaseInferencer):
                 1536 pixels, and 0 never does.
             out_dir (str, optional): Folder for files; sub-folders are kept.
             save (str | Sequence[str]): Files to write: ``'picture'``,
-                ``'png16'``, ``'npy'``, ``'exr'``, ``'tiff'``. Defaults to
+                ``'png16'``, ``'npy'``, ``'exr'``, ``'tiff'``, and of videos
+                ``'video'``, image and map side by side. Defaults to
                 ('picture', 'png16').
             return_picture (bool): Add ``picture`` to results. Defaults to
                 False.
@@ -121,6 +124,9 @@ class DenseInferencer(BaseInferencer):
                 False.
             channel_order (str): Of arrays, ``'bgr'`` or ``'rgb'``. Defaults to
                 'bgr', as mmcv reads files.
+            align_frames (float, optional): Draw the frames of a video with
+                one scale and shift, see ``filter`` of `ClipAlignment`; results
+                have them as ``scale`` and ``shift``. For depth and disparity.
 
         Yields:
             dict: The map under the name of its quantity, (H, W) float32 for
@@ -139,20 +145,33 @@ class DenseInferencer(BaseInferencer):
         if batch_size < 1:
             raise ValueError('DenseInferencer: batch_size must be at least 1, '
                              f'got {batch_size}.')
+        if align_frames is not None and not getattr(
+                self.codec, 'affine_invariant', False):
+            raise ValueError('DenseInferencer: align_frames is for depth and '
+                             f'disparity, not for {self.quantity}.')
         pipeline, rule = self._pipeline_of(size)
         items = Inputs(inputs, channel_order)
-        for result in self._track(self._predict_all(
-                items, batch_size, pipeline, rule, tile, skip_errors),
-                items.total):
-            image = result.pop('image', None)
-            if image is not None and (out_dir is not None or return_picture):
-                picture = self.draw(image, result)
-                if out_dir is not None:
-                    result['files'] = write_result(
-                        result, picture, out_dir, kinds)
-                if return_picture:
-                    result['picture'] = picture
-            yield result
+        results = self._track(self._predict_all(
+            items, batch_size, pipeline, rule, tile, skip_errors),
+            items.total)
+        if out_dir is None and not return_picture and align_frames is None:
+            for result in results:
+                result.pop('image', None)
+                yield result
+            return
+        clips = _Clips(out_dir if 'video' in kinds else None, align_frames)
+        with clips:
+            for result in results:
+                image = result.pop('image', None)
+                if image is not None:
+                    picture = self.draw(image, clips.shown(result))
+                    clips.add(result, image, picture)
+                    if out_dir is not None:
+                        result['files'] = write_result(
+                            result, picture, out_dir, kinds)
+                    if return_picture:
+                        result['picture'] = picture
+                yield result
 
     def draw(self, image, result):
         """Draw a result as (H, W, 3) uint8 RGB; ``image`` is (H, W, 3) uint8
@@ -354,8 +373,56 @@ class DenseInferencer(BaseInferencer):
             self.quantity: values, **facts, 'input_size': image.shape[:2],
             'working_size': tuple(packed['inputs'].shape[1:]), 'rule': rule,
             'seconds': seconds, 'notes': list(notes), 'image': image,
-            **({} if item.video is None else
-               dict(video=item.video, frame=item.frame))}
+            **({} if item.video is None else dict(
+                video=item.video, frame=item.frame, fps=item.fps))}
+
+
+class _Clips:
+    """What lasts from frame to frame of the videos among the inputs.
+
+    Args:
+        out_dir (str, optional): Folder for videos.
+        filter (float, optional): See `ClipAlignment`.
+    """
+
+    def __init__(self, out_dir, filter):
+        self.out_dir, self.filter = out_dir, filter
+        self.source = self.clip = self.alignment = None
+        if filter is not None:
+            ClipAlignment(filter)  # refuse a wrong one at once
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error, *args):
+        if self.clip is not None:
+            self.clip.abandon() if error else self.clip.close()
+
+    def shown(self, result):
+        """Return the result to draw, aligned with the frames before."""
+        source = result.get('video')
+        if source != self.source:
+            if self.clip is not None:
+                self.clip.close()
+            self.source, self.clip, self.alignment = source, None, None
+            if source is not None and self.filter is not None:
+                self.alignment = ClipAlignment(self.filter)
+        if self.alignment is None:
+            return result
+        values = self.alignment(result[result['quantity']])
+        result.update(scale=self.alignment.scale, shift=self.alignment.shift)
+        return {**result, result['quantity']: values}
+
+    def add(self, result, image, picture):
+        """Append a frame to the video of its clip."""
+        if self.out_dir is None or self.source is None:
+            return
+        if self.clip is None:
+            name = result['name'].rpartition('/')[0]
+            self.clip = Clip(osp.join(
+                self.out_dir, f'{name}_{result["quantity"]}.mp4'),
+                result['fps'])
+        self.clip.add(image, picture)
 
 
 def _precision(dtype, device):

@@ -33,12 +33,14 @@ class Item:
         read (Callable): Returns the image, (H, W, 3) uint8 BGR.
         video (str | None): The video that it is a frame of.
         frame (int): Its number in the video.
+        fps (float): Frames a second of the video.
     """
     name: str
     path: Optional[str]
     read: Callable
     video: Optional[str] = None
     frame: int = 0
+    fps: float = 25.
 
 
 class Inputs:
@@ -67,7 +69,7 @@ class Inputs:
 
     def __init__(self, inputs, channel_order='bgr'):
         self.channel_order = channel_order
-        self._names, self._images = Counter(), 0
+        self._names, self._images = set(), 0
         if isinstance(inputs, (list, tuple)):
             parts = [self._expand(part) for part in inputs]
             known = all(isinstance(part, list) for part in parts)
@@ -89,9 +91,12 @@ class Inputs:
         """Number names that were there before."""
         if item.video is not None:
             return item.name
-        self._names[item.name] += 1
-        count = self._names[item.name]
-        return item.name if count == 1 else f'{item.name}-{count}'
+        name, count = item.name, 1
+        while name in self._names:
+            count += 1
+            name = f'{item.name}-{count}'
+        self._names.add(name)
+        return name
 
     def _expand(self, value):
         if isinstance(value, (str, os.PathLike)):
@@ -217,12 +222,13 @@ def _frames(path):
         if not video.isOpened():
             raise OSError(f'{printable(path)} cannot be read as a video.')
         stem, number = osp.splitext(osp.basename(path))[0], 0
+        fps = video.get(cv2.CAP_PROP_FPS) or Item.fps
         while True:
             done, image = video.read()
             if not done:
                 break
             yield Item(f'{stem}/{number:06}', path, lambda image=image: image,
-                       path, number)
+                       path, number, fps)
             number += 1
         if number == 0:
             raise OSError(f'{printable(path)} has no frame that OpenCV can '

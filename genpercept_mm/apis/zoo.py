@@ -113,8 +113,8 @@ def _download(name, metadata):
         return folder, base and local_folder(base, TEXT_PARTS, name)
     except OSError as error:
         raise OSError(
-            f'{name}: {error} Without network here, run this on another '
-            f'machine and copy the cache: {download_command(name)}'
+            f'{error} Without network here, run this on another machine and '
+            f'copy the cache: {download_command(name)}'
         ) from error
 
 

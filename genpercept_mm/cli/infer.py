@@ -1,7 +1,7 @@
 """``genpercept infer``: maps from photographs."""
 import sys
 
-TYPES = ('picture', 'png16', 'npy', 'exr', 'tiff')
+TYPES = ('picture', 'png16', 'npy', 'exr', 'tiff', 'video')
 
 
 def add_arguments(parser):
@@ -30,6 +30,9 @@ def add_arguments(parser):
     parser.add_argument(
         '--save', nargs='+', choices=TYPES, default=TYPES[:2],
         help='files to write; default: picture png16')
+    parser.add_argument(
+        '--align-frames', type=float, metavar='FILTER', help='draw the frames '
+        'of a video with one scale and shift; 0 to below 1, larger is slower')
 
 
 def _size(text):
@@ -45,7 +48,8 @@ def run(args):
         done, failed = 0, []
         for result in inferencer.stream(
                 args.inputs, args.batch_size, args.size, args.tile, args.out,
-                args.save, skip_errors=True):
+                args.save, skip_errors=True,
+                align_frames=args.align_frames):
             if 'error' in result:
                 failed.append(result['error'])
             else:

@@ -232,6 +232,55 @@ def test_a_stream_reads_no_further_than_it_must(depth):
     assert len(read) == 2
 
 
+@pytest.fixture
+def video(tmp_path):
+    path = str(tmp_path / 'clip.avi')
+    writer = cv2.VideoWriter(
+        path, cv2.VideoWriter_fourcc(*'MJPG'), 12, (64, 48))
+    image = photograph((48, 64))
+    for number in range(4):
+        writer.write(np.roll(image, number, 1))
+    writer.release()
+    return path
+
+
+def test_a_video_becomes_a_video(depth, video, tmp_path):
+    out = tmp_path / 'out'
+    results = depth(video, out_dir=str(out), save=('video', 'npy'),
+                    align_frames=0)
+    assert [result['frame'] for result in results] == [0, 1, 2, 3]
+    assert results[0]['scale'] == 1 and results[0]['shift'] == 0
+    assert results[1]['scale'] != 1
+    assert sorted(str(path.relative_to(out)) for path in out.rglob('*.*')) == [
+        *(f'clip/00000{number}_depth.npy' for number in range(4)),
+        'clip_depth.mp4']
+    written = cv2.VideoCapture(str(out / 'clip_depth.mp4'))
+    assert written.get(cv2.CAP_PROP_FPS) == 12
+    frames = []
+    while True:
+        done, frame = written.read()
+        if not done:
+            break
+        frames.append(frame)
+    assert len(frames) == 4 and frames[0].shape == (48, 128, 3)
+    # the image is on the left
+    assert np.abs(frames[0][:, :64].astype(int) - photograph(
+        (48, 64))).mean() < 20
+
+
+def test_a_video_that_stops_leaves_nothing_behind(depth, video, tmp_path):
+    stream = depth.stream(video, out_dir=str(tmp_path / 'out'), save='video')
+    next(stream)
+    stream.close()
+    assert list((tmp_path / 'out').iterdir()) == []
+
+
+def test_only_relative_quantities_are_aligned(checkpoints, video):
+    inferencer = DenseInferencer(checkpoints['normal'], device='cpu')
+    with pytest.raises(ValueError, match='depth and disparity, not for norm'):
+        inferencer(video, align_frames=0)
+
+
 @pytest.mark.parametrize('kwargs, message', [
     (dict(save='jpg'), 'save must be one of'),
     (dict(batch_size=0), 'batch_size must be at least 1')])

@@ -48,6 +48,10 @@ def test_patterns_files_and_lists(folder):
     # of two files of one name, neither is lost
     assert names([str(folder / 'a.png'), str(folder / 'sub' / 'a.png'),
                   RGB]) == ['a', 'a-2', 'image_000000']
+    Image.fromarray(RGB).save(folder / 'a-2.png')
+    assert names([str(folder / name) for name in (
+        'a.png', 'sub/a.png', 'a-2.png', 'a.png')]) == [
+            'a', 'a-2', 'a-2-2', 'a-3']
     generator = (str(folder / name) for name in ('b.png', 'a.png'))
     assert names(generator) == ['b', 'a']
 

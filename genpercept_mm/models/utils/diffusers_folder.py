@@ -81,7 +81,9 @@ def local_folder(source, parts, owner='SDUNet'):
         except OSError as error:
             raise OSError(
                 f'{owner}: cannot download {", ".join(parts)} of pretrained='
-                f'{source!r}: {error}. {MIRROR}.') from error
+                f'{source!r}: {str(error).rstrip(".")}.' + (
+                    f' {MIRROR}.' if 'stable-diffusion-2' in source else '')
+            ) from error
     for part in parts:
         if part not in TEXT_PARTS and not osp.isfile(
                 osp.join(folder, part, 'config.json')):

@@ -347,7 +347,7 @@ def test_a_hub_id_becomes_a_folder(hub, form):
     head.init_weights()
     with pytest.raises(OSError, match=(
             "SDUNet: cannot download unet, vae, .* of pretrained='owner/name'"
-            ': .*sd2-community')):
+            ': .*local cache')):
         backbone.init_weights()
 
 
