@@ -15,6 +15,7 @@ from genpercept_mm.models.heads.dpt_decode_head import DPTDecodeHead
 from genpercept_mm.models.utils.arch_detection import part_shapes
 from genpercept_mm.models.utils.sd_archs import resolve_arch
 from genpercept_mm.registry import CODECS
+from genpercept_mm.utils.finite import not_finite
 
 from .lora import lora_ranks
 
@@ -39,7 +40,8 @@ def split_off(state, beginnings):
 def find_misfits(part, given, expected):
     """List a phrase for each tensor of a part that does not fit.
 
-    ``given`` has a tensor for each name, ``expected`` a shape.
+    ``given`` has a tensor for each name, ``expected`` a shape. Values that
+    are NaN or infinite, as in damaged files, do not fit.
     """
     return [
         *(f'{part}: {key} is missing' for key in expected if key not in given),
@@ -47,7 +49,9 @@ def find_misfits(part, given, expected):
           if key not in expected),
         *(f'{part}: {key} is {tuple(given[key].shape)}, must be {shape}'
           for key, shape in expected.items()
-          if key in given and tuple(given[key].shape) != shape)]
+          if key in given and tuple(given[key].shape) != shape),
+        *(f'{part}: {key} has values that are NaN or infinite'
+          for key in not_finite(given))]
 
 
 def join_parts(unet, vae, prompt_embeds, dpt_head=None):

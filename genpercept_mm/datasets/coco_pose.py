@@ -34,6 +34,9 @@ class CocoPoseDataset(CocoDataset):
         """
         self._check_annotations()
         people = super().load_data_list()
+        if not people and self.bbox_file:
+            raise ValueError(f'CocoPoseDataset: bbox_file={self.bbox_file!r} '
+                             'has no box of category 1 (person).')
         if not people:
             raise ValueError(
                 f'CocoPoseDataset: ann_file={self.ann_file!r} has no person '
@@ -103,6 +106,11 @@ class CocoPoseDataset(CocoDataset):
                 raise ValueError(
                     f'CocoPoseDataset: bbox of {place} must be four finite '
                     f'numbers (x, y, width, height), got {label["bbox"]!r}.')
+            wrong = [key for key in ('area', 'iscrowd', 'num_keypoints')
+                     if key in label and not _numbers([label[key]], 1)]
+            if wrong:
+                raise ValueError(f'CocoPoseDataset: {wrong} of {place} must '
+                                 'be numbers.')
             points = label.get('keypoints')
             if 'keypoints' not in label or _numbers(points, 3 * wanted):
                 continue

@@ -215,6 +215,7 @@ def build_protocol(cfg):
             protocol is returned as it is.
 
     Raises:
+        TypeError: If ``cfg`` is something else.
         ValueError: If the name or an argument is unknown.
 
     Examples:
@@ -224,6 +225,9 @@ def build_protocol(cfg):
     """
     if isinstance(cfg, DiffusionProtocol):
         return cfg
+    if not isinstance(cfg, (str, dict)):
+        raise TypeError('DiffusionProtocol: protocol must be a name or a dict,'
+                        f' got {cfg!r} ({type(cfg).__name__}).')
     changes = dict(type=cfg) if isinstance(cfg, str) else dict(cfg)
     name = changes.pop('type', None)
     check_choice('DiffusionProtocol', 'type', name, sorted(PROTOCOLS))

@@ -115,3 +115,9 @@ def test_a_dpt_head_has_one_output():
     head['head.head.4.weight'] = torch.zeros(3, 6, 1, 1)
     with pytest.raises(ValueError, match='has 3 outputs'):
         dpt_options(head, [32, 64, 96, 96])
+
+
+def test_values_that_are_not_finite_do_not_fit():
+    given = dict(a=torch.tensor([1., float('nan')]), b=torch.ones(2))
+    assert find_misfits('unet', given, dict(a=(2, ), b=(2, ))) == [
+        'unet: a has values that are NaN or infinite']

@@ -94,6 +94,8 @@ def test_one_person_among_others_is_enough(tmp_path):
      'annotation 3 of .* not finite numbers, and COCO has 17'),
     ('annotations', dict(keypoints=None), 'annotation 3 of .* not finite'),
     ('annotations', dict(id='x'), 'must have annotations'),
+    ('annotations', dict(area={}, iscrowd='no'),
+     "'area', 'iscrowd'. of annotation 3 .* must be numbers"),
     ('images', dict(file_name=None), 'image 5 must have file_name'),
     ('images', dict(width='wide'), 'image 5 must have file_name, width'),
 ])
@@ -131,3 +133,9 @@ def test_missing_labels_are_named(tmp_path):
     kwargs = dict(write(tmp_path), ann_file='none.json')
     with pytest.raises(FileNotFoundError, match='none.json.*does not exist'):
         CocoPoseDataset(**kwargs)
+
+
+def test_detected_boxes_of_other_things_are_no_persons(tmp_path):
+    kwargs = write(tmp_path, [dict(BOX, category_id=18)])
+    with pytest.raises(ValueError, match='boxes.json.* no box of category 1'):
+        CocoPoseDataset(bbox_file=str(tmp_path / 'boxes.json'), **kwargs)

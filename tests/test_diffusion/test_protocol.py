@@ -316,3 +316,9 @@ def test_bad_arguments():
             None, image, num_steps=2, timesteps=[1])
     with pytest.raises(ValueError, match='num_steps'):
         build_protocol('dmp').sample(None, image, num_steps=0)
+
+
+@pytest.mark.parametrize('cfg', [True, 3, ['marigold'], None])
+def test_what_is_no_protocol_is_refused(cfg):
+    with pytest.raises(TypeError, match='protocol must be a name or a dict'):
+        build_protocol(cfg)

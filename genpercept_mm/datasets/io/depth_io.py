@@ -92,7 +92,7 @@ def read_eth3d_depth(results):
     The size (H, W) is ``results['ori_shape']``, or else ``['depth_shape']``.
     """
     path = results['depth_path']
-    height, width = results.get('ori_shape', results['depth_shape'])[:2]
+    height, width = (results.get('ori_shape') or results['depth_shape'])[:2]
     content = read_bytes(path)
     if len(content) != 4 * height * width:
         raise ValueError(
