@@ -1,7 +1,6 @@
 """From photographs to maps."""
 import contextlib
 import logging
-import os.path as osp
 import time
 
 import numpy as np
@@ -16,10 +15,10 @@ from genpercept_mm.registry import TRANSFORMS
 from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.visualization.dense_local_visualizer import paint
 
-from .clip_alignment import ClipAlignment
+from .clips import Clips
 from .inputs import Inputs
 from .model_loading import init_model
-from .outputs import Clip, check_kinds, write_result
+from .outputs import check_kinds, write_result
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
 # Working sizes above this are cut into tiles of half of it
@@ -159,7 +158,7 @@ class DenseInferencer(BaseInferencer):
                 result.pop('image', None)
                 yield result
             return
-        clips = _Clips(out_dir if 'video' in kinds else None, align_frames)
+        clips = Clips(out_dir if 'video' in kinds else None, align_frames)
         with clips:
             for result in results:
                 image = result.pop('image', None)
@@ -375,54 +374,6 @@ class DenseInferencer(BaseInferencer):
             'seconds': seconds, 'notes': list(notes), 'image': image,
             **({} if item.video is None else dict(
                 video=item.video, frame=item.frame, fps=item.fps))}
-
-
-class _Clips:
-    """What lasts from frame to frame of the videos among the inputs.
-
-    Args:
-        out_dir (str, optional): Folder for videos.
-        filter (float, optional): See `ClipAlignment`.
-    """
-
-    def __init__(self, out_dir, filter):
-        self.out_dir, self.filter = out_dir, filter
-        self.source = self.clip = self.alignment = None
-        if filter is not None:
-            ClipAlignment(filter)  # refuse a wrong one at once
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, error, *args):
-        if self.clip is not None:
-            self.clip.abandon() if error else self.clip.close()
-
-    def shown(self, result):
-        """Return the result to draw, aligned with the frames before."""
-        source = result.get('video')
-        if source != self.source:
-            if self.clip is not None:
-                self.clip.close()
-            self.source, self.clip, self.alignment = source, None, None
-            if source is not None and self.filter is not None:
-                self.alignment = ClipAlignment(self.filter)
-        if self.alignment is None:
-            return result
-        values = self.alignment(result[result['quantity']])
-        result.update(scale=self.alignment.scale, shift=self.alignment.shift)
-        return {**result, result['quantity']: values}
-
-    def add(self, result, image, picture):
-        """Append a frame to the video of its clip."""
-        if self.out_dir is None or self.source is None:
-            return
-        if self.clip is None:
-            name = result['name'].rpartition('/')[0]
-            self.clip = Clip(osp.join(
-                self.out_dir, f'{name}_{result["quantity"]}.mp4'),
-                result['fps'])
-        self.clip.add(image, picture)
 
 
 def _precision(dtype, device):

@@ -2,14 +2,13 @@
 import io
 import os
 import os.path as osp
-import tempfile
 
 import cv2
 import numpy as np
 
 from genpercept_mm.datasets.io.raster_io import EXR_SWITCH
 from genpercept_mm.utils.arguments import check_choice
-from genpercept_mm.utils.files import PART, write_named
+from genpercept_mm.utils.files import write_named
 from genpercept_mm.utils.pictures import encode_picture, encode_png
 
 #: What can be written, and the end of the file names.
@@ -92,58 +91,6 @@ def encode_floats(values, suffix):
     if not done:
         raise OSError(f'OpenCV cannot write {suffix}; choose npy.')
     return content.tobytes()
-
-
-class Clip:
-    """A video of images and maps side by side, which appears when it is
-    complete.
-
-    Args:
-        path (str): An .mp4 file.
-        fps (float): Frames a second.
-
-    Raises:
-        OSError: If OpenCV cannot write it.
-    """
-
-    def __init__(self, path, fps):
-        self.path, self.fps = path, fps
-        os.makedirs(osp.dirname(path) or '.', exist_ok=True)
-        handle, self._part = tempfile.mkstemp(
-            dir=osp.dirname(path) or '.', prefix=PART, suffix='.mp4')
-        os.close(handle)
-        self._writer = None
-
-    def add(self, image, picture):
-        """Append a frame: the image (H, W, 3) BGR and the map (H, W, 3)
-        RGB."""
-        frame = np.concatenate([image, picture[..., ::-1]], axis=1)
-        # the codec needs even sides
-        frame = frame[:frame.shape[0] // 2 * 2, :frame.shape[1] // 2 * 2]
-        if self._writer is None:
-            self._writer = cv2.VideoWriter(
-                self._part, cv2.VideoWriter_fourcc(*'mp4v'), self.fps,
-                frame.shape[1::-1])
-            if not self._writer.isOpened():
-                raise OSError(f'OpenCV cannot write {self.path}; choose '
-                              "'picture' to save single frames.")
-        self._writer.write(np.ascontiguousarray(frame))
-
-    def close(self):
-        """Finish the file; without a frame there is none."""
-        if self._writer is not None:
-            self._writer.release()
-            if not osp.getsize(self._part):
-                raise OSError(f'{self.path} could not be written.')
-            os.chmod(self._part, 0o644)
-            os.replace(self._part, self.path)
-
-    def abandon(self):
-        """Remove what is not finished."""
-        if self._writer is not None:
-            self._writer.release()
-        if osp.exists(self._part):
-            os.remove(self._part)
 
 
 def write_picture(path, picture):

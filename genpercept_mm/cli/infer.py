@@ -42,10 +42,10 @@ def _size(text):
 def run(args):
     """Predict; return 1 if a file failed, and say which at the end."""
     from ..apis import DenseInferencer
+    done, failed = 0, []
     try:
         inferencer = DenseInferencer(
             args.model, args.weights, args.device, args.dtype)
-        done, failed = 0, []
         for result in inferencer.stream(
                 args.inputs, args.batch_size, args.size, args.tile, args.out,
                 args.save, skip_errors=True,
@@ -58,6 +58,10 @@ def run(args):
     except (OSError, RuntimeError, TypeError, ValueError) as error:
         print(f'genpercept infer: {error}', file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f'genpercept infer: stopped; the first {done} results are in '
+              f'{args.out}', file=sys.stderr)
+        return 130
     if done:
         print(describe(last, done, args.out))
     for text in failed:

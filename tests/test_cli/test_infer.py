@@ -5,6 +5,7 @@ import pytest
 from conftest import make_once
 from weights import write_checkpoint
 
+from genpercept_mm.apis import DenseInferencer
 from genpercept_mm.cli.main import main
 
 CONFIG = 'configs/mini/genpercept_vae_mini-hypersim-depth.py'
@@ -65,6 +66,22 @@ def test_errors_are_one_line(checkpoint, tmp_path, capsys, argv, message):
     assert said.startswith('genpercept infer: ') and message in said
     assert '\n' not in said
     assert not (tmp_path / 'out').exists()
+
+
+def test_an_interruption_says_what_is_there(checkpoint, photos, tmp_path,
+                                            capsys, monkeypatch):
+    stock = DenseInferencer.stream
+
+    def stream(self, *args, **kwargs):
+        yield next(stock(self, *args, **kwargs))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DenseInferencer, 'stream', stream)
+    out = tmp_path / 'out'
+    assert main(['infer', checkpoint, str(photos), '--out', str(out),
+                 '--device', 'cpu', '--save', 'npy']) == 130
+    assert 'stopped; the first 1 results' in capsys.readouterr().err
+    assert len(list(out.rglob('*.npy'))) == 1
 
 
 @pytest.mark.slow

@@ -31,8 +31,8 @@ class BaseDenseHead(BaseModule, metaclass=ABCMeta):
         ValueError: If a loss has no ``loss_name``.
     """
 
-    # mmseg's init_model looks for it where a checkpoint names no classes
-    num_classes = 0
+    # mmseg's init_model reads it where a checkpoint names no classes
+    num_classes = None
 
     def __init__(self, codec, loss_decode=None, init_cfg=None):
         super().__init__(init_cfg=init_cfg)

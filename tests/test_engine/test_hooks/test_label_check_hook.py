@@ -7,6 +7,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
 from genpercept_mm.engine.hooks.label_check_hook import LabelCheckHook
+from genpercept_mm.models import VAEDecodeHead
 
 
 def batch(*labels, **meta):
@@ -149,3 +150,10 @@ def test_other_labels_are_not_masks(told, labels, fields):
     hook.before_test_iter(runner, 0, batch(*labels))
     hook.after_test_epoch(runner, {})
     assert told == []
+
+
+def test_heads_whose_codec_knows_the_classes_are_not_compared():
+    head = VAEDecodeHead(dict(type='ColormapCodec'), arch='mini')
+    model = SimpleNamespace(decode_head=head)
+    LabelCheckHook().before_val_iter(
+        SimpleNamespace(model=model), 0, batch(GOOD))
