@@ -3,9 +3,12 @@
 ``python tests/fuzzing.py [cases]`` prints a table: doors, cases, how many gave
 a right value, how many a clear error, and what else happened.
 """
+import atexit
+import functools
 import json
 import os
 import os.path as osp
+import pathlib
 import shutil
 import signal
 import sys
@@ -563,15 +566,42 @@ def genpercept_folder(rng, folder):
     return call, _weight_words(path)
 
 
-@door()
-def marigold_folder(rng, folder):
-    from genpercept_mm.converters.marigold import convert_folder
-    files = _prior(folder, _class_name='MarigoldDepthPipeline',
-                   prediction_type='depth', default_denoising_steps=4)
-    path = str(rng.choice(files))
-    mutate(path, rng)
-    return lambda: convert_folder('.').state_dict, [
-        *_weight_words(path), 'unet']
+@functools.cache
+def _family(in_channels, lotus):
+    """Write a small folder of Marigold, Lotus or E2E-FT, once."""
+    sys.path.append(osp.join(osp.dirname(osp.abspath(__file__)),
+                             'test_converters'))
+    from families import Family
+    home = tempfile.mkdtemp()
+    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    root = pathlib.Path(home, 'model')
+    Family(root, in_channels, lotus)
+    (root / 'model_index.json').write_text(json.dumps(dict(
+        _class_name='MarigoldDepthPipeline', prediction_type='depth',
+        default_denoising_steps=4)))
+    return str(root)
+
+
+def _family_door(name, in_channels, lotus):
+    def convert(rng, folder):
+        from genpercept_mm.converters.recognition import convert_any
+        shutil.copytree(_family(in_channels, lotus), 'model')
+        files = sorted(osp.join(root, file) for root, _, names in os.walk(
+            'model') for file in names)
+        path = str(rng.choice(files))
+        mutate(path, rng)
+        family = name.removesuffix('_folder').replace('_', '-')
+        return lambda: convert_any('model', family, 'depth').state_dict, [
+            *_weight_words(path.removeprefix('model/')), 'unet']
+
+    convert.__name__ = name
+    DOORS[name] = convert
+
+
+for _name, _channels, _lotus in (
+        ('marigold_folder', 8, False), ('lotus_folder', 4, True),
+        ('e2e_ft_folder', 8, False)):
+    _family_door(_name, _channels, _lotus)
 
 
 @door()

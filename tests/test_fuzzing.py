@@ -7,7 +7,8 @@ from genpercept_mm.registry import CODECS, DATASETS, METRICS, TRANSFORMS
 
 NEEDED = dict(DISMetric='py_sod_metrics', CocoPoseDataset='mmpose')
 # of doors that read whole models
-SLOW = ('pretrained', 'genpercept_folder', 'marigold_folder')
+SLOW = ('pretrained', 'genpercept_folder', 'marigold_folder', 'lotus_folder',
+        'e2e_ft_folder')
 
 
 def try_cases(name, seeds):

@@ -15,7 +15,7 @@ from genpercept_mm.models.heads.dpt_decode_head import DPTDecodeHead
 from genpercept_mm.models.utils.arch_detection import part_shapes
 from genpercept_mm.models.utils.sd_archs import resolve_arch
 from genpercept_mm.registry import CODECS
-from genpercept_mm.utils.finite import not_finite
+from genpercept_mm.utils.finite import is_finite, not_finite
 
 from .lora import lora_ranks
 
@@ -132,6 +132,9 @@ def check_parts(parts, arch, in_channels=None, unknown=()):
         misfits.append(
             f'prompt_embeds: {tuple(prompt_embeds.shape)}, must be (1, L, '
             f'{width}); use the text encoder that belongs to the U-Net')
+    elif not is_finite(prompt_embeds):
+        misfits.append('prompt_embeds has values that are NaN or infinite; '
+                       'the text encoder is damaged')
     if misfits:
         name = arch if isinstance(arch, str) else 'of config.json'
         raise ValueError(
