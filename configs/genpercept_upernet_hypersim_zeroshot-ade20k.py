@@ -3,7 +3,7 @@
 # with a checkpoint of genpercept_upernet_hypersim.py or of ..._frozen.py.
 _base_ = ['genpercept_upernet_hypersim.py']
 load_label = dict(type='genpercept_mm.LoadSegLabel', num_ids=151)
-benchmark_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     # shorter side near the training size; ADE20K's images vary in shape
     dict(type='Resize', scale=(3072, 768), keep_ratio=True),
@@ -28,7 +28,7 @@ test_dataloader = dict(
         data_prefix=dict(
             img_path='images/validation',
             seg_map_path='annotations/validation'),
-        pipeline=benchmark_pipeline,
+        pipeline=test_pipeline,
         test_mode=True))
 # 0-based NYU40 classes without paper, showercurtain, whiteboard, nightstand
 # and other*: those have no counterpart in ADE20K

@@ -2,7 +2,7 @@
 # genpercept_vae_hypersim-seg.py on the ADE20K validation images, in the 33
 # classes that both have. For tools/test.py.
 _base_ = ['genpercept_vae_hypersim-seg.py']
-benchmark_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='genpercept_mm.DenseResize', long_edge=768),
     dict(type='genpercept_mm.LoadSegLabel', num_ids=151),
@@ -16,7 +16,7 @@ test_dataloader = dict(
         data_prefix=dict(
             img_path='images/validation',
             seg_map_path='annotations/validation'),
-        pipeline=benchmark_pipeline,
+        pipeline=test_pipeline,
         test_mode=True))
 # 0-based NYU40 classes without paper, showercurtain, whiteboard, nightstand
 # and other*: those have no counterpart in ADE20K

@@ -19,15 +19,13 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs')
 ]
-val_pipeline = [
+test_pipeline = [
     dict(type='genpercept_mm.LoadHypersimImage'),
     dict(type='genpercept_mm.LoadHypersimSemantic'),
-    dict(type='PackSegInputs')
-]
-# photographs without labels
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(128, 128), keep_ratio=True),
+    dict(
+        type='genpercept_mm.DenseResize',
+        long_edge=128,
+        only_photographs=True),
     dict(type='PackSegInputs')
 ]
 tta_pipeline = [
@@ -47,5 +45,5 @@ train_dataloader = dict(
 val_dataloader = dict(
     batch_size=4,
     num_workers=1,
-    dataset=dict(data_root=data_root, pipeline=val_pipeline))
+    dataset=dict(data_root=data_root, pipeline=test_pipeline))
 test_dataloader = val_dataloader

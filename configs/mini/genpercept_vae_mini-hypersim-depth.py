@@ -22,16 +22,17 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-val_pipeline = [*load, dict(type='genpercept_mm.PackDenseInputs')]
-# photographs without labels
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.DenseResize', long_edge=128),
+    *load,
+    dict(
+        type='genpercept_mm.DenseResize',
+        long_edge=128,
+        only_photographs=True),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
 train_dataloader = dict(
     dataset=dict(labels='depth', pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(labels='depth', pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(labels='depth', pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='genpercept_mm.AffineDepthMetric', max_depth=65)
 test_evaluator = val_evaluator

@@ -20,17 +20,18 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-val_pipeline = [*load, dict(type='genpercept_mm.PackDenseInputs')]
-# photographs without labels
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.DenseResize', long_edge=128),
+    *load,
+    dict(
+        type='genpercept_mm.DenseResize',
+        long_edge=128,
+        only_photographs=True),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
 dataset_type = 'genpercept_mm.HypersimDataset'
 train_dataloader = dict(
     dataset=dict(type=dataset_type, pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(type=dataset_type, pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(type=dataset_type, pipeline=test_pipeline))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
 test_evaluator = dict(

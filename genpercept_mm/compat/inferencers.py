@@ -1,5 +1,6 @@
 """mmseg's functions for single images, with quantities other than classes."""
 import os.path as osp
+import re
 from functools import wraps
 
 import numpy as np
@@ -23,8 +24,12 @@ def take_test_pipeline(module):
         data = (cfg.get('test_dataloader') or {}).get('dataset') or {}
         steps = [step['type'] for step in data.get('pipeline') or ()]
         if 'LoadImageFromFile' not in steps and 'test_pipeline' in cfg:
+            # images alone do not need the loaders of a data set
+            steps = [dict(type='LoadImageFromFile') if re.search(
+                r'\.Load\w*Image$', step['type']) else step
+                for step in cfg.test_pipeline]
             cfg = type(cfg)(dict(test_dataloader=dict(dataset=dict(
-                pipeline=cfg.test_pipeline))))
+                pipeline=steps))))
         return stock_pipeline(self, cfg)
 
     @wraps(stock_postprocess)

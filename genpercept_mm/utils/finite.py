@@ -4,8 +4,11 @@ import torch
 
 
 def is_finite(values):
-    """Tell whether all of an array or tensor of any type are finite."""
+    """Tell whether all of an array or tensor of any type are finite; tensors
+    without values, on the meta device, are."""
     if isinstance(values, torch.Tensor):
+        if values.is_meta:
+            return True
         return not (values.is_floating_point() or values.is_complex()) or bool(
             torch.isfinite(values).all())
     return values.dtype.kind not in 'fc' or bool(np.isfinite(values).all())

@@ -48,7 +48,7 @@ loader = dict(num_workers=0, persistent_workers=False)
 train_dataloader = dict(
     **loader, dataset=dict(**pairs, pipeline={{{{_base_.train_pipeline}}}}))
 val_dataloader = dict(**loader, dataset=dict(
-    **pairs, pipeline={{{{_base_.val_pipeline}}}}, test_mode=True))
+    **pairs, pipeline={{{{_base_.test_pipeline}}}}, test_mode=True))
 test_dataloader = val_dataloader
 train_cfg = dict(max_iters=2, val_interval=2)
 param_scheduler = []

@@ -38,3 +38,7 @@ def test_names_of_what_is_not_finite():
                  number=float('nan'), c=torch.tensor(float('inf')), none=None)
     assert not_finite(named) == ['b', 'c']
     assert not_finite({}) == []
+
+
+def test_tensors_without_values_are_not_looked_at():
+    assert is_finite(torch.empty(3, device='meta'))

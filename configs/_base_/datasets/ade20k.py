@@ -16,17 +16,11 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='PackSegInputs')
 ]
-val_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     # after Resize: the label keeps the original size
     load_label,
-    dict(type='PackSegInputs')
-]
-# photographs without labels
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=(2048, 512), keep_ratio=True),
     dict(type='PackSegInputs')
 ]
 tta_pipeline = [
@@ -64,7 +58,7 @@ val_dataloader = dict(
         data_prefix=dict(
             img_path='images/validation',
             seg_map_path='annotations/validation'),
-        pipeline=val_pipeline,
+        pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])

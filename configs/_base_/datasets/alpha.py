@@ -11,18 +11,12 @@ train_pipeline = [
     dict(type='genpercept_mm.DenseRandomFlip', prob=0.5),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-val_pipeline = [
+test_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='genpercept_mm.DenseResize', long_edge=768),
     # after DenseResize: the label keeps the original size
     dict(type='genpercept_mm.LoadAlpha'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-# photographs without labels
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.DenseResize', long_edge=768),
-    dict(type='genpercept_mm.PackDenseInputs')
-]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -15,7 +15,7 @@ test_dataloader = dict(
         type='genpercept_mm.DIS5KDataset',
         subset=['DIS-VD', 'DIS-TE1', 'DIS-TE2', 'DIS-TE3', 'DIS-TE4'],
         data_root='data/DIS5K',
-        pipeline={{_base_.val_pipeline}},
+        pipeline={{_base_.test_pipeline}},
         test_mode=True))
 # HCE traces contours, which takes seconds per image: only in tests
 val_evaluator = dict(type='genpercept_mm.DISMetric', with_hce=False)

@@ -10,17 +10,11 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs')
 ]
-val_pipeline = [
+test_pipeline = [
     dict(type='genpercept_mm.LoadHypersimImage'),
     dict(type='Resize', scale=image_size, keep_ratio=False),
     # after Resize: the label keeps the original size
     dict(type='genpercept_mm.LoadHypersimSemantic'),
-    dict(type='PackSegInputs')
-]
-# photographs without labels
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='Resize', scale=image_size, keep_ratio=False),
     dict(type='PackSegInputs')
 ]
 tta_pipeline = [
@@ -53,7 +47,7 @@ val_dataloader = dict(
         type=dataset_type,
         split='val',
         data_root=data_root,
-        pipeline=val_pipeline,
+        pipeline=test_pipeline,
         test_mode=True))
 test_dataloader = val_dataloader
 val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])

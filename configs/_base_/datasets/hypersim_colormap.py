@@ -10,21 +10,15 @@ train_pipeline = [
     dict(type='genpercept_mm.DenseRandomFlip', prob=0.5),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-val_pipeline = [
+test_pipeline = [
     dict(type='genpercept_mm.LoadHypersimImage'),
     dict(type='genpercept_mm.DenseResize', scale=(768, 768)),
     # after DenseResize: the label keeps the original size
     dict(type='genpercept_mm.LoadHypersimSemantic'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-# photographs without labels
-test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.DenseResize', long_edge=768),
-    dict(type='genpercept_mm.PackDenseInputs')
-]
 # tools/test.py --tta sets model.test_cfg.flip
 tta_pipeline = None
 train_dataloader = dict(num_workers=8, dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
-test_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=test_pipeline))

@@ -16,15 +16,14 @@ val_pipeline = [
     dict(type='genpercept_mm.LoadNormal'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-benchmark_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.LoadNormal'),
-    dict(type='genpercept_mm.PackDenseInputs')
-]
-# photographs without labels, at the official pipeline's default size
 test_pipeline = [
     dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.DenseResize', long_edge=768),
+    # benchmarks run at their own size
+    dict(
+        type='genpercept_mm.DenseResize',
+        long_edge=768,
+        only_photographs=True),
+    dict(type='genpercept_mm.LoadNormal'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
 train_dataloader = dict(
@@ -51,19 +50,19 @@ test_dataloader = dict(
                 type='genpercept_mm.DSINENormalsDataset',
                 subset='nyuv2',
                 data_root='data/dsine_eval',
-                pipeline=benchmark_pipeline,
+                pipeline=test_pipeline,
                 test_mode=True),
             dict(
                 type='genpercept_mm.DSINENormalsDataset',
                 subset='scannet',
                 data_root='data/dsine_eval',
-                pipeline=benchmark_pipeline,
+                pipeline=test_pipeline,
                 test_mode=True),
             dict(
                 type='genpercept_mm.DSINENormalsDataset',
                 subset='sintel',
                 data_root='data/dsine_eval',
-                pipeline=benchmark_pipeline,
+                pipeline=test_pipeline,
                 test_mode=True)
         ]))
 val_evaluator = dict(type='genpercept_mm.SurfaceNormalMetric')

@@ -19,18 +19,18 @@ test_dataloader = dict(
                 type='genpercept_mm.P3MDataset',
                 subset='P3M-500-P',
                 data_root='data/P3M-10k',
-                pipeline={{_base_.val_pipeline}},
+                pipeline={{_base_.test_pipeline}},
                 test_mode=True),
             dict(
                 type='genpercept_mm.P3MDataset',
                 subset='P3M-500-NP',
                 data_root='data/P3M-10k',
-                pipeline={{_base_.val_pipeline}},
+                pipeline={{_base_.test_pipeline}},
                 test_mode=True),
             dict(
                 type='genpercept_mm.AIM500Dataset',
                 data_root='data/AIM-500',
-                pipeline={{_base_.val_pipeline}},
+                pipeline={{_base_.test_pipeline}},
                 test_mode=True)
         ]))
 val_evaluator = dict(type='genpercept_mm.MattingMetric')

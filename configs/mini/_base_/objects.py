@@ -21,14 +21,15 @@ train_pipeline = [
     dict(type='PhotoMetricDistortion'),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
-val_pipeline = [*load, dict(type='genpercept_mm.PackDenseInputs')]
-# photographs without labels
 test_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(type='genpercept_mm.DenseResize', long_edge=128),
+    *load,
+    dict(
+        type='genpercept_mm.DenseResize',
+        long_edge=128,
+        only_photographs=True),
     dict(type='genpercept_mm.PackDenseInputs')
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-val_dataloader = dict(dataset=dict(pipeline=val_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 visualizer = dict(codec=codec)

@@ -7,6 +7,8 @@ from mmcv.transforms import BaseTransform
 from genpercept_mm.registry import TRANSFORMS
 from genpercept_mm.utils.arguments import check_choice
 
+from .base_load_label import is_sample
+
 MODES = ('bilinear', 'bicubic', 'nearest-exact')
 
 
@@ -54,6 +56,9 @@ class DenseResize(BaseTransform):
         integer_size (bool): Compute the size for ``long_edge`` with integers,
             as diffusers does. In the official code, rounding of floats makes
             some images one pixel smaller. Defaults to False.
+        only_photographs (bool): Resize images alone, as inferencers give them
+            to pipelines, and leave samples of data sets as they are, whose
+            benchmarks run at their own size. Defaults to False.
 
     Raises:
         ValueError: If not exactly one of ``scale`` and ``long_edge`` is given,
@@ -61,7 +66,8 @@ class DenseResize(BaseTransform):
     """
 
     def __init__(self, scale=None, long_edge=None, interpolation='bilinear',
-                 round_image=True, integer_size=False):
+                 round_image=True, integer_size=False,
+                 only_photographs=False):
         if (scale is None) == (long_edge is None):
             raise ValueError('DenseResize: set either scale=(width, height) '
                              f'or long_edge, got {scale} and {long_edge}.')
@@ -70,6 +76,7 @@ class DenseResize(BaseTransform):
         self.interpolation = interpolation
         self.round_image = round_image
         self.integer_size = integer_size
+        self.only_photographs = only_photographs
 
     def _fit(self, height, width):
         if self.integer_size:
@@ -83,6 +90,8 @@ class DenseResize(BaseTransform):
 
     def transform(self, results):
         """Resize one sample."""
+        if self.only_photographs and is_sample(results):
+            return results
         height, width = results['img'].shape[:2]
         if self.scale is not None:
             size = self.scale[1], self.scale[0]

@@ -171,8 +171,7 @@ class BaseDenseMetric(BaseMetric):
             there = sorted(key for key in sample if key.startswith('gt_'))
             raise ValueError(
                 f'{self.name}: {field} is missing for {path} (labels found: '
-                f'{there or "none"}); load it in the pipeline of the data set '
-                "(val_pipeline of this package's configs), or set "
+                f'{there or "none"}); load it in the test pipeline, or set '
                 'format_only=True to only write predictions.')
         label = to_numpy(sample[field])
         if label.shape != (self.channels, *shape):

@@ -312,7 +312,7 @@ def test_one_step_of_a_latent_consistency_model(lcm, convert):
         generator=torch.Generator().manual_seed(
             zlib.crc32(b'0 image_000000'))).prediction[0, ..., 0]
     ours = inferencer(image, size='native')['depth']
-    assert theirs.std() > .05 and np.abs(ours - theirs).max() < 1e-5
+    assert theirs.std() > .05 and np.abs(ours - theirs).max() < 5e-5
 
 
 def test_more_steps_of_it_are_refused(lcm, convert):
