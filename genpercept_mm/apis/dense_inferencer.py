@@ -121,8 +121,8 @@ class DenseInferencer(BaseInferencer):
             skip_errors (bool): Yield dicts with ``path`` and ``error`` for
                 files that cannot be read, instead of raising. Defaults to
                 False.
-            channel_order (str): Of arrays, ``'bgr'`` or ``'rgb'``. Defaults to
-                'bgr', as mmcv reads files.
+            channel_order (str): Order of the channels of arrays, ``'bgr'`` or
+                ``'rgb'``. Defaults to 'bgr', as mmcv reads files.
             align_frames (float, optional): Draw the frames of a video with
                 one scale and shift, see ``filter`` of `ClipAlignment`; results
                 have them as ``scale`` and ``shift``. For depth and disparity.

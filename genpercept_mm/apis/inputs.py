@@ -28,7 +28,8 @@ class Item:
     """One image to predict on.
 
     Attributes:
-        name (str): Of its outputs, without suffix, sub-folders included.
+        name (str): Name of its output files, with sub-folders and without
+            suffix.
         path (str | None): File or address, if there is one.
         read (Callable): Returns the image, (H, W, 3) uint8 BGR.
         video (str | None): The video that it is a frame of.

@@ -8,7 +8,7 @@ def find_misfits(given, own):
     another length.
 
     Args:
-        given (dict[str, Tensor]): Of the checkpoint.
+        given (dict[str, Tensor]): Tensors of the checkpoint.
         own (dict[str, Tensor]): ``model.state_dict()``.
 
     Returns:

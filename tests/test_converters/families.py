@@ -27,7 +27,7 @@ class Family:
 
     Args:
         root (pathlib.Path): Folder to write.
-        in_channels (int): Of the U-Net.
+        in_channels (int): Input channels of the U-Net.
         lotus (bool): With a task vector; otherwise as E2E-FT.
     """
 

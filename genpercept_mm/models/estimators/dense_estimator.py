@@ -102,8 +102,9 @@ class DenseEstimator(EncoderDecoder):
 
     @property
     def dataset_meta(self):
-        """dict: Of the training data, as mmseg's ``init_model`` sets it. Data
-        sets of quantities name no ``classes``, which it must have."""
+        """dict: Meta information of the training data, which mmseg's
+        ``init_model`` sets. It always has ``classes``, which data sets of
+        quantities do not name."""
         return self._dataset_meta
 
     @dataset_meta.setter
