@@ -109,7 +109,8 @@ def test_frames_of_a_video(tmp_path):
         assert abs(item.read().mean() - level) < 3
 
 
-def test_addresses(folder):
+def test_addresses(folder, monkeypatch):
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
     handler = functools.partial(
         http.server.SimpleHTTPRequestHandler, directory=str(folder))
     handler.log_message = lambda *args: None

@@ -78,7 +78,7 @@ def predict(address, home, names, photo, out, check=True):
     return run_python(
         '-c', PREDICT, *names, photo, out, check=check, HF_ENDPOINT=address,
         HF_HOME=str(home), HF_HUB_DOWNLOAD_TIMEOUT='2',
-        HF_HUB_ETAG_TIMEOUT='2')
+        HF_HUB_ETAG_TIMEOUT='2', NO_PROXY='127.0.0.1', no_proxy='127.0.0.1')
 
 
 @pytest.mark.slow
