@@ -5,7 +5,7 @@ import importlib
 _HOMES = dict(
     DenseInferencer='dense_inferencer', calibrate='calibration',
     get_model='model_loading', init_model='model_loading',
-    list_models='zoo')
+    list_models='zoo', verify='verification')
 
 __all__ = sorted(_HOMES)
 

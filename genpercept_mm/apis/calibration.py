@@ -11,17 +11,25 @@ from genpercept_mm.utils.affine_fit import fit_scale_and_shift
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.files import write_bytes
 
+MODES = ('affine', 'scale', 'log')
 TRIALS, SEED = 1000, 0
 # Smallest result, in metres or 1 / m
 SMALLEST = 1e-3
+# Smallest prediction in log space
+TINY = 1e-6
 
 
 @dataclass
 class Calibration:
     """What turns predictions of one camera and scene into metres.
 
-    - ``'depth'``: z = scale d + shift
-    - ``'disparity'``: z = 1 / (scale d + shift)
+    ========= ====================== ==========================
+    mode      depth                  disparity
+    ========= ====================== ==========================
+    'affine'  z = scale d + shift    z = 1 / (scale d + shift)
+    'scale'   z = scale d            z = 1 / (scale d)
+    'log'     z = exp(shift) d^scale z = 1 / (exp(shift) d^scale)
+    ========= ====================== ==========================
 
     Attributes:
         quantity (str): ``'depth'`` or ``'disparity'``.
@@ -30,6 +38,7 @@ class Calibration:
         points (int): Number of known points.
         inliers (int): Number of those that the fit is based on.
         error (float): Median of abs(z' - z) / z over the inliers.
+        mode (str): See above.
     """
     quantity: str
     scale: float
@@ -37,6 +46,7 @@ class Calibration:
     points: int = 0
     inliers: int = 0
     error: float = 0.
+    mode: str = 'affine'
 
     def apply(self, pred):
         """Turn a prediction into metres.
@@ -48,15 +58,23 @@ class Calibration:
             np.ndarray: (H, W) float32, positive.
         """
         values, _ = _prediction(pred, self.quantity)
+        if self.mode == 'log':
+            values = np.log(np.maximum(values, TINY))
         fitted = self.scale * values + self.shift
+        if self.mode == 'log':
+            fitted = np.exp(fitted)
         metres = (1 / np.maximum(fitted, SMALLEST)
                   if self.quantity == 'disparity' else
                   np.maximum(fitted, SMALLEST))
         return metres.astype(np.float32)
 
+    def to_json(self):
+        """Return it as the bytes of a JSON file."""
+        return (json.dumps(asdict(self), indent=1) + '\n').encode()
+
     def save(self, path):
         """Write it as JSON."""
-        write_bytes(path, (json.dumps(asdict(self), indent=1) + '\n').encode())
+        write_bytes(path, self.to_json())
 
     @classmethod
     def load(cls, path):
@@ -74,10 +92,11 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
     """Fit scale and shift of a relative prediction to known distances.
 
     The fit is ordinary least squares in the space of the prediction, depth or
-    inverse depth; in mode ``'scale'``, the median of the ratios. With
-    ``robust``, up to half of the points may be wrong: of 1000 lines through
-    two points, from a fixed seed, the one with the smallest median error
-    decides which points count, those within 2.5 standard deviations.
+    inverse depth; in mode ``'log'``, of their logarithms; in mode ``'scale'``,
+    the median of the ratios. With ``robust``, up to half of the points may be
+    wrong: of 1000 lines through two points, from a fixed seed, the one with
+    the smallest median error decides which points count, those within 2.5
+    standard deviations.
 
     Args:
         pred (np.ndarray | dict): (H, W), or a result of `DenseInferencer`.
@@ -85,7 +104,8 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
             and planar depth in metres; or (H, W) metres, where 0 and NaN are
             unknown; or a file with either: text of ``u v z`` lines, ``.npy``,
             or a depth picture, for which see ``depth_scale``.
-        mode (str): ``'affine'`` or ``'scale'``. Defaults to 'affine'.
+        mode (str): ``'affine'``, ``'scale'`` or ``'log'``, see `Calibration`.
+            Defaults to 'affine'.
         robust (bool): Defaults to True.
         quantity (str, optional): ``'depth'`` or ``'disparity'``; None takes
             that of the result.
@@ -99,19 +119,21 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
         ValueError: If there are too few points, points outside the image, or
             the prediction decreases with the known values.
     """
-    check_choice('calibrate', 'mode', mode, ('affine', 'scale'))
+    check_choice('calibrate', 'mode', mode, MODES)
     values, quantity = _prediction(pred, quantity)
     rows, columns, metres = _read_points(points, values.shape, depth_scale)
     x = values[rows, columns].astype(np.float64)
     y = 1 / metres if quantity == 'disparity' else metres
-    least = 2 if mode == 'affine' else 1
+    if mode == 'log':
+        x, y = np.log(np.maximum(x, TINY)), np.log(y)
+    least = 1 if mode == 'scale' else 2
     if len(y) < least:
         raise ValueError(f'calibrate: {len(y)} known points; mode={mode!r} '
                          f'needs at least {least}.')
     inside = np.ones(len(y), bool)
-    if robust and mode == 'affine' and len(y) > least:
+    if robust and mode != 'scale' and len(y) > least:
         inside = _consensus(x, y)
-    if mode == 'affine':
+    if mode != 'scale':
         scale, shift = fit_scale_and_shift(x[inside], y[inside])
     else:
         positive = x > 0
@@ -125,8 +147,8 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
             f'{quantity} (scale {scale:g}); check the order of u and v, and '
             'that image and points belong together.')
     found = Calibration(quantity, float(scale), float(shift), len(y),
-                        int(inside.sum()))
-    at_points = found.apply(x[None])[0]
+                        int(inside.sum()), mode=mode)
+    at_points = found.apply(values)[rows, columns]
     found.error = float(np.median(
         np.abs(at_points - metres)[inside] / metres[inside]))
     return found

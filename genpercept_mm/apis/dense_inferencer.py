@@ -1,5 +1,4 @@
 """From photographs to maps."""
-import contextlib
 import logging
 import time
 
@@ -17,10 +16,11 @@ from genpercept_mm.visualization.dense_local_visualizer import paint
 
 from .clips import Clips
 from .inputs import Inputs
+from .metric_scale import MetricScale
 from .model_loading import init_model
-from .outputs import check_kinds, write_result
+from .outputs import check_kinds, write_metres, write_result
+from .precision import autocast, find_dtype
 
-PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
 # Working sizes above this are cut into tiles of half of it
 LARGEST, SMALLEST_TILE = 1536, 64
 DEFAULT_RESIZE = dict(type='genpercept_mm.DenseResize', long_edge=768)
@@ -70,7 +70,7 @@ class DenseInferencer(BaseInferencer):
         self.scope = self.cfg.get('default_scope') or 'mmseg'
         self.show_progress = show_progress
         self.device = next(self.model.parameters()).device
-        self.dtype = _precision(dtype, self.device)
+        self.dtype = find_dtype(dtype, self.device)
         self.codec = getattr(self.model, 'codec', None)
         self.quantity = 'sem_seg' if self.codec is None else (
             self.codec.quantity)
@@ -99,7 +99,8 @@ class DenseInferencer(BaseInferencer):
 
     def stream(self, inputs, batch_size=1, size=None, tile=None, out_dir=None,
                save=('picture', 'png16'), return_picture=False,
-               skip_errors=False, channel_order='bgr', align_frames=None):
+               skip_errors=False, channel_order='bgr', align_frames=None,
+               calibrate=None, focal=None):
         """Predict, and yield one result after another, in constant memory.
 
         Args:
@@ -126,6 +127,13 @@ class DenseInferencer(BaseInferencer):
             align_frames (float, optional): Draw the frames of a video with
                 one scale and shift, see ``filter`` of `ClipAlignment`; results
                 have them as ``scale`` and ``shift``. For depth and disparity.
+            calibrate (Calibration | MetricScale | str, optional): Known
+                distances, or scale and shift from them, see `MetricScale`;
+                results have ``metres`` (H, W) float32 and ``calibration``,
+                and ``out_dir`` gets both.
+            focal (float, optional): Focal length in pixels of the images;
+                with ``calibrate`` and ``out_dir``, point clouds are written
+                as PLY: x right, y down, z forward, in metres.
 
         Yields:
             dict: The map under the name of its quantity, (H, W) float32 for
@@ -148,28 +156,45 @@ class DenseInferencer(BaseInferencer):
                 self.codec, 'affine_invariant', False):
             raise ValueError('DenseInferencer: align_frames is for depth and '
                              f'disparity, not for {self.quantity}.')
+        if focal is not None and (calibrate is None or not focal > 0):
+            raise ValueError(
+                'DenseInferencer: focal must be positive, in pixels, and '
+                f'needs calibrate, which gives metres; got {focal}.')
+        if calibrate is not None and not isinstance(calibrate, MetricScale):
+            calibrate = MetricScale(calibrate)
         pipeline, rule = self._pipeline_of(size)
         items = Inputs(inputs, channel_order)
         results = self._track(self._predict_all(
             items, batch_size, pipeline, rule, tile, skip_errors),
             items.total)
-        if out_dir is None and not return_picture and align_frames is None:
-            for result in results:
-                result.pop('image', None)
-                yield result
-            return
+        drawn = (out_dir is not None or return_picture
+                 or align_frames is not None)
         clips = Clips(out_dir if 'video' in kinds else None, align_frames)
         with clips:
             for result in results:
                 image = result.pop('image', None)
-                if image is not None:
+                if image is not None and calibrate is not None:
+                    try:
+                        found = calibrate.of(result)
+                    except (OSError, ValueError) as error:
+                        if not skip_errors:
+                            raise
+                        yield dict(path=result['path'], name=result['name'],
+                                   error=str(error))
+                        continue
+                    result.update(calibration=found,
+                                  metres=found.apply(result))
+                if image is not None and drawn:
                     picture = self.draw(image, clips.shown(result))
                     clips.add(result, image, picture)
+                    if return_picture:
+                        result['picture'] = picture
                     if out_dir is not None:
                         result['files'] = write_result(
                             result, picture, out_dir, kinds)
-                    if return_picture:
-                        result['picture'] = picture
+                        if calibrate is not None:
+                            result['files'].update(write_metres(
+                                result, image[..., ::-1], out_dir, focal))
                 yield result
 
     def draw(self, image, result):
@@ -345,15 +370,10 @@ class DenseInferencer(BaseInferencer):
                 before, mode='slide', crop_size=(tile, tile),
                 stride=(stride, stride))
         try:
-            with self._autocast():
+            with autocast(self.model, self.dtype):
                 return self.model.test_step(self.collate_fn(batch))
         finally:
             self.model.test_cfg = before
-
-    def _autocast(self):
-        if self.dtype == torch.float32:
-            return contextlib.nullcontext()
-        return torch.autocast(self.device.type, self.dtype)
 
     def _result(self, item, image, packed, sample, rule, seconds, notes):
         field = f'pred_{self.quantity}' + (
@@ -374,17 +394,6 @@ class DenseInferencer(BaseInferencer):
             'seconds': seconds, 'notes': list(notes), 'image': image,
             **({} if item.video is None else dict(
                 video=item.video, frame=item.frame, fps=item.fps))}
-
-
-def _precision(dtype, device):
-    if dtype is None:
-        half = device.type == 'cuda' and torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if half else torch.float32
-    dtype = PRECISIONS.get(dtype, dtype)
-    if dtype not in PRECISIONS.values():
-        raise ValueError('DenseInferencer: dtype must be one of '
-                         f'{tuple(PRECISIONS)}, got {dtype!r}.')
-    return dtype
 
 
 def _kind(step):

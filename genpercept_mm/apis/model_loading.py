@@ -16,7 +16,7 @@ from genpercept_mm.utils.trained_weights import KEY, restore_frozen
 
 from .zoo import find_entry, get_weights
 
-CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors')
+CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors', '.npz')
 
 
 def init_model(model, weights=None, device=None):

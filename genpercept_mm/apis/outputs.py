@@ -11,6 +11,8 @@ from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.files import write_named
 from genpercept_mm.utils.pictures import encode_picture, encode_png
 
+from .point_clouds import back_project, encode_ply
+
 #: What can be written, and the end of the file names.
 KINDS = dict(picture='.png', png16='_16bit.png', npy='.npy', exr='.exr',
              tiff='.tiff', video='.mp4')
@@ -45,6 +47,24 @@ def write_result(result, picture, folder, kinds):
     return {kind: write_named(
         folder, stem + KINDS[kind], encode(kind, values, picture, result))
         for kind in kinds if kind != 'video'}
+
+
+def write_metres(result, image, folder, focal=None):
+    """Write calibrated depth, its calibration and, with a focal length in
+    pixels, the point cloud; return the paths by kind.
+
+    ``image`` is (H, W, 3) uint8 RGB. Raises an OSError if a file cannot be
+    written.
+    """
+    metres, stem = result['metres'], f'{result["name"]}_{result["quantity"]}'
+    contents = dict(
+        metres=('_metres.npy', encode('npy', metres, None, result)),
+        calibration=('_calibration.json', result['calibration'].to_json()))
+    if focal is not None:
+        contents['ply'] = '.ply', encode_ply(
+            back_project(metres, focal), image)
+    return {kind: write_named(folder, stem + suffix, content)
+            for kind, (suffix, content) in contents.items()}
 
 
 def encode(kind, values, picture, result):

@@ -18,6 +18,8 @@ from genpercept_mm.utils.files import write_bytes, write_whole
 from genpercept_mm.utils.safetensors_checkpoint import save_safetensors
 
 PARTS = ('unet', 'vae', *TEXT_PARTS)
+PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
+CHECKSUMS = 'checksums.json'
 
 
 def read_entries():
@@ -26,7 +28,7 @@ def read_entries():
     folder = BaseInferencer._get_repo_or_mim_dir('genpercept_mm')
     return {entry['Name']: entry for entry
             in BaseInferencer._get_models_from_metafile(folder)
-            if (entry.get('Metadata') or {}).get('Hub')}
+            if {'Hub', 'Bundled'} & set(entry.get('Metadata') or ())}
 
 
 def list_models(pattern='*', task=None):
@@ -62,12 +64,14 @@ def get_weights(name):
     """Return the path of a published model's converted checkpoint, after
     downloading and converting it if necessary; see `get_model`."""
     entry = find_entry(name)
-    from huggingface_hub.constants import HF_HUB_CACHE
-    home = osp.join(HF_HUB_CACHE, 'genpercept_mm')
+    metadata = entry['Metadata']
+    if 'Bundled' in metadata:
+        print_log(f'{name}: {metadata["Note"]}', logger='current')
+        return _bundled(metadata)
+    home = _home()
     path = osp.join(home, f'{name}.safetensors')
     if osp.isfile(path):
         return path
-    metadata = entry['Metadata']
     print_log(
         f'{name}: weights of {entry["In Collection"]} from '
         f'{entry["Weights"]}. Licence: {metadata["License"]}.',
@@ -83,9 +87,31 @@ def get_weights(name):
     return path
 
 
-def download_command(name):
-    """Return the command that downloads a model on a machine with network."""
+def weight_checksums(name):
+    """Return the SHA-256 of the files that a model was made of, as they were
+    downloaded, or of the file in this package; a dict by file."""
     metadata = find_entry(name)['Metadata']
+    if 'Bundled' in metadata:
+        return {metadata['Bundled']: _sha256(_bundled(metadata))}
+    return {label: digest for label, digest in _known_sums(_home()).items()
+            if label.startswith(f'{name}/')}
+
+
+def _home():
+    from huggingface_hub.constants import HF_HUB_CACHE
+    return osp.join(HF_HUB_CACHE, 'genpercept_mm')
+
+
+def _bundled(metadata):
+    return osp.join(PACKAGE, metadata['Bundled'])
+
+
+def download_command(name):
+    """Return the command that downloads a model on a machine with network;
+    raises a ValueError for one that this package brings."""
+    metadata = find_entry(name)['Metadata']
+    if 'Bundled' in metadata:
+        raise ValueError(f'{name} comes with the package.')
     parts = _parts(metadata)
     commands = [_command(metadata['Hub'], parts)]
     if metadata.get('Base'):
@@ -138,12 +164,8 @@ def _weight_files(folder, metadata):
 def _check_files(name, paths, home):
     """Record the checksums of files at their first download, and compare them
     afterwards. Raises a ValueError if one differs."""
-    path = osp.join(home, 'checksums.json')
-    known = {}
-    if osp.isfile(path):
-        with open(path) as file:
-            known = json.load(file)
-    sums = {}
+    path = osp.join(home, CHECKSUMS)
+    known, sums = _known_sums(home), {}
     for file in paths:
         # below the snapshot of a commit
         parts = file.split(os.sep)
@@ -157,6 +179,14 @@ def _check_files(name, paths, home):
                 f'remove the line from {path}.')
     write_bytes(path, (json.dumps({**known, **sums}, indent=1) + '\n'
                        ).encode())
+
+
+def _known_sums(home):
+    path = osp.join(home, CHECKSUMS)
+    if not osp.isfile(path):
+        return {}
+    with open(path) as file:
+        return json.load(file)
 
 
 def _sha256(path):

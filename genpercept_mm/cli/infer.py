@@ -33,6 +33,21 @@ def add_arguments(parser):
     parser.add_argument(
         '--align-frames', type=float, metavar='FILTER', help='draw the frames '
         'of a video with one scale and shift; 0 to below 1, larger is slower')
+    parser.add_argument(
+        '--calibrate', metavar='POINTS', help='write depth in metres: known '
+        'points (text of u v z lines, depth picture, .npy) of the image, a '
+        'folder of such files named like the images, or a saved calibration '
+        '(.json)')
+    parser.add_argument(
+        '--calibrate-mode', choices=['affine', 'scale', 'log'],
+        default='affine', help='scale and shift, scale alone, or both of the '
+        'logarithm; default: affine')
+    parser.add_argument(
+        '--depth-scale', type=float, help='metres per unit of a depth picture '
+        'with known points, such as 0.001')
+    parser.add_argument(
+        '--focal', type=float, metavar='PIXELS', help='focal length: write '
+        'point clouds (PLY) of calibrated depth')
 
 
 def _size(text):
@@ -42,14 +57,18 @@ def _size(text):
 def run(args):
     """Predict; return 1 if a file failed, and say which at the end."""
     from ..apis import DenseInferencer
+    from ..apis.metric_scale import MetricScale
     done, failed = 0, []
     try:
+        scale = args.calibrate and MetricScale(
+            args.calibrate, args.calibrate_mode, args.depth_scale)
         inferencer = DenseInferencer(
             args.model, args.weights, args.device, args.dtype)
         for result in inferencer.stream(
                 args.inputs, args.batch_size, args.size, args.tile, args.out,
                 args.save, skip_errors=True,
-                align_frames=args.align_frames):
+                align_frames=args.align_frames, calibrate=scale or None,
+                focal=args.focal):
             if 'error' in result:
                 failed.append(result['error'])
             else:
@@ -64,6 +83,11 @@ def run(args):
         return 130
     if done:
         print(describe(last, done, args.out))
+        if 'calibration' in last:
+            found = last['calibration']
+            print(f'metres of the last image: {found.inliers} of '
+                  f'{found.points} points agree, median error '
+                  f'{found.error:.1%}')
     for text in failed:
         print(f'genpercept infer: {text}', file=sys.stderr)
     if failed:

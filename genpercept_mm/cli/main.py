@@ -10,6 +10,7 @@ from genpercept_mm.version import __version__
 COMMANDS = dict(
     infer='predict maps for images, folders or videos',
     models='list the published weights that infer takes by name',
+    verify='evaluate published weights on benchmarks, beside their papers',
     env='report what is installed and which path each piece takes')
 
 

@@ -1,6 +1,8 @@
 """``genpercept models``: published weights by name."""
 import sys
 
+from .tables import print_table
+
 
 def add_arguments(parser):
     """Add the flags of ``genpercept models``."""
@@ -33,9 +35,7 @@ def run(args):
     for name in names:
         metadata = find_entry(name)['Metadata']
         rows.append((name, metadata['Task'], metadata['Family'],
-                     metadata['License'].split(' (')[0], metadata['Hub']))
-    widths = [max(map(len, column)) for column in zip(*rows)]
-    for row in rows:
-        print('  '.join(cell.ljust(width) for cell, width in zip(
-            row, widths)).rstrip())
+                     metadata['License'].split(' (')[0],
+                     metadata.get('Hub', 'in this package')))
+    print_table(rows)
     return 0

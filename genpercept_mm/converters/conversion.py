@@ -15,6 +15,7 @@ from genpercept_mm.utils.plain import to_plain
 from genpercept_mm.version import __version__
 
 from .layout import split_parts
+from .packed_checkpoint import load_packed
 
 # What the official pipelines do with a photograph
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(
@@ -76,7 +77,8 @@ def read_checkpoint(path):
     """Read a checkpoint without running code from it.
 
     Args:
-        path (str): File or address that mmengine loads, .pth or .safetensors.
+        path (str): File or address that mmengine loads, .pth or .safetensors,
+            or a packed checkpoint, .npz.
 
     Returns:
         dict: With ``state_dict`` (name to tensor, on the CPU), ``meta``, and
@@ -88,6 +90,8 @@ def read_checkpoint(path):
         RuntimeError: If it is damaged.
         ValueError: If it is not an OpenMMLab checkpoint.
     """
+    if str(path).endswith('.npz'):
+        return load_packed(path)
     # files are written by renaming, so a mapped one stays as it is
     with mapped_loading():
         checkpoint = CheckpointLoader.load_checkpoint(

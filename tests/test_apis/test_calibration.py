@@ -135,3 +135,18 @@ def test_the_wrong_direction_is_told():
     pred, metres = scene()
     with pytest.raises(ValueError, match='does not increase with the known'):
         calibrate(-pred, some_points(metres), quantity='depth')
+
+
+@pytest.mark.parametrize('quantity', ['depth', 'disparity'])
+def test_log_space_agrees_with_polyfit(quantity):
+    rng = np.random.default_rng(5)
+    pred = rng.uniform(.05, 1, SIZE)
+    target = np.exp(.3 + 1.7 * np.log(pred) + rng.normal(0, .01, SIZE))
+    metres = target if quantity == 'depth' else 1 / target
+    points = some_points(metres)
+    found = calibrate(pred, points, 'log', False, quantity)
+    u, v = points[:, :2].astype(int).T
+    scale, shift = np.polyfit(np.log(pred[v, u]), np.log(target[v, u]), 1)
+    assert (found.scale, found.shift) == pytest.approx((scale, shift))
+    np.testing.assert_allclose(found.apply(pred), metres, rtol=.06)
+    assert found.error < .02

@@ -11,9 +11,16 @@ from torch.utils.checkpoint import checkpoint
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 
-from ..utils.diffusers_folder import TEXT_PARTS, local_folder, read_json
+from ..utils.diffusers_folder import (
+    TEXT_PARTS,
+    local_file,
+    local_folder,
+    read_file,
+    read_json,
+)
 from ..utils.pretrained_parts import (
     check_checkpoint,
+    load_part,
     load_parts,
     require_weights,
 )
@@ -59,6 +66,11 @@ class SDUNet(BaseModule):
         pretrained (str, optional): Folder in diffusers layout, hub id, or
             ``'mini'``, the small prior in this package. If None, weights are
             random unless ``init_cfg`` or a checkpoint provides them.
+        unet_weights (str, optional): A file of U-Net tensors under diffusers'
+            names to read instead of the U-Net of ``pretrained``, a path or
+            ``'owner/name/file'`` on the hub, for example
+            ``'CompVis/cleandift/cleandift_sd21_unet.safetensors'``
+            (arXiv:2412.03439; with ``timestep=261``). Defaults to None.
         out_indices (Sequence[int]): Outputs, see the table. Defaults to
             (0, 1, 2, 3).
         feature_type (str): ``'post_upsample'``, each block's output, as in
@@ -123,7 +135,7 @@ class SDUNet(BaseModule):
                  in_channels=None, prediction_type=None, prompt='',
                  prompt_embeds=None, freeze_vae=True, freeze_unet=False,
                  scratch_unet=False, lora_rank=0, with_cp=False,
-                 init_cfg=None):
+                 init_cfg=None, unet_weights=None):
         super().__init__(init_cfg=init_cfg)
         unet_cfg, vae_cfg = resolve_arch(arch, in_channels=in_channels)
         num_blocks = len(unet_cfg['block_out_channels'])
@@ -154,6 +166,10 @@ class SDUNet(BaseModule):
             raise ValueError('SDUNet: scratch_unet leaves the U-Net random, '
                              'and lora_rank and freeze_unet would keep it '
                              'random; set one.')
+        if unet_weights is not None and (pretrained is None or scratch_unet):
+            raise ValueError('SDUNet: unet_weights replaces the U-Net of '
+                             'pretrained, which must be set, without '
+                             'scratch_unet.')
         if pretrained is not None and init_cfg is not None:
             raise ValueError('SDUNet: pretrained and init_cfg both bring '
                              'weights; set one.')
@@ -161,6 +177,7 @@ class SDUNet(BaseModule):
         self.arch = arch
         self.prediction_type = prediction_type
         self.pretrained = pretrained
+        self.unet_weights = unet_weights
         self.prompt = prompt
         self.prompt_embeds_file = prompt_embeds
         self.out_indices = out_indices
@@ -277,7 +294,8 @@ class SDUNet(BaseModule):
 
     def _load_pretrained(self):
         """Load U-Net, VAE and, unless a file has it, the embedded prompt."""
-        parts = ('vae', ) if self.scratch_unet else ('unet', 'vae')
+        own_unet = self.scratch_unet or self.unet_weights is not None
+        parts = ('vae', ) if own_unet else ('unet', 'vae')
         embeds = self.prompt_embeds_file is None
         folder = local_folder(
             self.pretrained, parts + TEXT_PARTS if embeds else parts)
@@ -285,6 +303,9 @@ class SDUNet(BaseModule):
         # before the slow part, as a text encoder is easily forgotten
         prompt_embeds = embed_prompt(folder, self.prompt) if embeds else None
         load_parts(self, folder, parts)
+        if self.unet_weights is not None:
+            load_part(self.unet, read_file(local_file(self.unet_weights)),
+                      f'SDUNet: unet_weights={self.unet_weights!r}')
         if embeds:
             self._set_prompt(prompt_embeds)
 

@@ -93,6 +93,34 @@ def local_folder(source, parts, owner='SDUNet'):
     return folder
 
 
+def local_file(source, owner='SDUNet'):
+    """Find a file of weights on this machine, or download one of the hub.
+
+    ``source`` is a path or ``'owner/name/file'``; ``owner`` is the class to
+    name in errors.
+
+    Raises:
+        FileNotFoundError: If there is no such file and it is no hub address.
+        OSError: If it cannot be downloaded and is not in the cache.
+    """
+    path = osp.expanduser(source)
+    if osp.isfile(path):
+        return path
+    parts = source.split('/')
+    if len(parts) < 3 or parts[0] in ('', '.', '..', '~'):
+        raise FileNotFoundError(
+            f'{owner}: {source!r} is neither a file here nor one on the hub '
+            '(owner/name/file).')
+    from huggingface_hub import hf_hub_download
+    repo, name = '/'.join(parts[:2]), '/'.join(parts[2:])
+    try:
+        return hf_hub_download(repo, name)
+    except OSError as error:
+        raise OSError(
+            f'{owner}: cannot download {source!r}: {str(error).rstrip(".")}. '
+            f'On a machine with network: hf download {repo} {name}') from error
+
+
 def _download(repo, parts):
     """Bring parts of a hub repository into huggingface_hub's cache.
 
@@ -191,7 +219,7 @@ def read_part(folder):
             'diffusion_pytorch_model.bin, their fp16 variants or an index '
             'of several files.')
     if not path.endswith('.json'):
-        return modernize_vae(_read_file(path))
+        return modernize_vae(read_file(path))
     index, state, files = _read_index(path), {}, {}
     for key, name in index.items():
         shard = osp.join(folder, name)
@@ -201,7 +229,7 @@ def read_part(folder):
                     f'{shard} does not exist, but {path} lists it, with '
                     f'{key} among its tensors; copy all files of the '
                     'folder.')
-            files[name] = _read_file(shard)
+            files[name] = read_file(shard)
         if key not in files[name]:
             raise ValueError(f'{shard} lacks {key}, which {path} says it '
                              'holds; copy the folder again.')
@@ -224,7 +252,8 @@ def _read_index(path):
     return files
 
 
-def _read_file(path):
+def read_file(path):
+    """Read the tensors of one file, see `read_part`."""
     kind = kind_of(path)
     if kind == SAFETENSORS or path.endswith('.safetensors') and (
             kind is None):

@@ -32,23 +32,35 @@ def load_parts(module, folder, parts):
         except OSError as error:
             raise OSError(
                 f'{owner}: cannot read {source}: {error} {MIRROR}.') from error
-        own = model.state_dict()
-        widen_input(state, own)
-        to_lora_names(state, own)
-        missing, wrong = compare_shapes(state, own)
-        if missing:
-            raise RuntimeError(f'{owner}: {source} lacks {len(missing)} '
-                               f'tensors: {abridge(missing)}.')
-        if wrong:
-            raise RuntimeError(
-                f'{owner}: {source} has {len(wrong)} tensors of another '
-                f'shape than its config.json says: {abridge(wrong)}.')
-        model.load_state_dict(
-            {key: state[key] for key in own if key in state}, strict=False)
+        load_part(model, state, f'{owner}: {source}',
+                  'than its config.json says')
     module._has_weights = True
     print_log(
         f'{owner}: loaded {" and ".join(parts)} of {module.pretrained}',
         logger='current')
+
+
+def load_part(model, state, source, expected='than those of arch'):
+    """Load tensors under diffusers' names into a model that may have dropped
+    or wrapped layers.
+
+    ``source`` names the tensors in errors, and ``expected`` what their shapes
+    should follow. Raises a RuntimeError if tensors are missing or have another
+    shape.
+    """
+    own = model.state_dict()
+    widen_input(state, own)
+    to_lora_names(state, own)
+    missing, wrong = compare_shapes(state, own)
+    if missing:
+        raise RuntimeError(f'{source} lacks {len(missing)} '
+                           f'tensors: {abridge(missing)}.')
+    if wrong:
+        raise RuntimeError(
+            f'{source} has {len(wrong)} tensors of another shape '
+            f'{expected}: {abridge(wrong)}.')
+    model.load_state_dict(
+        {key: state[key] for key in own if key in state}, strict=False)
 
 
 def require_weights(module):

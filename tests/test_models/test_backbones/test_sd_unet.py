@@ -8,6 +8,7 @@ import torch
 from conftest import assert_near
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
+from weights import build_parts
 
 from genpercept_mm.models import SDUNet, VAEDecodeHead
 from genpercept_mm.models.utils import diffusers_folder
@@ -550,6 +551,40 @@ def test_missing_tensors_are_named(folder, tmp_path, lora_rank):
         net.init_weights()
     assert 'mid_block.resnets.0.conv1.weight' in str(error.value)
     assert attention in str(error.value)
+
+
+@pytest.mark.parametrize('lora_rank', [0, 2])
+def test_a_file_replaces_the_unet_of_the_folder(folder, tmp_path, lora_rank):
+    """As CleanDIFT's, which has half precision and diffusers' names."""
+    other, *_ = build_parts('mini', seed=7)
+    path = str(tmp_path / 'unet.safetensors')
+    save_file({key: value.half() for key, value
+               in other.state_dict().items()}, path)
+    net = SDUNet(arch='mini', pretrained=folder, unet_weights=path,
+                 timestep=261, lora_rank=lora_rank)
+    net.init_weights()
+    plain = SDUNet(arch='mini', pretrained=folder)
+    plain.init_weights()
+    own = {key.replace('.base_layer', ''): value
+           for key, value in net.unet.state_dict().items()}
+    for key, value in plain.unet.state_dict().items():
+        assert torch.equal(own[key], other.state_dict()[key].half().float())
+    for key, value in plain.vae.state_dict().items():
+        assert torch.equal(net.vae.state_dict()[key], value)
+    assert torch.equal(net.prompt_embeds, plain.prompt_embeds)
+
+
+def test_a_wrong_file_for_the_unet_is_named(folder, tmp_path):
+    with pytest.raises(ValueError, match='unet_weights replaces the U-Net of'):
+        SDUNet(arch='mini', unet_weights='unet.safetensors')
+    net = SDUNet(arch='mini', pretrained=folder, unet_weights='none.pth')
+    with pytest.raises(FileNotFoundError, match="'none.pth' is neither"):
+        net.init_weights()
+    path = str(tmp_path / 'vae.safetensors')
+    save_file({'conv_in.weight': torch.zeros(32, 4, 3, 3)}, path)
+    net = SDUNet(arch='mini', pretrained=folder, unet_weights=path)
+    with pytest.raises(RuntimeError, match='vae.safetensors.* lacks'):
+        net.init_weights()
 
 
 def test_nothing_random_runs_where_pretrained_was_asked_for(folder):

@@ -134,14 +134,15 @@ def write_json(path, content, indent=None):
     write_bytes(path, (json.dumps(content, indent=indent) + '\n').encode())
 
 
-def write_jpeg(path, picture, quality):
+def write_jpeg(path, picture, quality, *options):
     """Write a JPEG file, whole or not at all.
 
     Args:
         path (str): Target; its folder is made when missing.
         picture (np.ndarray): (H, W, 3) uint8, RGB.
         quality (int): From 0 to 100.
+        *options (int): Further flags of OpenCV's and their values.
     """
     write_bytes(path, cv2.imencode(
         '.jpg', picture[..., ::-1],
-        [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes())
+        [cv2.IMWRITE_JPEG_QUALITY, quality, *options])[1].tobytes())

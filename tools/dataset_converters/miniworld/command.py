@@ -7,7 +7,8 @@ def parse_args(arguments=None):
         prog='miniworld.py',
         description='Make a small data set to try everything on.')
     commands = parser.add_subparsers(
-        dest='command', required=True, metavar='{rooms,subjects,persons}')
+        dest='command', required=True,
+        metavar='{rooms,subjects,persons,patterns}')
     rooms = _add_command(
         commands, 'rooms', "furnished rooms, in Hypersim's raw layout",
         out_dir='data/mini_hypersim', num_frames=100)
@@ -24,6 +25,10 @@ def parse_args(arguments=None):
         commands, 'persons',
         'drawn people, in the layout of COCO keypoints; one picture in six '
         'is for validation', out_dir='data/mini_people', num_frames=600)
+    patterns = _add_command(
+        commands, 'patterns', 'random shapes in random palettes, without '
+        'labels', out_dir='data/mini_patterns', num_frames=600)
+    _add_size(patterns)
     return parser.parse_args(arguments)
 
 
@@ -48,12 +53,17 @@ def _add_rendering(parser, spp):
     """Add the options of path-traced pictures."""
     parser.add_argument('--frames-per-room', type=int, default=4,
                         help='number of views of each room')
+    _add_size(parser)
+    parser.add_argument('--spp', type=int, default=spp,
+                        help='samples per pixel of the pictures')
+
+
+def _add_size(parser):
+    """Add the options of the size of pictures."""
     parser.add_argument('--width', type=int, default=128,
                         help='width of a picture in pixels')
     parser.add_argument('--height', type=int, default=96,
                         help='height of a picture in pixels')
-    parser.add_argument('--spp', type=int, default=spp,
-                        help='samples per pixel of the pictures')
 
 
 def _functions(command):
@@ -67,6 +77,9 @@ def _functions(command):
     if command == 'subjects':
         from .subjects import build_subjects, subject_sheet
         return build_subjects, subject_sheet
+    if command == 'patterns':
+        from .patterns import build_patterns, pattern_sheet
+        return build_patterns, pattern_sheet
     from .persons import build_persons, skeleton_sheet
     return build_persons, skeleton_sheet
 
