@@ -91,7 +91,8 @@ def test_bad_arguments_are_named(run, tmp_path, capsys):
     assert "invalid int value: 'many'" in capsys.readouterr().err
     with pytest.raises(SystemExit, match='2'):
         run('miniworld')
-    assert 'required: {rooms,subjects,persons,patterns}' in capsys.readouterr().err
+    assert 'required: {rooms,subjects,persons,patterns}' in (
+        capsys.readouterr().err)
 
 
 def test_persons_need_neither_mitsuba_nor_mmseg(run_python, tmp_path):
