@@ -1,9 +1,9 @@
 """Folders of the official GenPercept code.
 
-Three layouts occur: the released models (``unet_<task>_v2`` of every task
-side by side, with ``vae`` and ``dpt_head_identity``), a training run
-(``unet``, ``dpt_head_identity``, ``vae_decoder``, ``vae_post_quant_conv``)
-and any diffusers folder.
+Three layouts occur: the released models (``unet_<task>_v2`` of every task and
+``unet_<task>_v1`` of two side by side, with ``vae`` and
+``dpt_head_identity``), a training run (``unet``, ``dpt_head_identity``,
+``vae_decoder``, ``vae_post_quant_conv``) and any diffusers folder.
 """
 import os
 import os.path as osp
@@ -141,7 +141,8 @@ class GenPerceptFolder:
 
     def read_prompt(self, prompt='', text_encoder=None, embeds=None,
                     tokens=None):
-        """Read or compute the embedded prompt.
+        """Read or compute the embedded prompt, which the first release
+        (``unet_<task>_v1``) pads to 77 tokens.
 
         Args:
             prompt (str): Text to embed. Defaults to ''.
@@ -173,7 +174,9 @@ class GenPerceptFolder:
                     'text_encoder and tokenizer, or --prompt-embeds, a file '
                     'with the embedding.')
             folder = local_folder(text_encoder, TEXT_PARTS, 'genpercept2mm')
-            result = embed_prompt(folder, prompt, 'genpercept2mm')
+            first_release = osp.basename(self.parts['unet']).endswith('_v1')
+            result = embed_prompt(folder, prompt, 'genpercept2mm',
+                                  padded=first_release)
         if tokens is None:
             return result
         if not 0 < tokens <= result.shape[1]:

@@ -1,4 +1,6 @@
 """One line from a photograph to a map."""
+import struct
+
 import cv2
 import numpy as np
 import pytest
@@ -275,6 +277,48 @@ def test_a_video_that_stops_leaves_nothing_behind(depth, video, tmp_path):
     assert list((tmp_path / 'out').iterdir()) == []
 
 
+@pytest.mark.parametrize('quantity', ['depth', 'disparity'])
+def test_a_few_distances_give_metres_and_points(checkpoints, photo, tmp_path,
+                                                quantity):
+    inferencer = DenseInferencer(checkpoints[quantity], device='cpu')
+    pred = inferencer(photo)[quantity].astype(float)
+    fitted = 3 * pred + 1
+    metres = fitted if quantity == 'depth' else 1 / fitted
+    rows = [(u, v, metres[v, u]) for v in range(2, 60, 9)
+            for u in range(1, 80, 11)]
+    points = tmp_path / 'points.txt'
+    points.write_text('\n'.join('%d %d %.12f' % row for row in rows))
+    out = tmp_path / 'out'
+    result = inferencer(photo, out_dir=str(out), calibrate=str(points),
+                        focal=70.)
+    np.testing.assert_allclose(result['metres'], metres, rtol=1e-4)
+    assert result['calibration'].scale == pytest.approx(3, rel=1e-4)
+    stem = f'photo_{quantity}'
+    np.testing.assert_array_equal(
+        np.load(out / f'{stem}_metres.npy'), result['metres'])
+    header, body = (out / f'{stem}.ply').read_bytes().split(b'end_header\n')
+    assert b'element vertex 4800' in header and len(body) == 4800 * 15
+    x, y, z, *color = struct.unpack('<fffBBB', body[:15])
+    assert z == result['metres'][0, 0]
+    assert 70 * x / z == pytest.approx(-39.5, rel=1e-5)
+    assert 70 * y / z == pytest.approx(-29.5, rel=1e-5)
+    assert color == cv2.imread(photo)[0, 0, ::-1].tolist()
+    # the saved one again, without the points
+    again = inferencer(photo, calibrate=str(
+        out / f'{stem}_calibration.json'))
+    np.testing.assert_array_equal(again['metres'], result['metres'])
+
+
+def test_images_without_points_are_passed_over_or_raise(depth, photo,
+                                                        tmp_path):
+    points = tmp_path / 'points'
+    points.mkdir()
+    with pytest.raises(FileNotFoundError, match='has no points for photo'):
+        depth(photo, calibrate=str(points))
+    result, = depth.stream(photo, calibrate=str(points), skip_errors=True)
+    assert 'has no points' in result['error'] and 'depth' not in result
+
+
 def test_only_relative_quantities_are_aligned(checkpoints, video):
     inferencer = DenseInferencer(checkpoints['normal'], device='cpu')
     with pytest.raises(ValueError, match='depth and disparity, not for norm'):
@@ -283,6 +327,7 @@ def test_only_relative_quantities_are_aligned(checkpoints, video):
 
 @pytest.mark.parametrize('kwargs, message', [
     (dict(save='jpg'), 'save must be one of'),
+    (dict(focal=70.), 'focal .* needs calibrate'),
     (dict(batch_size=0), 'batch_size must be at least 1')])
 def test_wrong_arguments_are_refused(depth, photo, kwargs, message):
     with pytest.raises(ValueError, match=message):

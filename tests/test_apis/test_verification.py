@@ -8,7 +8,6 @@ from conftest import make_once
 from weights import write_checkpoint
 
 from genpercept_mm.apis import DenseInferencer, verification, verify
-from genpercept_mm.cli.main import main
 
 CONFIG = 'configs/mini/genpercept_vae_mini-hypersim-depth.py'
 NAME = 'genpercept-depth'
@@ -78,30 +77,28 @@ def test_ours_beside_the_papers_number(checkpoint, data, tmp_path):
 
 
 def test_what_is_done_is_not_done_again(checkpoint, data, tmp_path,
-                                        monkeypatch, capsys):
+                                        monkeypatch):
     out = str(tmp_path / 'report.json')
-    argv = ['verify', NAME, '--data', str(data), '--out', out,
-            '--device', 'cpu', '--num-workers', '0']
-    assert main(argv) == 0
-    assert 'scannet    2       abs_rel' in capsys.readouterr().out
+    report = verify(NAME, str(data), out, 'cpu', num_workers=0)
 
     def evaluate(*args):
         raise AssertionError('ran again')
 
     monkeypatch.setattr(verification, '_evaluate', evaluate)
-    assert main(argv) == 0
+    assert verify(NAME, str(data), out, 'cpu')['benchmarks'] == (
+        report['benchmarks'])
     monkeypatch.setattr(verification, 'weight_checksums',
                         lambda name: {f'{name}/file': 'def'})
-    assert main(argv) == 1
-    assert 'the report of other weights' in capsys.readouterr().err
+    with pytest.raises(ValueError, match='the report of other weights'):
+        verify(NAME, str(data), out, 'cpu')
 
 
-def test_missing_data_is_named(checkpoint, tmp_path, capsys):
-    assert main(['verify', NAME, '--data', str(tmp_path)]) == 1
-    said = capsys.readouterr().err
-    assert 'holds no benchmark of depth' in said
+def test_missing_data_is_named(checkpoint, tmp_path):
+    with pytest.raises(FileNotFoundError,
+                       match='holds no benchmark of depth') as error:
+        verify(NAME, str(tmp_path))
     for name in ('kitti', 'nyuv2', 'scannet', 'diode', 'eth3d'):
-        assert str(tmp_path / name) in said
+        assert str(tmp_path / name) in str(error.value)
 
 
 @pytest.mark.parametrize('task', verification.CONFIGS)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from conftest import ROOT, run_python
 from hub import Hub
+from safetensors.torch import load_file
 
 import genpercept_mm
 from genpercept_mm.apis import list_models
@@ -17,8 +18,8 @@ from genpercept_mm.converters.recognition import FAMILIES
 
 PRIOR = f'{genpercept_mm.__path__[0]}/weights/mini'
 # one of each family, whose folders are small random ones
-NAMES = ['genpercept-depth', 'marigold-depth-v1-0', 'lotus-d-normal',
-         'e2e-ft-marigold-depth']
+NAMES = ['genpercept-depth', 'genpercept-matting-v1', 'marigold-depth-v1-0',
+         'lotus-d-normal', 'e2e-ft-marigold-depth']
 PREDICT = '''
 import sys
 import numpy as np
@@ -37,8 +38,8 @@ def repos(tmp_path_factory):
     from families import Family
     root = tmp_path_factory.mktemp('hub')
     release = root / 'release'
-    for name in ('depth', 'normal'):
-        shutil.copytree(f'{PRIOR}/unet', release / f'unet_{name}_v2')
+    for name in ('depth_v2', 'normal_v2', 'matting_v1'):
+        shutil.copytree(f'{PRIOR}/unet', release / f'unet_{name}')
     shutil.copytree(f'{PRIOR}/vae', release / 'vae')
     (release / 'model_index.json').write_text(
         '{"_class_name": "GenPerceptPipeline"}')
@@ -105,6 +106,11 @@ def test_download_convert_predict_and_again_offline(repos, photo, tmp_path):
     predict(address, home, NAMES, photo, tmp_path / 'b.npz')
     for name, values in np.load(tmp_path / 'b.npz').items():
         np.testing.assert_array_equal(values, maps[name])
+    # the first release has a padded prompt
+    lengths = {name: load_file(kept / f'{name}.safetensors')[
+        'backbone.prompt_embeds'].shape[1]
+        for name in ('genpercept-depth', 'genpercept-matting-v1')}
+    assert lengths == {'genpercept-depth': 2, 'genpercept-matting-v1': 77}
 
 
 @pytest.mark.slow

@@ -1,4 +1,5 @@
-"""A task is a codec: README's example, in one file, trains and evaluates."""
+"""A task is a codec: the example of docs/, in one file, trains and evaluates.
+"""
 import os.path as osp
 
 import cv2
@@ -12,10 +13,12 @@ from genpercept_mm.diffusion.ensembling import ENSEMBLES
 from genpercept_mm.registry import CODECS
 
 
-def blocks_of(section):
-    """The Python blocks of a section of README."""
-    with open(osp.join(ROOT, 'README.md')) as file:
-        text = file.read().split(f'## {section}\n')[1].split('\n## ')[0]
+def blocks_of(document, section=''):
+    """The Python blocks of a document in docs/, or of a section of it."""
+    with open(osp.join(ROOT, 'docs', f'{document}.md')) as file:
+        text = file.read()
+    if section:
+        text = text.split(f'## {section}\n')[1].split('\n## ')[0]
     return [part.split('```')[0] for part in text.split('```python\n')[1:]]
 
 
@@ -54,7 +57,7 @@ def small_sizes(path):
 def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
         tmp_path, run_python):
     """It takes under 60 lines and no edit elsewhere, and trains."""
-    module, config = blocks_of('Add a task')
+    module, config = blocks_of('add_a_task')
     assert len((module + config).strip().split('\n')) < 60
     write_pairs(tmp_path / 'toy', 'labels')
     (tmp_path / 'saturation.py').write_text(module)
@@ -76,7 +79,7 @@ def test_the_toy_task_of_the_readme_trains_and_is_evaluated(
 def test_fine_tuning_on_two_folders_as_the_readme_says(
         block, head, metric, tmp_path, run_python):
     """The config as it stands there; a child makes the network small."""
-    config = blocks_of('Fine-tune on your data')[block]
+    config = blocks_of('training', 'Fine-tune on your data')[block]
     assert len(config.strip().split('\n')) < 15
     write_pairs(tmp_path / 'mine', 'labels')
     for path in (tmp_path / 'mine' / 'labels').iterdir():
@@ -105,7 +108,7 @@ def test_predicting_on_a_folder_as_the_readme_says(tmp_path, run_python):
     from mmengine.registry import MODELS, DefaultScope
 
     import genpercept_mm  # noqa: F401
-    config, = blocks_of('Predict on your images')
+    config, = blocks_of('inference', 'With a config')
     write_pairs(tmp_path / 'mine', 'unused')
     (tmp_path / 'mine.py').write_text(
         config.replace('configs/', f'{ROOT}/configs/').replace(

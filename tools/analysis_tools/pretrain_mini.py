@@ -61,8 +61,8 @@ def parse_args():
                         help='pictures of posed persons to draw')
     parser.add_argument('--num-patterns', type=int, default=1200,
                         help='pictures of shapes in random palettes to draw')
-    parser.add_argument('--vae-iters', type=int, default=8000)
-    parser.add_argument('--unet-iters', type=int, default=8000)
+    parser.add_argument('--vae-iters', type=int, default=6000)
+    parser.add_argument('--unet-iters', type=int, default=7000)
     parser.add_argument('--vae-batch', type=int, default=8)
     parser.add_argument('--unet-batch', type=int, default=32)
     parser.add_argument('--vae-lr', type=float, default=1e-3)

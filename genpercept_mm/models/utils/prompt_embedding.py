@@ -7,10 +7,11 @@ import torch
 from .diffusers_folder import TEXT_PARTS, TEXT_STEMS, find_weights
 
 
-def embed_prompt(folder, prompt, owner='SDUNet'):
+def embed_prompt(folder, prompt, owner='SDUNet', padded=False):
     """Embed a prompt with the text encoder beside the weights.
 
-    Texts are not padded: the empty one has two tokens, start and end. If
+    Texts are not padded unless ``padded``, to the length of the text encoder,
+    77 tokens: the empty one has two tokens, start and end. If
     ``prompt`` is a sequence of L class names instead, each becomes the end
     token of ``'a photo of a <name>'``. ``folder`` has a ``tokenizer`` and a
     ``text_encoder``, and errors name the class ``owner``. Returns the last
@@ -46,7 +47,7 @@ def embed_prompt(folder, prompt, owner='SDUNet'):
     def embed(text):
         tokens = tokenizer(
             text,
-            padding='do_not_pad',
+            padding='max_length' if padded else 'do_not_pad',
             max_length=min(tokenizer.model_max_length,
                            encoder.config.max_position_embeddings),
             truncation=True,

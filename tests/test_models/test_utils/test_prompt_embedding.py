@@ -21,6 +21,16 @@ def test_text_encoders_with_an_fp16_file_only_are_read(tmp_path):
         found, expected, atol=1e-6 * expected.abs().max().item(), rtol=0)
 
 
+def test_a_padded_prompt_has_the_length_of_the_encoder(tmp_path):
+    encoder = write_text_encoder(tmp_path)
+    found = embed_prompt(str(tmp_path), '', padded=True)
+    length = encoder.config.max_position_embeddings
+    with torch.no_grad():
+        expected = encoder(torch.tensor([[2] + [3] * (length - 1)]))[0]
+    assert found.shape[1] == length == 77
+    torch.testing.assert_close(found, expected)
+
+
 def test_text_parts_are_needed(tmp_path):
     write_text_encoder(tmp_path)
     (tmp_path / 'text_encoder').rename(tmp_path / 'other')
