@@ -7,6 +7,7 @@ mmengine imports this module by itself when a config names a type such as
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import (
@@ -63,6 +64,8 @@ METRICS = _child('metric', MMENGINE_METRICS, 'evaluation')
 VISUALIZERS = _child('visualizer', MMENGINE_VISUALIZERS, 'visualization')
 # What happens around the training loop
 HOOKS = _child('hook', MMENGINE_HOOKS, 'engine')
+# What counts as an iteration
+LOOPS = _child('loop', MMENGINE_LOOPS, 'engine')
 # Learning rates of single parameters
 OPTIM_WRAPPER_CONSTRUCTORS = _child(
     'optimizer wrapper constructor', MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,

@@ -135,10 +135,10 @@ def runner(work_dir, iters=4, model=None, hooks=(), checkpoint=None,
     by_epoch = kwargs['train_cfg'].get('by_epoch', False)
     return Runner(
         model=model, work_dir=str(work_dir),
-        train_dataloader=dict(
-            common, sampler=dict(
+        train_dataloader={
+            **common, 'sampler': dict(
                 type='DefaultSampler' if by_epoch else 'InfiniteSampler',
-                shuffle=False), **loader or {}),
+                shuffle=False), **(loader or {})},
         default_hooks=dict(logger=None, checkpoint=dict(
             dict(type='genpercept_mm.SafeCheckpointHook', by_epoch=by_epoch,
                  interval=1), **checkpoint or {})),

@@ -1,3 +1,4 @@
 from .mixture_sampler import MixtureSampler
+from .step_batch_sampler import StepBatchSampler
 
-__all__ = ['MixtureSampler']
+__all__ = ['MixtureSampler', 'StepBatchSampler']

@@ -1,4 +1,6 @@
 """Micro batches of one data set each, drawn with given probabilities."""
+import itertools
+
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import ConcatDataset, Sampler
@@ -147,6 +149,13 @@ class MixtureSampler(Sampler):
 
     def __iter__(self):
         """Yield micro batches, lists of indices into the data set."""
+        return itertools.islice(
+            self.groups(self.skipped * self.world_size), self.rank, None,
+            self.world_size)
+
+    def groups(self, start=0):
+        """Yield the micro batches of all ranks, from a position on; those
+        before are not drawn."""
         parts = len(self.sizes)
         bounds = np.cumsum(self.probabilities)
         # rounding must not leave a gap below 1 or select a probability of 0
@@ -157,28 +166,24 @@ class MixtureSampler(Sampler):
             return np.searchsorted(
                 bounds, generator.random(count), side='right')
 
-        past = self.skipped * self.world_size
         used = np.zeros(parts, int)
-        for start in range(0, past, DRAWS):
+        for done in range(0, start, DRAWS):
             used += np.bincount(
-                draw(min(DRAWS, past - start)), minlength=parts)
+                draw(min(DRAWS, start - done)), minlength=parts)
 
         orders = [(None, None)] * parts
-        turn = 0
         while True:
             for part in draw(DRAWS):
-                if turn % self.world_size == self.rank:
-                    cycle, place = divmod(int(used[part]), self.batches[part])
-                    if orders[part][0] != cycle:
-                        orders[part] = cycle, np.random.default_rng(
-                            [PERMUTATIONS, self.seed, int(part), cycle]
-                        ).permutation(self.sizes[part])
-                    first = place * self.batch_size
-                    places = orders[part][1][first:first + self.batch_size]
-                    yield (self.subsets[part][places] +
-                           self.offsets[part]).tolist()
+                cycle, place = divmod(int(used[part]), self.batches[part])
+                if orders[part][0] != cycle:
+                    orders[part] = cycle, np.random.default_rng(
+                        [PERMUTATIONS, self.seed, int(part), cycle]
+                    ).permutation(self.sizes[part])
+                first = place * self.batch_size
+                places = orders[part][1][first:first + self.batch_size]
+                yield (self.subsets[part][places] +
+                       self.offsets[part]).tolist()
                 used[part] += 1
-                turn += 1
 
 
 def draw_subset(size, fraction, seed):

@@ -1,0 +1,46 @@
+"""Data sets whose augmentations depend on the place in the training."""
+from typing import NamedTuple
+
+from torch.utils.data import Dataset
+
+from genpercept_mm.utils.step_draws import seeded
+
+
+class Draw(NamedTuple):
+    """A sample to load.
+
+    Attributes:
+        index (int): In the data set.
+        seed (tuple[int]): Words that seed the augmentations.
+    """
+    index: int
+    seed: tuple
+
+
+class SeededDataset(Dataset):
+    """Load samples of another data set with given random numbers.
+
+    Items are `Draw` or plain indices, which change nothing. All other
+    attributes are those of the data set.
+
+    Args:
+        dataset (Dataset): Any data set that takes an index.
+    """
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, item):
+        if not isinstance(item, Draw):
+            return self.dataset[item]
+        with seeded(*item.seed):
+            return self.dataset[item.index]
+
+    def __getattr__(self, name):
+        # while it is unpickled, there is no data set yet
+        if name == 'dataset':
+            raise AttributeError(name)
+        return getattr(self.dataset, name)

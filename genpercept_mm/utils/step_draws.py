@@ -1,0 +1,88 @@
+"""Random numbers that belong to an image of a step.
+
+A loop that opens `step_draws` around each micro batch makes draws depend on
+the seed, the step and the place of the image in the step alone: not on the
+number of ranks, the size of micro batches, or what was drawn before.
+"""
+import contextlib
+import random
+
+import numpy as np
+import torch
+
+# Ends the words of the generator that all images of a step share
+_SHARED = 2**32 - 1
+_STACK = []
+
+
+def seed_of(*words):
+    """Mix non-negative integers into a seed of 32 bits, which is all that
+    torch's generator on the CPU uses."""
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+@contextlib.contextmanager
+def step_draws(seed, step, places):
+    """Give the images of a micro batch their generators.
+
+    Args:
+        seed (int): Of the training.
+        step (int): Number of the optimizer step.
+        places (Sequence[int]): Place of each image within the step.
+    """
+    _STACK.append((
+        [_generator(seed, step, place) for place in places],
+        _generator(seed, step, _SHARED)))
+    try:
+        yield
+    finally:
+        _STACK.pop()
+
+
+def image_generators(count):
+    """Return the generators, on the CPU, of the images of this micro batch.
+
+    Args:
+        count (int): Number of images.
+
+    Returns:
+        list[torch.Generator], optional: None outside of `step_draws`.
+
+    Raises:
+        ValueError: If the micro batch has another number of images.
+    """
+    if not _STACK:
+        return None
+    generators = _STACK[-1][0]
+    if len(generators) != count:
+        raise ValueError(
+            f'image_generators: the micro batch has {len(generators)} images,'
+            f' and {count} are asked for.')
+    return generators
+
+
+def shared_generator():
+    """Return a generator that draws the same in all micro batches of a step,
+    on the CPU; None, torch's own, outside of `step_draws`."""
+    return _STACK[-1][1] if _STACK else None
+
+
+@contextlib.contextmanager
+def seeded(*words):
+    """Seed the global generators of random, NumPy and torch (CPU), and restore
+    them at the end."""
+    before = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    seed = seed_of(*words)
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.random.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+        torch.set_rng_state(before[2])
+
+
+def _generator(*words):
+    return torch.Generator().manual_seed(seed_of(*words))

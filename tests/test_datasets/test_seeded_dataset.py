@@ -1,0 +1,44 @@
+import pickle
+import random
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from genpercept_mm.datasets.seeded_dataset import Draw, SeededDataset
+
+
+class Noisy(Dataset):
+    """Samples with random augmentations."""
+
+    metainfo = dict(classes=('a', 'b'))
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, index):
+        return (index, random.random(), np.random.rand(),
+                torch.rand(()).item())
+
+
+def test_augmentations_follow_the_draw():
+    dataset = SeededDataset(Noisy())
+    first = dataset[Draw(2, (0, 5, 1))]
+    np.random.rand()
+    assert dataset[Draw(2, (0, 5, 1))] == first
+    assert first[0] == 2
+    assert not set(dataset[Draw(2, (0, 5, 2))][1:]) & set(first[1:])
+
+
+def test_plain_indices_are_passed_on():
+    dataset = SeededDataset(Noisy())
+    torch.manual_seed(1)
+    expected = torch.rand(()).item()
+    torch.manual_seed(1)
+    assert dataset[3][3] == expected and dataset[3][0] == 3
+
+
+def test_it_stands_in_for_the_data_set():
+    dataset = pickle.loads(pickle.dumps(SeededDataset(Noisy())))
+    assert len(dataset) == 4 and dataset.metainfo == Noisy.metainfo
+    assert not hasattr(dataset, 'pipeline')
