@@ -25,11 +25,16 @@ def gaussian_noise(shape, generator=None, device=None, dtype=None):
     """Draw a tensor of standard normal values.
 
     They are drawn on the CPU in fp32, by ``generator`` (on the CPU; torch's
-    global one by default), and then moved to ``device`` and ``dtype``, if
-    given, so a seed means the same on every device and in every precision.
+    global one by default; or a list of one for each image), and then moved to
+    ``device`` and ``dtype``, if given, so a seed means the same on every
+    device and in every precision.
     """
-    values = torch.randn(
-        tuple(shape), generator=generator, dtype=torch.float32)
+    if isinstance(generator, list):
+        values = torch.cat([gaussian_noise((1, *shape[1:]), one)
+                            for one in generator])
+    else:
+        values = torch.randn(
+            tuple(shape), generator=generator, dtype=torch.float32)
     return values.to(device=device, dtype=dtype)
 
 
@@ -42,7 +47,8 @@ def multi_resolution_noise(
     i = 0, 1, ... draws r in [2, 4), divides the previous level's height and
     width by ``r**i``, down to 1, and has the weight ``strength**i``; a level
     whose height or width is 1 is the last. The sum is divided by its
-    standard deviation over the whole batch. As level 0 has full size,
+    standard deviation over the whole batch, as in Marigold's code; with a list
+    of generators, r and the deviation are those of each image. As level 0 has full size,
     strength 0 gives the normalized sum of two Gaussians.
 
     Args:
@@ -56,6 +62,11 @@ def multi_resolution_noise(
         Tensor: (N, C, h, w).
     """
     strength = torch.as_tensor(strength, dtype=torch.float32).cpu()
+    if isinstance(generator, list):
+        return torch.cat([
+            multi_resolution_noise((1, *shape[1:]), one, each)
+            for one, each in zip(strength.expand(shape[0]), generator)
+        ]).to(device=device, dtype=dtype)
     strength = strength.reshape(-1, 1, 1, 1)
     noise = gaussian_noise(shape, generator)
     size = full_size = tuple(shape[2:])

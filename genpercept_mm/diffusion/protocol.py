@@ -4,6 +4,7 @@ import inspect
 import torch
 
 from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.step_draws import image_generators
 
 from .ddim import add_noise, ddim_step, velocity_target
 from .noise import annealed_strength, gaussian_noise, multi_resolution_noise
@@ -118,7 +119,8 @@ class DiffusionProtocol:
             label (Tensor): (N, 4, h, w), latents of the labels, scaled.
             timesteps (int | Tensor): One for all, or (N, ).
             generator (torch.Generator, optional): Draws the noise, see
-                `gaussian_noise`. Defaults to None.
+                `gaussian_noise`. None takes those of `step_draws`, if it is
+                open.
 
         Returns:
             tuple[Tensor, Tensor, Tensor, Tensor]: The network's input
@@ -127,6 +129,8 @@ class DiffusionProtocol:
             (N, 4, h, w), and alpha-bar, (N or 1, 1, 1, 1).
         """
         clean = _at_least_fp32(label)
+        if generator is None and self.stochastic:
+            generator = image_generators(len(label))
         if not self.stochastic:
             noise = _at_least_fp32(image)
         elif self.multi_res:

@@ -135,3 +135,18 @@ def test_a_seed_says_it_all():
     # without a generator the global seed counts
     torch.manual_seed(5)
     assert torch.equal(gaussian_noise((2, 3)), expected)
+
+
+@pytest.mark.parametrize('strength', [0., .9, [.1, .5, .9]])
+def test_a_list_of_generators_draws_each_image_alone(strength):
+    shape, each = (3, 4, 12, 16), torch.as_tensor(strength).expand(3)
+    together = multi_resolution_noise(
+        shape, torch.as_tensor(strength), [seeded(n) for n in range(3)])
+    alone = [multi_resolution_noise((1, *shape[1:]), each[n], seeded(n))
+             for n in range(3)]
+    assert torch.equal(together, torch.cat(alone))
+    torch.testing.assert_close(together.flatten(1).std(1), torch.ones(3))
+    assert torch.equal(
+        gaussian_noise(shape, [seeded(n) for n in range(3)]),
+        torch.cat([gaussian_noise((1, *shape[1:]), seeded(n))
+                   for n in range(3)]))

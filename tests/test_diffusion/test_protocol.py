@@ -11,6 +11,7 @@ from genpercept_mm.diffusion import (
     multi_resolution_noise,
     split_velocity,
 )
+from genpercept_mm.utils.step_draws import step_draws
 
 
 def seeded(seed=0):
@@ -322,3 +323,19 @@ def test_bad_arguments():
 def test_what_is_no_protocol_is_refused(cfg):
     with pytest.raises(TypeError, match='protocol must be a name or a dict'):
         build_protocol(cfg)
+
+
+@pytest.mark.parametrize('name', ['marigold', 'dmp'])
+def test_within_a_step_noise_belongs_to_images(name):
+    protocol = build_protocol(name)
+    image, label = latents(batch=4)
+    times = torch.tensor([3, 400, 700, 999])
+
+    def pair(places):
+        chosen = list(places)
+        with step_draws(1, 2, chosen):
+            return protocol.training_pair(
+                image[chosen], label[chosen], times[chosen])[1]
+
+    assert torch.equal(pair(range(4)), torch.cat([
+        pair(range(2)), pair(range(2, 4))]))

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from genpercept_mm.datasets.samplers import StepBatchSampler
 from genpercept_mm.datasets.seeded_dataset import SeededDataset
+from genpercept_mm.models.utils.step_dropout import use_step_dropout
 from genpercept_mm.registry import LOOPS
 from genpercept_mm.utils.step_draws import step_draws
 
@@ -133,6 +134,7 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         wrapper.initialize_count_status(
             runner.model, self._iter * self.accumulation,
             self._max_iters * self.accumulation)
+        use_step_dropout(runner.model)
         self._report()
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')

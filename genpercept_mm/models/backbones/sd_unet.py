@@ -10,6 +10,7 @@ from torch.utils.checkpoint import checkpoint
 
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.step_draws import image_generators
 
 from ..utils.diffusers_folder import (
     TEXT_PARTS,
@@ -390,12 +391,18 @@ class SDUNet(BaseModule):
         """Return ``timestep``, or ``train_timestep`` in training mode.
 
         ``'random'`` gives a new (batch, ) int64 tensor on ``device``. It is
-        drawn on the CPU, so a seed means the same on every device.
+        drawn on the CPU, so a seed means the same on every device, and within
+        `step_draws` for each image by itself.
         """
         if not self.training:
             return self.timestep
         if self.train_timestep == 'random':
-            return torch.randint(NUM_TIMESTEPS, (batch, )).to(device)
+            generators = image_generators(batch)
+            if generators is None:
+                return torch.randint(NUM_TIMESTEPS, (batch, )).to(device)
+            return torch.cat([
+                torch.randint(NUM_TIMESTEPS, (1, ), generator=generator)
+                for generator in generators]).to(device)
         return self.train_timestep
 
     def velocity(self, latents, timesteps):

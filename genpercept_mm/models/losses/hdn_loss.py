@@ -3,6 +3,10 @@ import torch
 
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.step_draws import (
+    image_generators,
+    shared_generator,
+)
 
 from .dense_loss import DenseLoss
 from .masking import DIMS, normalize_by_median, zero_invalid
@@ -109,9 +113,15 @@ class HDNLoss(DenseLoss):
         farthest = torch.where(valid, target, -torch.inf).amax(
             DIMS, keepdim=True)
         extent = farthest - nearest
-        share, other = torch.rand(
-            (2, self.num_parts, *nearest.shape), dtype=target.dtype,
-            device=target.device)
+        generators = image_generators(len(target))
+        if generators is None:
+            share, other = torch.rand(
+                (2, self.num_parts, *nearest.shape), dtype=target.dtype,
+                device=target.device)
+        else:
+            share, other = torch.stack([
+                torch.rand((2, self.num_parts, 1, 1, 1), generator=generator)
+                for generator in generators], dim=2).to(target)
         share = 0.75 * share
         low = nearest + share * extent
         least = (low if self.official else share) + 0.1
@@ -128,7 +138,10 @@ class HDNLoss(DenseLoss):
     def _sample_intervals(self, size):
         """Draw starts and ends of intervals along one axis."""
         shortest = max(size // 8, 1)
+        generator = shared_generator()
         length = torch.randint(
-            shortest, max(size // 2, shortest + 1), (self.num_parts, ))
-        start = torch.randint(max(size - shortest, 1), (self.num_parts, ))
+            shortest, max(size // 2, shortest + 1), (self.num_parts, ),
+            generator=generator)
+        start = torch.randint(max(size - shortest, 1), (self.num_parts, ),
+                              generator=generator)
         return start.tolist(), (start + length).clamp(max=size).tolist()

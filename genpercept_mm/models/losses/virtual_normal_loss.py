@@ -2,6 +2,7 @@
 import torch
 
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.step_draws import image_generators
 
 from .dense_loss import DenseLoss
 from .masking import zero_invalid
@@ -76,8 +77,10 @@ class VirtualNormalLoss(DenseLoss):
             valid, pred + self.offset, target + self.offset)
         number = int(self.sample_ratio * pred[0].numel())
         groups = []
+        generators = image_generators(len(pred)) or [None] * len(pred)
         for index in range(len(pred)):
-            triples = self.sample_triples(valid[index].flatten(), number)
+            triples = self.sample_triples(
+                valid[index].flatten(), number, generators[index])
             points = [
                 (depth[index].reshape(-1, 1) * rays[index])[triples]
                 for depth in (pred, target)]
@@ -117,16 +120,19 @@ class VirtualNormalLoss(DenseLoss):
         return torch.stack([x, y, torch.ones_like(x)], dim=-1).flatten(1, 2)
 
     @staticmethod
-    def sample_triples(valid, number):
-        """Draw triples of valid pixels from a mask, (H * W, ) bool.
+    def sample_triples(valid, number, generator=None):
+        """Draw triples of valid pixels from a mask, (H * W, ) bool, by a
+        generator on the CPU; None takes torch's own of the mask's device.
 
         Returns their indices, (M, 3) int64, where M is ``number``, or the
         number of valid pixels if that is smaller. No pixel occurs twice in a
         column.
         """
         pixels = valid.nonzero().flatten()
+        device = valid.device if generator is None else 'cpu'
         return torch.stack([
-            pixels[torch.randperm(len(pixels), device=valid.device)[:number]]
+            pixels[torch.randperm(len(pixels), generator=generator,
+                                  device=device)[:number].to(valid.device)]
             for _ in range(3)], dim=1)
 
     @staticmethod

@@ -13,6 +13,7 @@ from weights import build_parts
 from genpercept_mm.models import SDUNet, VAEDecodeHead
 from genpercept_mm.models.utils import diffusers_folder
 from genpercept_mm.models.utils.sd_archs import ARCHS
+from genpercept_mm.utils.step_draws import step_draws
 
 SIZES = [(64, 96), (75, 101), (8, 8), (256, 192), (120, 160)]
 
@@ -847,3 +848,15 @@ def test_layer_depth_counts_the_parts_that_are_kept():
     assert net.get_layer_depth('head.weight', 'backbone.') == (8, 9)
     net = SDUNet(arch='mini', out_indices=(4, ))
     assert net.get_layer_depth('unet.conv_out.weight') == (10, 12)
+
+
+def test_within_a_step_timesteps_belong_to_images():
+    net = SDUNet(arch='mini', train_timestep='random').train()
+
+    def draw(places):
+        with step_draws(0, 1, places):
+            return net.draw_timesteps(len(places))
+
+    whole = draw(range(6))
+    assert torch.equal(whole, torch.cat([draw(range(2)), draw(range(2, 6))]))
+    assert len(whole.unique()) > 3 and whole.dtype == torch.int64

@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from genpercept_mm.models.losses import HDNLoss
+from genpercept_mm.utils.step_draws import step_draws
 
 
 def batch(seed=0, size=(24, 20)):
@@ -161,3 +162,21 @@ def test_defaults_and_checks():
         HDNLoss('boxes')
     with pytest.raises(ValueError, match='num_parts must be at least 1'):
         HDNLoss(num_parts=0)
+
+
+def test_within_a_step_ranges_belong_to_images_and_boxes_to_all():
+    loss = HDNLoss(num_parts=3)
+    target = torch.rand(4, 1, 6, 5, generator=torch.Generator().manual_seed(
+        0))
+    valid = torch.ones_like(target, dtype=torch.bool)
+
+    def draw(places):
+        with step_draws(0, 1, list(places)):
+            return (torch.stack(loss.sample_ranges(
+                target[list(places)], valid[list(places)])),
+                loss.sample_boxes(40, 30))
+
+    (whole, boxes), (one, same), (two, again) = map(draw, (
+        range(4), range(2), range(2, 4)))
+    assert torch.equal(whole, torch.cat([one, two], 2))
+    assert boxes == same == again

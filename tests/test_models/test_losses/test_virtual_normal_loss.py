@@ -167,3 +167,12 @@ def test_collapsed_predictions_have_a_finite_gradient():
 def test_options_are_checked(kwargs):
     with pytest.raises(ValueError, match=f'{list(kwargs)[0]} must be posit'):
         VirtualNormalLoss(**kwargs)
+
+
+def test_triples_follow_the_generator_of_the_image():
+    valid = torch.arange(60) % 3 > 0
+    one, again, other = (VirtualNormalLoss.sample_triples(
+        valid, 10, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    assert torch.equal(one, again) and not torch.equal(one, other)
+    assert one.shape == (10, 3) and valid[one].all()
+    assert all(len(column.unique()) == 10 for column in one.T)
