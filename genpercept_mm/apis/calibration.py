@@ -12,7 +12,10 @@ from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.files import write_bytes
 
 MODES = ('affine', 'scale', 'log')
+QUANTITIES = ('depth', 'disparity')
 TRIALS, SEED = 1000, 0
+# Points without which there is no vote on outliers, and those that suffice
+FEWEST, MOST = 8, 5000
 # Smallest result, in metres or 1 / m
 SMALLEST = 1e-3
 # Smallest prediction in log space
@@ -37,7 +40,7 @@ class Calibration:
         shift (float): See above.
         points (int): Number of known points.
         inliers (int): Number of those that the fit is based on.
-        error (float): Median of abs(z' - z) / z over the inliers.
+        error (float): Median of abs(z' - z) / z over all points.
         mode (str): See above.
     """
     quantity: str
@@ -48,6 +51,11 @@ class Calibration:
     error: float = 0.
     mode: str = 'affine'
 
+    def __post_init__(self):
+        check_choice('Calibration', 'quantity', self.quantity, QUANTITIES)
+        check_choice('Calibration', 'mode', self.mode, MODES)
+        self.scale, self.shift = float(self.scale), float(self.shift)
+
     def apply(self, pred):
         """Turn a prediction into metres.
 
@@ -55,7 +63,11 @@ class Calibration:
             pred (np.ndarray | dict): (H, W), or a result of `DenseInferencer`.
 
         Returns:
-            np.ndarray: (H, W) float32, positive.
+            np.ndarray: (H, W) float32, positive; NaN where the line gives no
+            distance in front of the camera, or more than a kilometre.
+
+        Raises:
+            ValueError: If the prediction is of the other quantity.
         """
         values, _ = _prediction(pred, self.quantity)
         if self.mode == 'log':
@@ -63,9 +75,8 @@ class Calibration:
         fitted = self.scale * values + self.shift
         if self.mode == 'log':
             fitted = np.exp(fitted)
-        metres = (1 / np.maximum(fitted, SMALLEST)
-                  if self.quantity == 'disparity' else
-                  np.maximum(fitted, SMALLEST))
+        fitted = np.where(fitted >= SMALLEST, fitted, np.nan)
+        metres = 1 / fitted if self.quantity == 'disparity' else fitted
         return metres.astype(np.float32)
 
     def to_json(self):
@@ -93,10 +104,11 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
 
     The fit is ordinary least squares in the space of the prediction, depth or
     inverse depth; in mode ``'log'``, of their logarithms; in mode ``'scale'``,
-    the median of the ratios. With ``robust``, up to half of the points may be
-    wrong: of 1000 lines through two points, from a fixed seed, the one with
-    the smallest median error decides which points count, those within 2.5
-    standard deviations.
+    the median of the ratios. With ``robust`` and at least eight points, up to
+    half of them may be wrong: of 1000 lines through two points, from a fixed
+    seed, the one with the smallest median error decides which points count,
+    those within 2.5 standard deviations or 2 % (Rousseeuw and Leroy, 1987,
+    with their factor for few points).
 
     Args:
         pred (np.ndarray | dict): (H, W), or a result of `DenseInferencer`.
@@ -109,8 +121,8 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
         robust (bool): Defaults to True.
         quantity (str, optional): ``'depth'`` or ``'disparity'``; None takes
             that of the result.
-        depth_scale (float, optional): Metres per unit of a depth picture, for
-            example 1 / 1000.
+        depth_scale (float, optional): Metres per unit of a map, for example
+            1 / 1000 for millimetres. Maps of integers need it.
 
     Returns:
         Calibration: To ``apply`` to predictions and to ``save``.
@@ -131,8 +143,8 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
         raise ValueError(f'calibrate: {len(y)} known points; mode={mode!r} '
                          f'needs at least {least}.')
     inside = np.ones(len(y), bool)
-    if robust and mode != 'scale' and len(y) > least:
-        inside = _consensus(x, y)
+    if robust and mode != 'scale' and len(y) >= FEWEST:
+        inside = _consensus(x, y, .02 if mode == 'log' else .02 * np.abs(y))
     if mode != 'scale':
         scale, shift = fit_scale_and_shift(x[inside], y[inside])
     else:
@@ -149,19 +161,21 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
     found = Calibration(quantity, float(scale), float(shift), len(y),
                         int(inside.sum()), mode=mode)
     at_points = found.apply(values)[rows, columns]
-    found.error = float(np.median(
-        np.abs(at_points - metres)[inside] / metres[inside]))
+    found.error = float(np.nanmedian(np.abs(at_points - metres) / metres))
     return found
 
 
 def _prediction(pred, quantity):
     if isinstance(pred, dict):
         own = pred.get('quantity')
-        if own not in ('depth', 'disparity') or quantity not in (None, own):
+        if own not in QUANTITIES:
             raise ValueError('calibrate: only depth or disparity can become '
                              f'metres, got {own!r}.')
+        if quantity not in (None, own):
+            raise ValueError(f'calibrate: the calibration is one of {quantity}'
+                             f', and the prediction is {own}.')
         pred, quantity = pred[own], own
-    check_choice('calibrate', 'quantity', quantity, ('depth', 'disparity'))
+    check_choice('calibrate', 'quantity', quantity, QUANTITIES)
     values = np.asarray(pred)
     if values.ndim != 2:
         raise ValueError('calibrate: a prediction must be (H, W), got '
@@ -174,9 +188,20 @@ def _read_points(points, shape, depth_scale):
     name = 'points'
     if isinstance(points, (str, os.PathLike)):
         name = os.fspath(points)
-        points = _read_file(name, depth_scale)
-    points = np.asarray(points, np.float64)
-    if points.shape == shape and shape[1] != 3:
+        points = _read_file(name)
+    points = np.asarray(points)
+    is_map = points.shape == shape and shape[1] != 3
+    if depth_scale is not None and not is_map:
+        raise ValueError(
+            f"calibrate: depth_scale is for maps of the image's size {shape}, "
+            f'and {name} is {points.shape}; z of points u v z is in metres.')
+    if is_map and depth_scale is None and points.dtype.kind in 'iu':
+        raise ValueError(
+            f'calibrate: {name} holds integers and needs depth_scale, metres '
+            'per unit, for example 1 / 1000 for millimetres, 1 / 256 for '
+            'KITTI.')
+    points = points.astype(np.float64) * (depth_scale or 1)
+    if is_map:
         rows, columns = np.nonzero(np.isfinite(points) & (points > 0))
         return rows, columns, points[rows, columns]
     if points.ndim != 2 or points.shape[1] != 3:
@@ -197,7 +222,7 @@ def _read_points(points, shape, depth_scale):
     return rows[valid], columns[valid], metres[valid]
 
 
-def _read_file(path, depth_scale):
+def _read_file(path):
     suffix = osp.splitext(path)[1].lower()
     if suffix in ('.txt', '.csv', '.xyz', ''):
         try:
@@ -206,33 +231,39 @@ def _read_file(path, depth_scale):
         except ValueError as error:
             raise ValueError(f'calibrate: {path} must have lines of u v z '
                              f'({error}).') from error
-    values = read_array(path)
-    if suffix != '.npy' and np.issubdtype(values.dtype, np.integer):
-        if depth_scale is None:
-            raise ValueError(
-                f'calibrate: {path} needs depth_scale, metres per unit, for '
-                'example 1 / 1000 for millimetres, 1 / 256 for KITTI.')
-        values = values * depth_scale
-    return values
+    return read_array(path)
 
 
-def _consensus(x, y):
+def _consensus(x, y, least):
     """Find the points near the line through two of them from which half of
-    all points are least far (Rousseeuw, 1984)."""
+    all points are least far (Rousseeuw, 1984); those within ``least`` count
+    anyway."""
     rng = np.random.default_rng(SEED)
+    if len(x) > MOST:  # a vote needs no more
+        some = rng.choice(len(x), MOST, replace=False)
+        slope, offset, spread = _best_line(x[some], y[some], rng)
+    else:
+        slope, offset, spread = _best_line(x, y, rng)
+    if spread is None:
+        return np.ones(len(x), bool)
+    # 1.4826 median = one standard deviation of normal errors
+    limit = 2.5 * 1.4826 * (1 + 5 / (len(x) - 2)) * spread
+    return np.abs(slope * x + offset - y) <= np.maximum(limit, least)
+
+
+def _best_line(x, y, rng):
+    """Return slope, offset and median error; the latter is None if there is
+    no line."""
     first = rng.integers(0, len(x), TRIALS)
     second = (first + rng.integers(1, len(x), TRIALS)) % len(x)
     span = x[second] - x[first]
     usable = np.abs(span) > 1e-9
     if not usable.any():
-        return np.ones(len(x), bool)
+        return 0., 0., None
     first, second, span = first[usable], second[usable], span[usable]
     slopes = (y[second] - y[first]) / span
     offsets = y[first] - slopes * x[first]
-    errors = [np.abs(slope * x + offset - y)
-              for slope, offset in zip(slopes, offsets)]
-    medians = [np.median(error) for error in errors]
+    medians = [np.median(np.abs(slope * x + offset - y))
+               for slope, offset in zip(slopes, offsets)]
     best = int(np.argmin(medians))
-    # 1.4826 median = one standard deviation of normal errors
-    limit = 2.5 * 1.4826 * medians[best]
-    return errors[best] <= max(limit, 1e-9 * np.abs(y).max())
+    return slopes[best], offsets[best], medians[best]

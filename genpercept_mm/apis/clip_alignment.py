@@ -1,19 +1,21 @@
 """Relative depth that does not flicker from frame to frame."""
 import numpy as np
 
-from genpercept_mm.utils.affine_fit import fit_scale_and_shift
-
 # Frames are compared on a grid of about this many rows and columns
 GRID = 64
+# Smaller standard deviations say nothing about the scale
+FLAT = 1e-6
 
 
 class ClipAlignment:
     """Bring each frame's map to the scale and shift of the frames before.
 
     Scale and shift of a map are arbitrary, and networks choose them anew for
-    each frame. Here they are fitted by least squares to the aligned map of
-    the frame before, and filtered: ``filter`` times those of the frame before
-    plus ``1 - filter`` times the fitted ones. The first frame stays as it is.
+    each frame. Here they follow from the standard deviations and means of map
+    and aligned map of the frame before, and are filtered. (Least squares would
+    shrink the map a little with every frame, by what is noise in it.) Used are
+    ``filter`` times those of the frame before plus ``1 - filter`` times the
+    new ones. The first frame stays as it is.
 
     Args:
         filter (float): In [0, 1); 0 follows the fit at once, larger values
@@ -43,9 +45,13 @@ class ClipAlignment:
         rows, columns = (max(length // GRID, 1) for length in values.shape)
         grid = values[::rows, ::columns].astype(np.float64).ravel()
         if self._before is not None and len(self._before) == len(grid):
-            scale, shift = fit_scale_and_shift(grid, self._before)
-            if scale > 0:  # a cut may have no relation to the frame before
-                keep = self.filter
+            before, keep = self._before, self.filter
+            spread = grid.std()
+            # a cut may have no relation to the frame before
+            if spread > FLAT and before.std() > FLAT and np.mean(
+                    (grid - grid.mean()) * (before - before.mean())) > 0:
+                scale = before.std() / spread
+                shift = before.mean() - scale * grid.mean()
                 self.scale = keep * self.scale + (1 - keep) * float(scale)
                 self.shift = keep * self.shift + (1 - keep) * float(shift)
         self._before = self.scale * grid + self.shift

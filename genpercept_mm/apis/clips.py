@@ -100,12 +100,14 @@ class Clips:
         return {**result, result['quantity']: values}
 
     def add(self, result, image, picture):
-        """Append a frame to the video of its clip."""
+        """Append a frame to the video of its clip, and return its path; None
+        if there is none."""
         if self.out_dir is None or self.source is None:
-            return
+            return None
         if self.clip is None:
             name = result['name'].rpartition('/')[0]
             self.clip = Clip(osp.join(
                 self.out_dir, f'{name}_{result["quantity"]}.mp4'),
                 result['fps'])
         self.clip.add(image, picture)
+        return self.clip.path

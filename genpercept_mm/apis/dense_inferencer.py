@@ -1,6 +1,9 @@
 """From photographs to maps."""
 import logging
+import os.path as osp
 import time
+from collections import defaultdict
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -15,7 +18,7 @@ from genpercept_mm.utils.arrays import to_numpy
 from genpercept_mm.visualization.dense_local_visualizer import paint
 
 from .clips import Clips
-from .inputs import Inputs
+from .inputs import Inputs, Names
 from .metric_scale import MetricScale
 from .model_loading import init_model
 from .outputs import check_kinds, write_metres, write_result
@@ -41,6 +44,8 @@ class DenseInferencer(BaseInferencer):
             ``'bf16'``, in which the network runs; results are float32. None
             takes bf16 on GPUs that have it, and fp32 otherwise.
         show_progress (bool): Defaults to True.
+        task (str, optional): What a folder of weights predicts, where it does
+            not say it.
 
     Attributes:
         quantity (str): What is predicted: ``'depth'``, ``'disparity'``,
@@ -64,8 +69,8 @@ class DenseInferencer(BaseInferencer):
     postprocess_kwargs = {'out_dir', 'save'}
 
     def __init__(self, model, weights=None, device=None, dtype=None,
-                 show_progress=True):
-        self.model = init_model(model, weights, device)
+                 show_progress=True, task=None):
+        self.model = init_model(model, weights, device, task)
         self.cfg = self.model.cfg
         self.scope = self.cfg.get('default_scope') or 'mmseg'
         self.show_progress = show_progress
@@ -79,6 +84,8 @@ class DenseInferencer(BaseInferencer):
         self.collate_fn = pseudo_collate
         self.visualizer = None
         self._batch_limit = self._tile_limit = None
+        # by the output folder: no call overwrites files of an earlier one
+        self._names = defaultdict(Names)
 
     def __call__(self, inputs, batch_size=1, **kwargs):
         """Predict, and return all results.
@@ -90,12 +97,20 @@ class DenseInferencer(BaseInferencer):
             **kwargs: See `stream`.
 
         Returns:
-            dict | list[dict]: The result of one input, or those of several;
-            see `stream`.
+            dict | list[dict]: The result of an image, or those of several, of
+            a folder, a pattern, a video or a batch; see `stream`.
         """
-        results = list(self.stream(inputs, batch_size, **kwargs))
-        several = isinstance(inputs, (list, tuple)) or len(results) != 1
-        return results if several else results[0]
+        items = self._inputs(inputs, kwargs.get('channel_order', 'bgr'),
+                             kwargs.get('out_dir'))
+        results = list(self.stream(items, batch_size, **kwargs))
+        return results[0] if items.single else results
+
+    def _inputs(self, inputs, channel_order, out_dir):
+        if isinstance(inputs, Inputs):
+            return inputs
+        names = None if out_dir is None else self._names[
+            osp.realpath(out_dir)]
+        return Inputs(inputs, channel_order, names, out_dir)
 
     def stream(self, inputs, batch_size=1, size=None, tile=None, out_dir=None,
                save=('picture', 'png16'), return_picture=False,
@@ -120,7 +135,8 @@ class DenseInferencer(BaseInferencer):
             return_picture (bool): Add ``picture`` to results. Defaults to
                 False.
             skip_errors (bool): Yield dicts with ``path`` and ``error`` for
-                files that cannot be read, instead of raising. Defaults to
+                files that cannot be read, and ``error`` beside the map where
+                the calibration failed, instead of raising. Defaults to
                 False.
             channel_order (str): Order of the channels of arrays, ``'bgr'`` or
                 ``'rgb'``. Defaults to 'bgr', as mmcv reads files.
@@ -145,6 +161,7 @@ class DenseInferencer(BaseInferencer):
             and ``files``.
 
         Raises:
+            FloatingPointError: If a prediction is NaN or infinite.
             OSError: If a file cannot be read or written.
             ValueError: If an argument is outside its set.
         """
@@ -156,14 +173,19 @@ class DenseInferencer(BaseInferencer):
                 self.codec, 'affine_invariant', False):
             raise ValueError('DenseInferencer: align_frames is for depth and '
                              f'disparity, not for {self.quantity}.')
-        if focal is not None and (calibrate is None or not focal > 0):
+        if focal is not None and (
+                calibrate is None or out_dir is None or not focal > 0):
             raise ValueError(
                 'DenseInferencer: focal must be positive, in pixels, and '
-                f'needs calibrate, which gives metres; got {focal}.')
-        if calibrate is not None and not isinstance(calibrate, MetricScale):
-            calibrate = MetricScale(calibrate)
+                'needs calibrate, which gives metres, and out_dir for the '
+                f'point clouds; got {focal}.')
+        if calibrate is not None:
+            if not isinstance(calibrate, MetricScale):
+                calibrate = MetricScale(calibrate)
+            calibrate.check(self.quantity)
+        tile = _check_tile(tile)
         pipeline, rule = self._pipeline_of(size)
-        items = Inputs(inputs, channel_order)
+        items = self._inputs(inputs, channel_order, out_dir)
         results = self._track(self._predict_all(
             items, batch_size, pipeline, rule, tile, skip_errors),
             items.total)
@@ -173,26 +195,24 @@ class DenseInferencer(BaseInferencer):
         with clips:
             for result in results:
                 image = result.pop('image', None)
+                if image is not None and kinds == ('video', ) and (
+                        result.get('video') is None):
+                    raise ValueError(
+                        "DenseInferencer: save='video' writes nothing of an "
+                        f'image such as {result["name"]}; add another kind.')
                 if image is not None and calibrate is not None:
-                    try:
-                        found = calibrate.of(result)
-                    except (OSError, ValueError) as error:
-                        if not skip_errors:
-                            raise
-                        yield dict(path=result['path'], name=result['name'],
-                                   error=str(error))
-                        continue
-                    result.update(calibration=found,
-                                  metres=found.apply(result))
+                    _add_metres(result, calibrate, skip_errors)
                 if image is not None and drawn:
                     picture = self.draw(image, clips.shown(result))
-                    clips.add(result, image, picture)
+                    video = clips.add(result, image, picture)
                     if return_picture:
                         result['picture'] = picture
                     if out_dir is not None:
                         result['files'] = write_result(
                             result, picture, out_dir, kinds)
-                        if calibrate is not None:
+                        if video is not None:
+                            result['files']['video'] = video
+                        if 'metres' in result:
                             result['files'].update(write_metres(
                                 result, image[..., ::-1], out_dir, focal))
                 yield result
@@ -215,14 +235,6 @@ class DenseInferencer(BaseInferencer):
 
     def _init_pipeline(self, cfg):
         return self._pipeline_of(None)[0]
-
-    def preprocess(self, inputs, batch_size=1, size=None):
-        """Yield batches for ``model.test_step``; see `stream`."""
-        pipeline, _ = self._pipeline_of(size)
-        packed = (self._pack(item.read(), item, pipeline)
-                  for item in Inputs(inputs))
-        yield from map(self.collate_fn,
-                       self._get_chunk_data(packed, batch_size))
 
     def visualize(self, inputs, preds, return_picture=False):
         """Draw results; ``inputs`` are images (H, W, 3) uint8 BGR."""
@@ -250,7 +262,8 @@ class DenseInferencer(BaseInferencer):
         """Build the steps after loading, and name the rule of the size."""
         steps = list(self._steps)
         if size is not None:
-            if size != 'native' and not (isinstance(size, int) and size > 0):
+            if size != 'native' and not (
+                    isinstance(size, Integral) and size > 0):
                 raise ValueError('DenseInferencer: size must be a positive '
                                  f"integer or 'native', got {size!r}.")
             steps = [step for step in steps if not _resizes(step)]
@@ -260,7 +273,7 @@ class DenseInferencer(BaseInferencer):
                     resize = DEFAULT_RESIZE
                 steps.insert(0, dict(
                     {key: value for key, value in resize.items()
-                     if key != 'scale'}, long_edge=size))
+                     if key != 'scale'}, long_edge=int(size)))
         rule = next((_rule(step) for step in steps if _resizes(step)),
                     'size of the image')
         with DefaultScope.overwrite_default_scope(self.scope):
@@ -282,18 +295,19 @@ class DenseInferencer(BaseInferencer):
             try:
                 image = item.read()
                 packed = self._pack(image, item, pipeline)
-            except (OSError, ValueError) as error:
+            except (OSError, TypeError, ValueError) as error:
                 if not skip:
                     raise
                 image, packed = None, str(error)
             seconds = time.perf_counter() - begin
             waiting.append((item, image, packed, seconds))
             if len(waiting) >= batch_size * (4 if batch_size > 1 else 1):
-                yield from self._predict_some(waiting, batch_size, rule, tile)
+                yield from self._predict_some(
+                    waiting, batch_size, rule, tile, skip)
                 waiting = []
-        yield from self._predict_some(waiting, batch_size, rule, tile)
+        yield from self._predict_some(waiting, batch_size, rule, tile, skip)
 
-    def _predict_some(self, waiting, batch_size, rule, tile):
+    def _predict_some(self, waiting, batch_size, rule, tile, skip):
         results, groups = {}, {}
         for index, (item, image, packed, seconds) in enumerate(waiting):
             if image is None:
@@ -311,9 +325,15 @@ class DenseInferencer(BaseInferencer):
                 each = (time.perf_counter() - begin) / len(some)
                 for index, sample in zip(some, samples):
                     item, image, packed, seconds = waiting[index]
-                    results[index] = self._result(
-                        item, image, packed, sample, rule, seconds + each,
-                        notes)
+                    try:
+                        results[index] = self._result(
+                            item, image, packed, sample, rule,
+                            seconds + each, notes)
+                    except ArithmeticError as error:
+                        if not skip:
+                            raise
+                        results[index] = dict(
+                            path=item.path, name=item.name, error=str(error))
         for index in range(len(waiting)):
             yield results[index]
 
@@ -371,14 +391,32 @@ class DenseInferencer(BaseInferencer):
                 stride=(stride, stride))
         try:
             with autocast(self.model, self.dtype):
-                return self.model.test_step(self.collate_fn(batch))
+                samples = self.model.test_step(self.collate_fn(batch))
+            if self.dtype == torch.float16 and not all(
+                    np.isfinite(self._values(sample)).all()
+                    for sample in samples):
+                print_log(
+                    'DenseInferencer: overflow in float16; the images are '
+                    'predicted again in float32', logger='current',
+                    level=logging.WARNING)
+                samples = self.model.test_step(self.collate_fn(batch))
+            return samples
         finally:
             self.model.test_cfg = before
 
+    def _values(self, sample):
+        """Return the map of a data sample, (C, H, W)."""
+        return to_numpy(sample.get(f'pred_{self.quantity}' + (
+            '' if self.quantity == 'sem_seg' else '_map')))
+
     def _result(self, item, image, packed, sample, rule, seconds, notes):
-        field = f'pred_{self.quantity}' + (
-            '' if self.quantity == 'sem_seg' else '_map')
-        values = to_numpy(sample.get(field))
+        values = self._values(sample)
+        if not np.isfinite(values).all():
+            raise FloatingPointError(
+                f'{item.path or item.name}: the prediction has values that '
+                'are NaN or infinite; check the weights'
+                + (', or set dtype fp32.' if self.dtype != torch.float32
+                   else '.'))
         values = values[0] if len(values) == 1 else values.transpose(1, 2, 0)
         if self.quantity == 'sem_seg':
             classes = self.model.dataset_meta.get('classes')
@@ -388,12 +426,40 @@ class DenseInferencer(BaseInferencer):
             facts = self.codec.facts()
             values = np.ascontiguousarray(values, np.float32)
         return {
-            'path': item.path, 'name': item.name, 'quantity': self.quantity,
+            'path': item.path, 'name': item.name, 'stem': item.stem,
+            'quantity': self.quantity,
             self.quantity: values, **facts, 'input_size': image.shape[:2],
             'working_size': tuple(packed['inputs'].shape[1:]), 'rule': rule,
             'seconds': seconds, 'notes': list(notes), 'image': image,
             **({} if item.video is None else dict(
                 video=item.video, frame=item.frame, fps=item.fps))}
+
+
+def _check_tile(tile):
+    """Return a tile that the network's stride divides."""
+    if tile is None or tile == 0:
+        return tile
+    if not (isinstance(tile, Integral) and tile >= SMALLEST_TILE):
+        raise ValueError('DenseInferencer: tile must be 0, for none, or at '
+                         f'least {SMALLEST_TILE} pixels, got {tile!r}.')
+    return int(tile) // 8 * 8
+
+
+def _add_metres(result, scale, skip_errors):
+    """Calibrate a result; a failure is noted, or raised."""
+    try:
+        found = scale.of(result)
+        result.update(calibration=found, metres=found.apply(result))
+    except (OSError, ValueError) as error:
+        if not skip_errors:
+            raise
+        result['error'] = str(error)
+        return
+    unknown = np.isnan(result['metres']).mean()
+    if unknown:
+        result['notes'].append(
+            f'no distance for {unknown:.0%} of the pixels, where the line '
+            'through the known points leaves 1 mm to 1 km')
 
 
 def _kind(step):

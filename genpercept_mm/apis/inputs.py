@@ -7,12 +7,14 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Callable, Optional
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import cv2
 import mmcv
 import numpy as np
+import torch
 from mmengine.logging import print_log
 
 from genpercept_mm.datasets.io.file_listing import IMAGE_SUFFIXES, walk_files
@@ -20,7 +22,10 @@ from genpercept_mm.utils.files import printable
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg',
                   '.mpeg', '.wmv')
+SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 SECONDS = 60
+# How far floats may be outside of [0, 1]
+SLACK = 1e-2
 
 
 @dataclass
@@ -29,12 +34,14 @@ class Item:
 
     Attributes:
         name (str): Name of its output files, with sub-folders and without
-            suffix.
+            suffix; no two inputs have the same.
         path (str | None): File or address, if there is one.
         read (Callable): Returns the image, (H, W, 3) uint8 BGR.
         video (str | None): The video that it is a frame of.
         frame (int): Its number in the video.
         fps (float): Frames a second of the video.
+        stem (str): The name before it was changed because another input had
+            it already.
     """
     name: str
     path: Optional[str]
@@ -42,6 +49,35 @@ class Item:
     video: Optional[str] = None
     frame: int = 0
     fps: float = 25.
+
+    def __post_init__(self):
+        self.stem = self.name
+
+
+class Names:
+    """Names of outputs that belong to one input each, over several calls.
+
+    Attributes:
+        images (int): Number of images in memory so far.
+    """
+
+    def __init__(self):
+        self.images = 0
+        self._before, self._now = {}, {}
+
+    def start(self):
+        """Begin a call: the same file may have its name again."""
+        self._before.update(self._now)
+        self._now = {}
+
+    def claim(self, name, path):
+        """Return a name, numbered if it is another input's."""
+        own, count = name, 1
+        while own in self._now or self._before.get(own, path) != path:
+            count += 1
+            own = f'{name}-{count}'
+        self._now[own] = path
+        return own
 
 
 class Inputs:
@@ -54,23 +90,33 @@ class Inputs:
 
             - Arrays are (H, W), (H, W, 3) or (H, W, 4) in ``channel_order``,
               or several of these in one array (N, H, W, 3).
-            - Tensors are (3, H, W) or (N, 3, H, W) RGB.
-            - Both are uint8 in 0..255, uint16 in 0..65535 or float in [0, 1].
+            - Tensors are (3, H, W), (4, H, W) or (N, 3, H, W) RGB.
+            - Both are integers in 0..255, uint16 in 0..65535 or float in
+              [0, 1]. A fourth channel is left out.
         channel_order (str): ``'bgr'``, as mmcv and OpenCV read files, or
             ``'rgb'``; only arrays can have either. Defaults to 'bgr'.
+        names (Names, optional): Those of earlier calls.
+        exclude (str, optional): A folder inside of ``inputs`` to leave out,
+            the one of the outputs.
 
     Attributes:
+        single (bool): Whether it is one image, not a folder, pattern, video
+            or batch, even of one.
         total (int | None): Number of items, where it is known beforehand.
 
     Raises:
         FileNotFoundError: If there is no such file or folder, or it contains
             no image.
         TypeError: If something else is given.
+        ValueError: If ``exclude`` is the folder of the inputs itself.
     """
 
-    def __init__(self, inputs, channel_order='bgr'):
+    def __init__(self, inputs, channel_order='bgr', names=None, exclude=None):
         self.channel_order = channel_order
-        self._names, self._images = set(), 0
+        self._names = Names() if names is None else names
+        self._names.start()
+        self._exclude = exclude
+        self.single = False
         if isinstance(inputs, (list, tuple)):
             parts = [self._expand(part) for part in inputs]
             known = all(isinstance(part, list) for part in parts)
@@ -80,24 +126,26 @@ class Inputs:
         else:
             parts = [self._expand(inputs)]
             self.total = len(parts[0]) if isinstance(parts[0], list) else None
+            self.single = self.total == 1 and (
+                osp.isfile(inputs) or _is_address(inputs)
+                if isinstance(inputs, (str, os.PathLike))
+                else getattr(inputs, 'ndim', 3) != 4)
         self._parts = parts
 
     def __iter__(self):
+        videos = {}
         for part in self._parts:
+            videos.clear()
             for item in part:
-                item.name = self._own(item)
+                if item.video is None:
+                    item.name = self._names.claim(item.stem, item.path)
+                else:
+                    stem = item.stem.rpartition('/')[0]
+                    if item.video not in videos:
+                        videos[item.video] = self._names.claim(
+                            stem, item.video)
+                    item.name = videos[item.video] + item.stem[len(stem):]
                 yield item
-
-    def _own(self, item):
-        """Number names that were there before."""
-        if item.video is not None:
-            return item.name
-        name, count = item.name, 1
-        while name in self._names:
-            count += 1
-            name = f'{item.name}-{count}'
-        self._names.add(name)
-        return name
 
     def _expand(self, value):
         if isinstance(value, (str, os.PathLike)):
@@ -105,38 +153,75 @@ class Inputs:
         return [self._of_image(image) for image in _split(value)]
 
     def _expand_path(self, path):
-        if urlsplit(path).scheme in ('http', 'https'):
+        if _is_address(path):
             name = osp.basename(unquote(urlsplit(path).path)) or 'image'
             return [Item(osp.splitext(name)[0], path, lambda: _download(path))]
         if osp.isdir(path):
-            return _list_folder(path)
+            return self._list_folder(path)
         if osp.isfile(path):
-            return self._of_file(path)
+            return _items([path], osp.dirname(osp.abspath(path)))
         if glob.has_magic(path):
             found = [name for name in sorted(glob.glob(path, recursive=True))
-                     if osp.isfile(name) and _has(name, IMAGE_SUFFIXES)]
+                     if osp.isfile(name) and _has(name, SUFFIXES)]
+            found = self._without_outputs(found, path)
             if not found:
-                raise FileNotFoundError(f'no image matches {path!r}.')
+                raise FileNotFoundError(
+                    f'no image and no video matches {path!r}.')
             return _items(found, osp.commonpath(
                 [osp.dirname(osp.abspath(name)) for name in found]))
         raise FileNotFoundError(f'{printable(path)} does not exist.')
 
-    def _of_file(self, path):
-        if _has(path, VIDEO_SUFFIXES):
-            return _frames(path)
-        return _items([path], osp.dirname(osp.abspath(path)))
+    def _list_folder(self, folder):
+        names = walk_files(folder)
+        found = [name for name in names if _has(name, SUFFIXES)]
+        others = len(names) - len(found)
+        if others:
+            print_log(
+                f'{printable(folder)}: leaves out {others} files that are '
+                'neither images nor videos, such as ' + printable(next(
+                    name for name in names if name not in set(found))),
+                logger='current', level=logging.WARNING)
+        found = self._without_outputs(
+            [osp.join(folder, name) for name in found], folder)
+        if not found:
+            raise FileNotFoundError(
+                f'{printable(folder)} contains no image and no video with one '
+                f'of the suffixes {SUFFIXES}.')
+        return _items(found, folder)
+
+    def _without_outputs(self, paths, source):
+        """Leave out files below the folder of the outputs."""
+        if self._exclude is None:
+            return paths
+        outputs = osp.realpath(self._exclude)
+        if osp.isdir(source) and osp.realpath(source) == outputs:
+            raise ValueError(
+                f'{printable(source)} is the folder of the inputs, and a '
+                'second run would take the results for inputs; choose another '
+                'out_dir.')
+        kept = [path for path in paths if not osp.realpath(path).startswith(
+            outputs + os.sep)]
+        if len(kept) < len(paths):
+            print_log(f'{printable(source)}: leaves out {self._exclude}, the '
+                      'folder of the results', logger='current')
+        return kept
 
     def _of_image(self, image):
         order = self.channel_order
-        number, self._images = self._images, self._images + 1
+        number, self._names.images = self._names.images, (
+            self._names.images + 1)
         return Item(f'image_{number:06}', None,
                     lambda: to_bgr(image, order))
+
+
+def _is_address(path):
+    return urlsplit(os.fspath(path)).scheme in ('http', 'https')
 
 
 def _is_one(value):
     """Tell one input from an iterable of them."""
     return isinstance(value, (str, os.PathLike, np.ndarray)) or (
-        hasattr(value, 'convert') or hasattr(value, 'detach'))
+        hasattr(value, 'convert') or torch.is_tensor(value))
 
 
 def _split(value):
@@ -153,32 +238,29 @@ def _has(path, suffixes):
     return path.lower().endswith(suffixes)
 
 
-def _list_folder(folder):
-    names = walk_files(folder)
-    found = [name for name in names if _has(name, IMAGE_SUFFIXES)]
-    if not found:
-        raise FileNotFoundError(
-            f'{printable(folder)} contains no image with one of the suffixes '
-            f'{IMAGE_SUFFIXES}.')
-    others = len(names) - len(found)
-    if others:
-        print_log(
-            f'{printable(folder)}: leaves out {others} files that are not '
-            'images, such as ' + printable(next(
-                name for name in names if name not in set(found))),
-            logger='current', level=logging.WARNING)
-    return _items([osp.join(folder, name) for name in found], folder)
-
-
 def _items(paths, root):
     """Name files by their paths below a folder; where two differ in nothing
-    but the suffix, it becomes part of the name."""
+    but the suffix, it becomes part of the name. Returns a list, or a generator
+    if there are videos."""
     inside = [osp.relpath(path, root) for path in paths]
     stems = Counter(osp.splitext(name)[0] for name in inside)
-    return [
-        Item(name if stems[osp.splitext(name)[0]] > 1 else
-             osp.splitext(name)[0], path, lambda path=path: read_image(path))
-        for name, path in zip(inside, paths)]
+    names = [name if stems[osp.splitext(name)[0]] > 1 else
+             osp.splitext(name)[0] for name in inside]
+    if any(_has(path, VIDEO_SUFFIXES) for path in paths):
+        return _mixed(names, paths)
+    return [_of_file(name, path) for name, path in zip(names, paths)]
+
+
+def _mixed(names, paths):
+    for name, path in zip(names, paths):
+        if _has(path, VIDEO_SUFFIXES):
+            yield from _frames(name, path)
+        else:
+            yield _of_file(name, path)
+
+
+def _of_file(name, path):
+    return Item(name, path, lambda: read_image(path))
 
 
 def read_image(path):
@@ -206,34 +288,44 @@ def _decode(content, path):
 
 
 def _download(address):
+    # blanks and umlauts, as browsers send them
     request = urllib.request.Request(
-        address, headers={'User-Agent': 'genpercept_mm'})
+        quote(address, safe="%/:=&?~#+!$,;'@()*[]"),
+        headers={'User-Agent': 'genpercept_mm'})
     try:
         with urllib.request.urlopen(request, timeout=SECONDS) as answer:
             content = answer.read()
-    except OSError as error:
-        raise OSError(f'{address} cannot be downloaded ({error}).') from error
+    except (OSError, HTTPException) as error:
+        raise OSError(f'{address} cannot be downloaded ({error!r}).'
+                      ) from error
     return _decode(content, address)
 
 
-def _frames(path):
-    """Yield the frames of a video."""
+def _frames(name, path):
+    """Yield the frames of a video; of a broken one, an item that raises an
+    OSError when it is read."""
+    def broken(reason):
+        def read():
+            raise OSError(f'{printable(path)} {reason}')
+
+        return Item(name, path, read)
+
     video = cv2.VideoCapture(path)
     try:
         if not video.isOpened():
-            raise OSError(f'{printable(path)} cannot be read as a video.')
-        stem, number = osp.splitext(osp.basename(path))[0], 0
+            yield broken('cannot be read as a video.')
+            return
+        number = 0
         fps = video.get(cv2.CAP_PROP_FPS) or Item.fps
         while True:
             done, image = video.read()
             if not done:
                 break
-            yield Item(f'{stem}/{number:06}', path, lambda image=image: image,
+            yield Item(f'{name}/{number:06}', path, lambda image=image: image,
                        path, number, fps)
             number += 1
         if number == 0:
-            raise OSError(f'{printable(path)} has no frame that OpenCV can '
-                          'decode.')
+            yield broken('has no frame that OpenCV can decode.')
     finally:
         video.release()
 
@@ -247,9 +339,12 @@ def to_bgr(image, channel_order='bgr'):
     order = channel_order
     if hasattr(image, 'convert'):
         image, order = _from_pil(image), 'rgb'
-    elif hasattr(image, 'detach'):
-        image = image.detach().cpu().numpy()
-        if image.ndim == 3 and image.shape[0] in (1, 3):
+    elif torch.is_tensor(image):
+        image = image.detach().cpu()
+        # NumPy has no bfloat16
+        image = (image.float() if image.is_floating_point() else image
+                 ).numpy()
+        if image.ndim == 3 and image.shape[0] in (1, 3, 4):
             image = image.transpose(1, 2, 0)
         elif image.ndim != 2:
             raise ValueError('a tensor must be (3, H, W), or (N, 3, H, W), '
@@ -283,9 +378,12 @@ def _to_uint8(image):
         return image.astype(np.uint8) * 255
     if image.dtype == np.uint16:
         return np.round(image / 257.).astype(np.uint8)
-    if image.dtype.kind == 'f' and image.size and (
-            0 <= image.min() <= image.max() <= 1):
-        return np.round(image * 255.).astype(np.uint8)
+    low, high = image.min(), image.max()
+    # resizing overshoots a little
+    if image.dtype.kind == 'f' and -SLACK <= low <= high <= 1 + SLACK:
+        return np.round(np.clip(image, 0, 1) * 255.).astype(np.uint8)
+    if image.dtype.kind in 'iu' and 0 <= low <= high <= 255:
+        return image.astype(np.uint8)
     raise ValueError(
-        'an image must be uint8, uint16 or float in [0, 1], got '
-        f'{image.dtype} from {image.min():g} to {image.max():g}; convert it.')
+        'an image must be integers in 0..255, uint16 or float in [0, 1], got '
+        f'{image.dtype} from {low:g} to {high:g}; convert it.')

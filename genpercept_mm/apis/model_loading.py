@@ -19,7 +19,7 @@ from .zoo import find_entry, get_weights
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors', '.npz')
 
 
-def init_model(model, weights=None, device=None):
+def init_model(model, weights=None, device=None, task=None):
     """Build a model with its weights, ready to predict.
 
     Args:
@@ -29,6 +29,8 @@ def init_model(model, weights=None, device=None):
         weights (str, optional): Checkpoint. None takes ``load_from`` of the
             config.
         device (str, optional): None takes the best one there is.
+        task (str, optional): What a folder of weights predicts, where it does
+            not say it.
 
     Returns:
         nn.Module: In evaluation mode, with the config as ``cfg``.
@@ -36,9 +38,11 @@ def init_model(model, weights=None, device=None):
     Raises:
         FileNotFoundError: If there is no such file or folder.
         RuntimeError: If the weights do not fit the config.
-        ValueError: If there are no weights, or a checkpoint without config.
+        ValueError: If there are no weights, a checkpoint without config, or no
+            such device.
     """
-    cfg, checkpoint, source = read_model(model, weights)
+    device = _check_device(device)
+    cfg, checkpoint, source = read_model(model, weights, task)
     scope = cfg.get('default_scope') or 'mmseg'
     lazy = _without_pretrained(cfg.model, checkpoint)
     with DefaultScope.overwrite_default_scope(scope):
@@ -49,7 +53,6 @@ def init_model(model, weights=None, device=None):
         dict(classes=None, palette=None),
         **(checkpoint['meta'].get('dataset_meta') or {}))
     network.cfg = cfg
-    device = get_device() if device is None else device
     if str(device) == 'cpu':
         network = revert_sync_batchnorm(network)
     return network.to(device).eval()
@@ -75,7 +78,19 @@ def get_model(name, device=None):
     return init_model(get_weights(name), device=device)
 
 
-def read_model(model, weights=None):
+def _check_device(device):
+    """Return the device, the best one for None; before weights are read."""
+    try:
+        found = torch.device(get_device() if device is None else device)
+        torch.empty(0, device=found)
+    # torch raises errors of many kinds here
+    except Exception as error:
+        raise ValueError(f'device {device!r} is not there '
+                         f'({str(error).splitlines()[0]}).') from error
+    return found
+
+
+def read_model(model, weights=None, task=None):
     """Find config and weights.
 
     Returns:
@@ -89,7 +104,7 @@ def read_model(model, weights=None):
             if weights is not None:
                 raise ValueError(f'{model} is a folder of weights, so '
                                  f'weights={weights!r} have no place.')
-            conversion = convert_any(model)
+            conversion = convert_any(model, task=task)
             return (Config(conversion.config()), conversion.checkpoint(),
                     model)
         if not osp.isfile(model):
@@ -108,6 +123,9 @@ def read_model(model, weights=None):
         raise TypeError('model must be a path, a Config or a dict, got '
                         f'{type(model).__name__}.')
     cfg = cfg.copy()
+    if 'model' not in cfg:
+        raise ValueError(f'{model!r} has no model, so it is not a config of a '
+                         'network.')
     weights = weights or cfg.get('load_from')
     if weights is None:
         raise ValueError(

@@ -1,7 +1,6 @@
 """Files of predictions."""
 import io
 import os
-import os.path as osp
 
 import cv2
 import numpy as np
@@ -9,7 +8,7 @@ import numpy as np
 from genpercept_mm.datasets.io.raster_io import EXR_SWITCH
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.files import write_named
-from genpercept_mm.utils.pictures import encode_picture, encode_png
+from genpercept_mm.utils.pictures import encode_png
 
 from .point_clouds import back_project, encode_ply
 
@@ -111,10 +110,3 @@ def encode_floats(values, suffix):
     if not done:
         raise OSError(f'OpenCV cannot write {suffix}; choose npy.')
     return content.tobytes()
-
-
-def write_picture(path, picture):
-    """Write a picture (H, W, 3) RGB to a path of any picture suffix."""
-    folder, name = osp.split(path)
-    return write_named(folder or '.', name, encode_picture(
-        picture, osp.splitext(name)[1]))

@@ -3,6 +3,7 @@ import datetime
 import json
 import os.path as osp
 import time
+from math import isfinite
 
 import torch
 from mmengine.config import Config
@@ -43,35 +44,26 @@ def verify(name, data_root, out=None, device=None, dtype='fp32',
         name (str): See `list_models`.
         data_root (str): Folder with the folders of benchmarks.
         out (str, optional): JSON file for the report. Benchmarks that it
-            holds already, for the same weights, are not run again.
+            holds already, for the same weights, precision and images, are not
+            run again.
         device (str, optional): None takes the best one there is.
         dtype (str): ``'fp32'``, ``'fp16'`` or ``'bf16'``. Defaults to
             'fp32'.
         num_workers (int): Processes that load images. Defaults to 2.
 
     Returns:
-        dict: ``name``, ``weights`` (SHA-256 by file), ``config``, versions,
-        and ``benchmarks``: for each a dict with ``images``, ``seconds``,
-        ``ours``, and ``paper``, the published numbers.
+        dict: ``name``, ``weights`` (SHA-256 by file), ``config``, and
+        ``benchmarks``: for each a dict with ``images``, ``seconds``,
+        ``device`` and so on, ``ours``, and ``paper``, the published numbers.
 
     Raises:
         FileNotFoundError: If none of the benchmarks is below ``data_root``.
         OSError: If the weights are missing and cannot be downloaded.
-        ValueError: If the name is unknown.
+        ValueError: If the name is unknown, or ``out`` holds another report.
     """
     entry = find_entry(name)
-    task = entry['Metadata']['Task']
-    path = get_weights(name)
-    if 'Bundled' in entry['Metadata']:
-        cfg, *_ = read_model(path)
-    else:
-        cfg = _task_config(task)
-    report = dict(
-        name=name, task=task, weights=weight_checksums(name), dtype=dtype,
-        genpercept_mm=__version__, torch=torch.__version__,
-        config=CONFIGS[task] if cfg.filename else 'that of the checkpoint',
-        benchmarks={})
-    report['benchmarks'] = _earlier(out, report)
+    task, bundled = entry['Metadata']['Task'], 'Bundled' in entry['Metadata']
+    cfg = read_model(get_weights(name))[0] if bundled else _task_config(task)
     datasets, missing = _find_datasets(cfg, data_root)
     for text in missing:
         print_log(f'verify: {text}', logger='current')
@@ -79,20 +71,29 @@ def verify(name, data_root, out=None, device=None, dtype='fp32',
         raise FileNotFoundError(
             f'verify: {data_root} holds no benchmark of {task}; expected '
             f'one of: {", ".join(_roots(cfg, data_root))}.')
+    path = get_weights(name)
+    report = dict(
+        name=name, task=task, weights=weight_checksums(name), dtype=dtype,
+        genpercept_mm=__version__,
+        config='that of the checkpoint' if bundled else CONFIGS[task],
+        benchmarks={})
+    done = report['benchmarks'] = _earlier(out, report)
+    todo = {label: dataset for label, dataset in datasets.items()
+            if done.get(label, {}).get('images') != len(dataset)}
+    for label in set(datasets) - set(todo):
+        print_log(f'verify: {label} is in {out} already', logger='current')
+    if not todo:
+        return report
     network = init_model(path, device=device)
-    report['device'] = _describe_device(network)
     precision = find_dtype(dtype, next(network.parameters()).device)
-    for label, dataset in datasets.items():
-        if label in report['benchmarks']:
-            print_log(f'verify: {label} is in {out} already',
-                      logger='current')
-            continue
+    for label, dataset in todo.items():
         begin = time.time()
         ours = _evaluate(network, dataset, _metrics(cfg, label), precision,
                          num_workers, label)
-        report['benchmarks'][label] = dict(
+        done[label] = dict(
             images=len(dataset), seconds=round(time.time() - begin, 1),
-            date=datetime.date.today().isoformat(), ours=ours,
+            date=datetime.date.today().isoformat(), torch=torch.__version__,
+            device=_describe_device(network), ours=ours,
             paper=_published(entry, label))
         if out is not None:
             write_bytes(out, (json.dumps(report, indent=1) + '\n').encode())
@@ -107,8 +108,9 @@ def table(report):
                  if key in result['paper']} or result['ours']
         for key, value in shown.items():
             paper = result['paper'].get(key)
-            rows.append([label, str(result['images']), key, f'{value:.4g}',
-                         '-' if paper is None else f'{paper:.4g}'])
+            rows.append([label, str(result['images']), key, *(
+                '-' if number is None else f'{number:.4g}'
+                for number in (value, paper))])
     return rows
 
 
@@ -116,13 +118,20 @@ def _earlier(out, report):
     """Return benchmarks of an earlier report on the same weights."""
     if out is None or not osp.isfile(out):
         return {}
-    with open(out) as file:
-        before = json.load(file)
-    same = ('name', 'weights', 'dtype', 'config')
-    if any(before.get(key) != report[key] for key in same):
-        raise ValueError(f'verify: {out} is the report of other weights or '
-                         'another precision; choose another file.')
-    return before['benchmarks']
+    try:
+        with open(out) as file:
+            before = json.load(file)
+        same = all(before[key] == report[key] for key in (
+            'name', 'weights', 'dtype', 'config', 'genpercept_mm'))
+        benchmarks = before['benchmarks']
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f'verify: {out} is not a report, or damaged '
+                         f'({error!r}); choose another file.') from error
+    if not same:
+        raise ValueError(
+            f'verify: {out} is the report of other weights, another precision '
+            'or version; choose another file.')
+    return benchmarks
 
 
 def _task_config(task):
@@ -195,7 +204,9 @@ def _evaluate(network, dataset, metrics, precision, num_workers, label):
             samples = network.test_step(batch)
         evaluator.process(samples, batch)
     values = evaluator.evaluate(len(dataset))
-    return {key.split('/')[-1]: float(value) for key, value in values.items()}
+    # JSON has no NaN
+    return {key.split('/')[-1]: float(value) if isfinite(value) else None
+            for key, value in values.items()}
 
 
 def _published(entry, label):

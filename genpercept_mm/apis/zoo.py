@@ -8,6 +8,7 @@ import os.path as osp
 from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 
+from genpercept_mm.converters.conversion import CONVERSION
 from genpercept_mm.converters.recognition import convert_any
 from genpercept_mm.models.utils.diffusers_folder import (
     TEXT_PARTS,
@@ -15,7 +16,10 @@ from genpercept_mm.models.utils.diffusers_folder import (
     local_folder,
 )
 from genpercept_mm.utils.files import write_bytes, write_whole
-from genpercept_mm.utils.safetensors_checkpoint import save_safetensors
+from genpercept_mm.utils.safetensors_checkpoint import (
+    load_from_safetensors,
+    save_safetensors,
+)
 
 PARTS = ('unet', 'vae', *TEXT_PARTS)
 PACKAGE = osp.dirname(osp.dirname(osp.abspath(__file__)))
@@ -70,7 +74,9 @@ def get_weights(name):
         return _bundled(metadata)
     home = _home()
     path = osp.join(home, f'{name}.safetensors')
-    if osp.isfile(path):
+    if osp.isfile(path) and (
+            load_from_safetensors(path)['meta'].get('conversion')
+            == CONVERSION):
         return path
     print_log(
         f'{name}: weights of {entry["In Collection"]} from '
@@ -93,8 +99,12 @@ def weight_checksums(name):
     metadata = find_entry(name)['Metadata']
     if 'Bundled' in metadata:
         return {metadata['Bundled']: _sha256(_bundled(metadata))}
-    return {label: digest for label, digest in _known_sums(_home()).items()
-            if label.startswith(f'{name}/')}
+    known = {label: digest for label, digest in _known_sums(_home()).items()
+             if label.startswith(f'{name}/')}
+    if known:
+        return known
+    path = osp.join(_home(), f'{name}.safetensors')
+    return {osp.basename(path): _sha256(path)}
 
 
 def _home():
@@ -120,8 +130,11 @@ def download_command(name):
 
 
 def _command(repo, parts):
-    include = ' '.join(f'"{part}/*"' for part in (*parts, 'scheduler'))
-    return f'hf download {repo} --include {include} "model_index.json"'
+    patterns = (*(f'{part}/*' for part in (*parts, 'scheduler')),
+                'model_index.json')
+    # the flag takes one value, and can be repeated
+    return ' '.join([f'hf download {repo}', *(
+        f'--include "{pattern}"' for pattern in patterns)])
 
 
 def _parts(metadata):

@@ -1,7 +1,6 @@
 """``genpercept infer``: maps from photographs."""
+import pickle
 import sys
-
-TYPES = ('picture', 'png16', 'npy', 'exr', 'tiff', 'video')
 
 
 def add_arguments(parser):
@@ -28,7 +27,11 @@ def add_arguments(parser):
         'default: where an edge is longer than 1536')
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument(
-        '--save', nargs='+', choices=TYPES, default=TYPES[:2],
+        '--task', help='what a folder of weights predicts, where it does not '
+        'say it')
+    parser.add_argument(
+        '--save', nargs='+', default=['picture', 'png16'],
+        choices=['picture', 'png16', 'npy', 'exr', 'tiff', 'video'],
         help='files to write; default: picture png16')
     parser.add_argument(
         '--align-frames', type=float, metavar='FILTER', help='draw the frames '
@@ -43,8 +46,8 @@ def add_arguments(parser):
         default='affine', help='scale and shift, scale alone, or both of the '
         'logarithm; default: affine')
     parser.add_argument(
-        '--depth-scale', type=float, help='metres per unit of a depth picture '
-        'with known points, such as 0.001')
+        '--depth-scale', type=_fraction, help='metres per unit of a map of '
+        'known depth, such as 0.001 or 1/256')
     parser.add_argument(
         '--focal', type=float, metavar='PIXELS', help='focal length: write '
         'point clouds (PLY) of calibrated depth')
@@ -54,27 +57,34 @@ def _size(text):
     return text if text == 'native' else int(text)
 
 
+def _fraction(text):
+    numerator, _, denominator = text.partition('/')
+    return float(numerator) / float(denominator or 1)
+
+
 def run(args):
     """Predict; return 1 if a file failed, and say which at the end."""
     from ..apis import DenseInferencer
     from ..apis.metric_scale import MetricScale
-    done, failed = 0, []
+    done, total, failed = 0, 0, []
     try:
         scale = args.calibrate and MetricScale(
             args.calibrate, args.calibrate_mode, args.depth_scale)
         inferencer = DenseInferencer(
-            args.model, args.weights, args.device, args.dtype)
+            args.model, args.weights, args.device, args.dtype, task=args.task)
         for result in inferencer.stream(
                 args.inputs, args.batch_size, args.size, args.tile, args.out,
                 args.save, skip_errors=True,
                 align_frames=args.align_frames, calibrate=scale or None,
                 focal=args.focal):
+            total += 1
             if 'error' in result:
                 failed.append(result['error'])
-            else:
+            if 'quantity' in result:
                 done += 1
                 last = result
-    except (OSError, RuntimeError, TypeError, ValueError) as error:
+    except (ArithmeticError, OSError, RuntimeError, TypeError, ValueError,
+            pickle.UnpicklingError) as error:
         print(f'genpercept infer: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -83,16 +93,16 @@ def run(args):
         return 130
     if done:
         print(describe(last, done, args.out))
-        if 'calibration' in last:
+        if 'calibration' in last and scale.calibration is None:
             found = last['calibration']
             print(f'metres of the last image: {found.inliers} of '
-                  f'{found.points} points agree, median error '
+                  f'{found.points} points agree, median error of all '
                   f'{found.error:.1%}')
     for text in failed:
         print(f'genpercept infer: {text}', file=sys.stderr)
     if failed:
-        print(f'genpercept infer: {len(failed)} of {done + len(failed)} '
-              'inputs failed, see above', file=sys.stderr)
+        print(f'genpercept infer: {len(failed)} of {total} inputs failed, '
+              'see above', file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -31,6 +31,6 @@ def run(args):
         print(f'genpercept verify: {error}', file=sys.stderr)
         return 1
     print_table(table(report))
-    print(f'{out}: protocol of {report["config"]}, {report["dtype"]}, '
-          f'{report["device"]}; please post it with your issue or result')
+    print(f'{out}: protocol of {report["config"]}, {report["dtype"]}; please '
+          'post it with your issue or result')
     return 0

@@ -17,6 +17,9 @@ from genpercept_mm.version import __version__
 from .layout import split_parts
 from .packed_checkpoint import load_packed
 
+# Version of conversions; counts up whenever the same weights would give
+# another config or state, so that what was kept is converted again
+CONVERSION = 1
 # What the official pipelines do with a photograph
 LOAD, PACK = dict(type='LoadImageFromFile'), dict(
     type='genpercept_mm.PackDenseInputs')
@@ -58,7 +61,8 @@ class Conversion:
         """Return what `save` writes."""
         codec = self.model['decode_head']['codec']
         return dict(state_dict=self.state_dict, meta=dict(
-            genpercept_mm_version=__version__, arch=self.arch,
+            genpercept_mm_version=__version__, conversion=CONVERSION,
+            arch=self.arch,
             task=self.task, quantity=CODECS.build(codec).quantity,
             codec=dict(codec), config=self.config(), dataset_meta={}))
 
@@ -90,7 +94,7 @@ def read_checkpoint(path):
         RuntimeError: If it is damaged.
         ValueError: If it is not an OpenMMLab checkpoint.
     """
-    if str(path).endswith('.npz'):
+    if str(path).lower().endswith('.npz'):
         return load_packed(path)
     # files are written by renaming, so a mapped one stays as it is
     with mapped_loading():

@@ -9,7 +9,11 @@ import os.path as osp
 
 from genpercept_mm.diffusion.schedule import NoiseSchedule
 from genpercept_mm.models.utils.arch_detection import detect_arch
-from genpercept_mm.models.utils.diffusers_folder import read_json, read_part
+from genpercept_mm.models.utils.diffusers_folder import (
+    read_json,
+    read_part,
+    source_name,
+)
 from genpercept_mm.models.utils.prompt_embedding import embed_prompt
 
 from .conversion import Conversion
@@ -41,19 +45,17 @@ def clean_factor(scheduler=None):
 def find_task(src, index, task=None):
     """Find out what a folder of E2E-FT predicts, see `convert_folder`."""
     if task is None:
-        name = osp.abspath(src).lower().split('e2e')[-1]
-        stated = {'depth': 'depth', 'normals': 'normal'}.get(
-            (index or {}).get('prediction_type'))
-        task = stated or next((kind for kind in ('depth', 'normal')
-                               if kind in name), None)
-        pipeline = (index or {}).get('_class_name') or ''
-        if task is None and 'Normals' in pipeline:
-            task = 'normal'
-        if task is None and 'Depth' in pipeline:
-            task = 'depth'
+        index, name = index or {}, source_name(src)
+        task = {'depth': 'depth', 'normals': 'normal'}.get(
+            index.get('prediction_type'))
+        for text in (index.get('_class_name') or '', name):
+            said = [kind for kind in ('depth', 'normal')
+                    if kind in text.lower()]
+            if task is None and len(said) == 1:
+                task = said[0]
     if task not in ('depth', 'normal'):
         raise ValueError(f'{src} does not say what the model of E2E-FT '
-                         "predicts; give --task, 'depth' or 'normal'.")
+                         "predicts; give task (--task), 'depth' or 'normal'.")
     return task
 
 

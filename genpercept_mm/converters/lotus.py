@@ -12,7 +12,11 @@ import torch
 from torch.nn.functional import linear, silu
 
 from genpercept_mm.models.utils.arch_detection import detect_arch
-from genpercept_mm.models.utils.diffusers_folder import read_json, read_part
+from genpercept_mm.models.utils.diffusers_folder import (
+    read_json,
+    read_part,
+    source_name,
+)
 from genpercept_mm.models.utils.prompt_embedding import embed_prompt
 
 from .conversion import RESIZE, Conversion
@@ -55,14 +59,16 @@ def fold_task_vector(unet):
 def find_task(src, task=None):
     """Read off the name of a folder or hub cache what its model predicts."""
     if task is None:
-        name = osp.abspath(src).lower()
-        task = next((task for word, task in (
-            ('disparity', 'disparity'), ('normal', 'normal'),
-            ('depth', 'depth')) if word in name.split('lotus')[-1]), None)
+        name = source_name(src)
+        said = {kind for kind in ('depth', 'disparity', 'normal')
+                if kind in name}
+        if 'disparity' in said:  # such names say depth, too
+            said.discard('depth')
+        task = said.pop() if len(said) == 1 else None
     if task not in ('depth', 'disparity', 'normal'):
         raise ValueError(
-            f'{src} does not say what the Lotus model predicts; give --task, '
-            "one of ('depth', 'disparity', 'normal').")
+            f'{src} does not say what the Lotus model predicts; give task '
+            "(--task), one of ('depth', 'disparity', 'normal').")
     return task
 
 
@@ -113,8 +119,3 @@ def convert_folder(src, task=None):
             f'{src}: {name} for {task}; the mean of the image latent is '
             'taken, where upstream draws it'],
         dict(RESIZE, round_image=False))
-
-
-def is_lotus(unet_keys):
-    """Tell a Lotus U-Net by the names of its tensors."""
-    return f'{EMBEDDING}linear_1.weight' in unet_keys

@@ -3,7 +3,11 @@ import os.path as osp
 
 from genpercept_mm.diffusion.schedule import NoiseSchedule
 from genpercept_mm.models.utils.arch_detection import detect_arch
-from genpercept_mm.models.utils.diffusers_folder import read_json, read_part
+from genpercept_mm.models.utils.diffusers_folder import (
+    read_json,
+    read_part,
+    source_name,
+)
 from genpercept_mm.models.utils.prompt_embedding import embed_prompt
 
 from .conversion import Conversion
@@ -86,12 +90,7 @@ def is_e2e_ft(src, scheduler, num_steps):
         scheduler.get('_class_name') != 'LCMScheduler'
         and scheduler.get('timestep_spacing') == 'trailing'
         and not scheduler.get('rescale_betas_zero_snr'))
-    path = osp.abspath(src)
-    if osp.basename(osp.dirname(path)) == 'snapshots':
-        # huggingface_hub's cache: .../models--owner--name/snapshots/commit
-        path = osp.dirname(osp.dirname(path))
-    name = osp.basename(path).lower().replace('_', '-')
-    return single or 'e2e-ft' in name
+    return single or 'e2e-ft' in source_name(src).replace('_', '-')
 
 
 def marigold_to_mm(unet, vae, prompt_embeds, unet_config=None,

@@ -7,6 +7,7 @@ checkpoint's ``meta``, the source of the other weights, and the steps.
 import io
 import json
 import zipfile
+import zlib
 
 import numpy as np
 import torch
@@ -54,7 +55,8 @@ def pack(checkpoint, base='mini', levels=6.):
         steps[key] = step
         arrays[key] = np.round(change.numpy() / step if step else
                                np.zeros(change.shape)).astype(np.int8)
-    packing = dict(base=base, steps=steps, meta=to_plain(checkpoint['meta']))
+    packing = dict(base=base, base_checksum=_checksum(origin), steps=steps,
+                   meta=to_plain(checkpoint['meta']))
     arrays[HEADER] = np.frombuffer(json.dumps(packing).encode(), np.uint8)
     return arrays
 
@@ -75,7 +77,8 @@ def load_packed(path):
     Raises:
         FileNotFoundError: If it, or the weights that it builds on, are
             missing.
-        RuntimeError: If it is damaged or something else.
+        RuntimeError: If it is damaged or something else, or the other weights
+            are not those that it was packed with.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -85,6 +88,10 @@ def load_packed(path):
         raise RuntimeError(f'{path} is not a packed checkpoint, or damaged '
                            f'({error}); copy it again.') from error
     origin, state = _read_base(packing['base']), {}
+    if _checksum(origin) != packing['base_checksum']:
+        raise RuntimeError(
+            f'{path} was packed as differences to other weights than '
+            f'{packing["base"]!r} has now; take both from one version.')
     for key, array in arrays.items():
         value = torch.from_numpy(array.astype(np.float32))
         if key in packing['steps']:
@@ -95,6 +102,14 @@ def load_packed(path):
             value = value.long()
         state[key] = value
     return dict(state_dict=state, meta=packing['meta'])
+
+
+def _checksum(state):
+    """Return the CRC-32 of tensors, in the order of their names."""
+    value = 0
+    for key in sorted(state):
+        value = zlib.crc32(state[key].float().contiguous().numpy(), value)
+    return value
 
 
 def _read_base(base):

@@ -47,9 +47,9 @@ def multi_resolution_noise(
     i = 0, 1, ... draws r in [2, 4), divides the previous level's height and
     width by ``r**i``, down to 1, and has the weight ``strength**i``; a level
     whose height or width is 1 is the last. The sum is divided by its
-    standard deviation over the whole batch, as in Marigold's code; with a list
-    of generators, r and the deviation are those of each image. As level 0 has full size,
-    strength 0 gives the normalized sum of two Gaussians.
+    standard deviation over the whole batch, as in Marigold's code; with a
+    list of generators, r and the deviation are those of each image. As level
+    0 has full size, strength 0 gives the normalized sum of two Gaussians.
 
     Args:
         shape (Sequence[int]): (N, C, h, w).

@@ -1,4 +1,6 @@
 """Scale and shift from a few known points."""
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ def test_files_and_maps_are_read(tmp_path):
         assert found.scale == pytest.approx(expected.scale, rel=1e-6)
     found = calibrate(result, tmp_path / 'sparse.png', depth_scale=1 / 1000)
     assert found.scale == pytest.approx(expected.scale, rel=1e-3)
-    with pytest.raises(ValueError, match='sparse.png needs depth_scale'):
+    with pytest.raises(ValueError, match='sparse.png .*needs depth_scale'):
         calibrate(result, tmp_path / 'sparse.png')
 
 
@@ -150,3 +152,75 @@ def test_log_space_agrees_with_polyfit(quantity):
     assert (found.scale, found.shift) == pytest.approx((scale, shift))
     np.testing.assert_allclose(found.apply(pred), metres, rtol=.06)
     assert found.error < .02
+
+
+@pytest.mark.parametrize('count', [2, 3, 4, 5, 6, 7])
+def test_few_points_are_not_voted_on(count):
+    pred, metres = scene()
+    points = some_points(metres, count)
+    points[:, 2] *= 1 + np.random.default_rng(count).normal(0, .03, count)
+    found = calibrate(pred, points, quantity='depth')
+    u, v = points[:, :2].astype(int).T
+    scale, shift = np.polyfit(pred[v, u], points[:, 2], 1)
+    assert (found.scale, found.shift) == pytest.approx((scale, shift))
+    assert found.inliers == count
+    # the error is that of all points, not of those that agree
+    assert found.error == pytest.approx(np.median(
+        np.abs(scale * pred[v, u] + shift - points[:, 2]) / points[:, 2]),
+        rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize('kind', ['npy', 'tiff', 'array'])
+def test_units_of_maps_count_in_every_format(tmp_path, kind):
+    pred, metres = scene()
+    values = np.round(metres * 1000)
+    if kind == 'tiff':
+        given = str(tmp_path / 'a.tiff')
+        cv2.imwrite(given, values.astype(np.float32))
+    elif kind == 'npy':
+        given = str(tmp_path / 'a.npy')
+        np.save(given, values.astype(np.uint16))
+    else:
+        given = values.astype(np.int32)
+    found = calibrate(pred, given, quantity='depth', depth_scale=.001)
+    assert found.scale == pytest.approx(11.3, rel=1e-3)
+    if kind != 'tiff':
+        with pytest.raises(ValueError, match='needs depth_scale'):
+            calibrate(pred, given, quantity='depth')
+    with pytest.raises(ValueError, match='depth_scale is for maps'):
+        calibrate(pred, some_points(metres), quantity='depth',
+                  depth_scale=.001)
+
+
+def test_what_lies_behind_the_camera_is_unknown():
+    pred = np.linspace(0, 1, 12).reshape(3, 4)
+    metres = Calibration('depth', 2., -1.).apply(pred)
+    assert np.isnan(metres[pred < .5]).all()
+    np.testing.assert_allclose(metres[pred > .51], 2 * pred[pred > .51] - 1,
+                               rtol=1e-5)
+    far = Calibration('disparity', 1., -.5).apply(pred)
+    assert np.isnan(far[pred <= .5]).all() and np.isfinite(
+        far[pred > .51]).all()
+    with pytest.raises(ValueError, match='one of disparity, and the pred'):
+        Calibration('disparity', 1., 0.).apply(dict(
+            quantity='depth', depth=pred))
+
+
+@pytest.mark.parametrize('field, value', [
+    ('mode', 'Log'), ('quantity', 'normal'), ('scale', 'much')])
+def test_saved_nonsense_is_refused(tmp_path, field, value):
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps({
+        **dict(quantity='depth', scale=1., shift=0.), field: value}))
+    with pytest.raises(ValueError, match='a.json is not a saved calibration'):
+        Calibration.load(str(path))
+
+
+def test_a_dense_map_of_a_large_image_is_no_problem():
+    rng = np.random.default_rng(0)
+    pred = rng.uniform(.1, 1, (500, 700))
+    metres = 4 * pred + .5
+    wrong = rng.random(pred.shape) < .3
+    metres[wrong] = rng.uniform(1, 50, wrong.sum())
+    found = calibrate(pred, metres, quantity='depth')
+    assert (found.scale, found.shift) == pytest.approx((4, .5), rel=.01)

@@ -59,3 +59,14 @@ def test_cuts_and_other_sizes_keep_scale_and_shift():
 def test_filters_outside_the_range_are_refused(value):
     with pytest.raises(ValueError, match=r'filter must be in \[0, 1\)'):
         ClipAlignment(value)
+
+
+def test_noise_does_not_fade_the_map_out():
+    """A fit by least squares would lose three quarters of the scale."""
+    rng = np.random.default_rng(1)
+    scene = np.tile(np.linspace(.1, .9, 60), (40, 1))
+    align = ClipAlignment()
+    for _ in range(300):
+        shown = align(scene + rng.normal(0, .02, scene.shape))
+    assert align.scale == pytest.approx(1, abs=.05)
+    assert np.abs(shown - scene).mean() < .05

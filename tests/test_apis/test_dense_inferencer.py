@@ -316,7 +316,8 @@ def test_images_without_points_are_passed_over_or_raise(depth, photo,
     with pytest.raises(FileNotFoundError, match='has no points for photo'):
         depth(photo, calibrate=str(points))
     result, = depth.stream(photo, calibrate=str(points), skip_errors=True)
-    assert 'has no points' in result['error'] and 'depth' not in result
+    assert 'has no points' in result['error'] and 'metres' not in result
+    assert result['depth'].shape == (60, 80)
 
 
 def test_only_relative_quantities_are_aligned(checkpoints, video):
@@ -342,3 +343,53 @@ def test_half_precision_gives_float32(checkpoints, photo, depth):
     assert 0 < np.abs(result - full).mean() < .02
     with pytest.raises(ValueError, match="dtype must be one of .*'fp8'"):
         DenseInferencer(checkpoints['depth'], device='cpu', dtype='fp8')
+
+
+def test_broken_inputs_of_all_kinds_are_passed_over(depth, photo, tmp_path):
+    (tmp_path / 'b.mp4').write_bytes(b'no video')
+    inputs = [photo, str(tmp_path / 'b.mp4'), np.zeros((4, 5, 2), np.uint8),
+              photo]
+    results = list(depth.stream(inputs, skip_errors=True))
+    assert ['error' in result for result in results] == [
+        False, True, True, False]
+    assert 'b.mp4 cannot be read as a video' in results[1]['error']
+
+
+def test_calls_in_a_loop_lose_no_files(depth, tmp_path):
+    out = str(tmp_path / 'out')
+    for seed in range(3):
+        depth(photograph(seed=seed), out_dir=out, save='npy')
+    assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
+        f'image_00000{number}_depth.npy' for number in range(3)]
+
+
+def test_folders_and_batches_give_lists(depth, photo, tmp_path):
+    assert isinstance(depth(photo), dict)
+    assert len(depth(str(tmp_path))) == 1
+    assert len(depth(torch.zeros(1, 3, 40, 48))) == 1
+
+
+def test_still_pictures_cannot_be_saved_as_a_video(depth, photo, tmp_path):
+    with pytest.raises(ValueError, match="save='video' writes nothing of"):
+        depth(photo, out_dir=str(tmp_path / 'out'), save='video')
+
+
+def test_maps_that_are_not_finite_are_not_written(checkpoints, photo,
+                                                  tmp_path):
+    inferencer = DenseInferencer(checkpoints['depth'], device='cpu')
+    with torch.no_grad():
+        inferencer.model.backbone.unet.conv_out.bias.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match='photo.png: the prediction'):
+        inferencer(photo, out_dir=str(tmp_path / 'out'))
+    result, = inferencer.stream(photo, skip_errors=True)
+    assert 'NaN or infinite' in result['error']
+    assert not (tmp_path / 'out').exists()
+
+
+def test_other_devices_and_tiles_are_refused(checkpoints, depth, photo):
+    with pytest.raises(ValueError, match="device 'cuda:7' is not there"):
+        DenseInferencer(checkpoints['depth'], device='cuda:7')
+    for tile in (-1, 4, 12.5):
+        with pytest.raises(ValueError, match='tile must be 0.*at least 64'):
+            depth(photo, tile=tile)
+    assert depth(photo, size=np.int64(64))['working_size'] == (48, 64)

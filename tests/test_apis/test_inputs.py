@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from genpercept_mm.apis.inputs import Inputs, to_bgr
+from genpercept_mm.apis.inputs import Inputs, Names, to_bgr
 
 RNG = np.random.default_rng(0)
 RGB = RNG.integers(0, 256, (6, 8, 3)).astype(np.uint8)
@@ -128,7 +128,7 @@ def test_addresses(folder, monkeypatch):
 
 @pytest.mark.parametrize('given, error, message', [
     ('none.jpg', FileNotFoundError, 'none.jpg does not exist'),
-    ('*.nothing', FileNotFoundError, "no image matches '..nothing'"),
+    ('*.nothing', FileNotFoundError, "no video matches '..nothing'"),
     (3, TypeError, 'paths, arrays, tensors or PIL images, got int'),
     ([None], TypeError, 'got NoneType'),
 ])
@@ -151,6 +151,7 @@ def test_folders_without_images_are_refused(tmp_path):
     (np.full((4, 5, 3), 7.), 'float64 from 7 to 7'),
     (np.full((4, 5, 3), np.nan), 'float64 from nan'),
     (np.full((4, 5, 3), 300, np.int32), 'int32 from 300'),
+    (np.full((4, 5, 3), -1, np.int8), 'int8 from -1'),
 ])
 def test_images_of_other_forms_are_refused(image, message):
     with pytest.raises(ValueError, match=message):
@@ -163,3 +164,105 @@ def test_broken_files_are_named(tmp_path):
     for item in Inputs(str(tmp_path)):
         with pytest.raises(OSError, match=f'{item.name}.* cannot be read'):
             item.read()
+
+
+def write_video(path, count):
+    path.parent.mkdir(exist_ok=True)
+    video = cv2.VideoWriter(
+        str(path), cv2.VideoWriter_fourcc(*'MJPG'), 5, (64, 48))
+    for _ in range(count):
+        video.write(np.zeros((48, 64, 3), np.uint8))
+    video.release()
+    return str(path)
+
+
+def test_videos_of_one_name_and_folders_keep_their_frames_apart(tmp_path):
+    one = write_video(tmp_path / 'a' / 'clip.avi', 2)
+    two = write_video(tmp_path / 'b' / 'clip.avi', 1)
+    assert names([one, two, one]) == [
+        'clip/000000', 'clip/000001', 'clip-2/000000', 'clip-3/000000',
+        'clip-3/000001']
+    # and folders and patterns have videos, too
+    Image.fromarray(RGB).save(tmp_path / 'a' / 'x.png')
+    assert names(str(tmp_path / 'a')) == ['clip/000000', 'clip/000001', 'x']
+    assert names(str(tmp_path / '*' / '*.avi')) == [
+        'a/clip/000000', 'a/clip/000001', 'b/clip/000000']
+
+
+def test_a_broken_video_does_not_end_the_others(tmp_path):
+    Image.fromarray(RGB).save(tmp_path / 'a.png')
+    (tmp_path / 'b.mp4').write_bytes(b'no video')
+    first, broken, last = Inputs([
+        str(tmp_path / name) for name in ('a.png', 'b.mp4', 'a.png')])
+    with pytest.raises(OSError, match='b.mp4 cannot be read as a video'):
+        broken.read()
+    np.testing.assert_array_equal(last.read(), first.read())
+
+
+def test_later_calls_do_not_take_names_of_earlier_ones(tmp_path):
+    for folder in 'ab':
+        (tmp_path / folder).mkdir()
+        Image.fromarray(RGB).save(tmp_path / folder / 'x.png')
+    book = Names()
+    paths = [str(tmp_path / folder / 'x.png') for folder in 'aba']
+    assert [names(path, names=book) for path in paths] == [
+        ['x'], ['x-2'], ['x']]
+    assert names(RGB, names=book) == ['image_000000']
+    assert names([RGB, RGB], names=book) == ['image_000001', 'image_000002']
+
+
+def test_results_are_not_taken_for_inputs(folder, tmp_path):
+    assert names(str(folder), exclude=str(folder / 'sub')) == [
+        'a', 'b', 'twin.bmp', 'twin.png']
+    assert names(str(folder / '**/*.png'), exclude=str(folder / 'sub')) == [
+        'a', 'b', 'twin']
+    with pytest.raises(ValueError, match='is the folder of the inputs'):
+        Inputs(str(folder), exclude=f'{folder}/sub/..')
+
+
+def test_what_is_one_image(folder):
+    for one in (RGB, str(folder / 'a.png'), Image.fromarray(RGB),
+                'http://127.0.0.1/a.png'):
+        assert Inputs(one).single
+    for several in (RGB[None], str(folder / 'sub/deep'), [RGB],
+                    str(folder / 'b*.png')):
+        assert not Inputs(several).single
+
+
+@pytest.mark.parametrize('image', [
+    torch.from_numpy(RGB / 255).permute(2, 0, 1).bfloat16(),
+    torch.from_numpy(RGB / 255).permute(2, 0, 1) * 1.004,
+    torch.from_numpy(np.dstack([RGB, RGB[..., :1]])).permute(2, 0, 1),
+    torch.from_numpy(RGB).permute(2, 0, 1).long()],
+    ids=['bfloat16', 'overshoot', 'alpha', 'int64'])
+def test_tensors_as_networks_and_resizing_leave_them(image):
+    assert np.abs(to_bgr(image).astype(int) - BGR).max() <= 1
+
+
+def test_addresses_with_blanks_and_cut_answers(folder, monkeypatch):
+    (folder / 'a b.png').write_bytes((folder / 'a.png').read_bytes())
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+
+        def do_GET(self):
+            if 'cut' not in self.path:
+                return super().do_GET()
+            self.send_response(200)
+            self.send_header('Content-Length', '1000')
+            self.end_headers()
+            self.wfile.write(b'x')
+
+        def log_message(self, *args):
+            pass
+
+    handler = functools.partial(Handler, directory=str(folder))
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        home = f'http://127.0.0.1:{server.server_address[1]}'
+        item, = Inputs(f'{home}/a b.png')
+        np.testing.assert_array_equal(item.read(), BGR)
+        item, = Inputs(f'{home}/cut.png')
+        with pytest.raises(OSError, match='cut.png cannot be downloaded'):
+            item.read()
+        server.shutdown()

@@ -52,3 +52,24 @@ def test_a_saved_calibration_serves_all(tmp_path):
         'depth', 2., 1.)
     with pytest.raises(FileNotFoundError, match='none.txt does not exist'):
         MetricScale(str(tmp_path / 'none.txt'))
+
+
+def test_what_cannot_be_calibrated_is_told_before_the_first_image():
+    points = MetricScale([(1, 2, 3.), (2, 3, 4.)])
+    points.check('disparity')
+    with pytest.raises(ValueError, match='the model predicts normal'):
+        points.check('normal')
+    saved = MetricScale(Calibration('disparity', 1., 0.))
+    with pytest.raises(ValueError, match='disparity, and the model predicts '
+                       'depth'):
+        saved.check('depth')
+    with pytest.raises(ValueError, match='a calibration is given'):
+        MetricScale(Calibration('depth', 1., 0.), depth_scale=.001)
+
+
+def test_a_renamed_input_has_no_points_of_its_own(tmp_path):
+    """x-2 may be the second x, or an image that is called so."""
+    renamed = dict(result('x-2'), stem='x')
+    write_points(tmp_path / 'x-2.txt', renamed['depth'], 3, .5)
+    with pytest.raises(ValueError, match='another input is called x, too'):
+        MetricScale(str(tmp_path)).of(renamed)

@@ -1,7 +1,9 @@
 """Published weights by name: the whole way against a hub on the loopback."""
 import json
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 
 import cv2
@@ -18,6 +20,7 @@ from genpercept_mm.converters.recognition import FAMILIES
 
 PRIOR = f'{genpercept_mm.__path__[0]}/weights/mini'
 # one of each family, whose folders are small random ones
+FILE = 'diffusion_pytorch_model.safetensors'
 NAMES = ['genpercept-depth', 'genpercept-matting-v1', 'marigold-depth-v1-0',
          'lotus-d-normal', 'e2e-ft-marigold-depth']
 PREDICT = '''
@@ -135,6 +138,26 @@ def test_names_and_entries():
         assert entry['Weights'].endswith(metadata['Hub'])
     with pytest.raises(ValueError, match='did you mean genpercept-depth'):
         find_entry('genpercept-deth')
+
+
+@pytest.mark.slow
+def test_the_command_works_on_another_machine(repos, tmp_path):
+    """The printed line, run by the hub's own program."""
+    lines = download_command('genpercept-depth').split(' && ')
+    program = os.path.join(os.path.dirname(sys.executable), 'hf')
+    with Hub(repos) as hub:
+        for line in lines:
+            subprocess.run(
+                [program, *shlex.split(line)[1:]], check=True, timeout=120,
+                capture_output=True, env=dict(
+                    os.environ, HF_ENDPOINT=hub.address, HF_HOME=str(
+                        tmp_path), NO_PROXY='127.0.0.1',
+                    no_proxy='127.0.0.1'))
+    found = {os.path.relpath(path, tmp_path).split(os.sep, 4)[-1]
+             for path in tmp_path.rglob('*.safetensors')}
+    assert found == {f'unet_depth_v2/{FILE}', f'vae/{FILE}',
+                     'text_encoder/model.safetensors'}
+    assert list(tmp_path.rglob('tokenizer/vocab.json'))
 
 
 def test_the_command_fetches_the_parts_that_are_needed():

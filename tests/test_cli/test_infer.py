@@ -91,3 +91,36 @@ def test_the_tool_does_the_same(checkpoint, photos, tmp_path, run_python):
                       '--out', str(out), '--device', 'cpu')
     assert '1 x depth' in done.stdout
     assert (out / 'a_depth_16bit.png').is_file()
+
+
+def test_metres_from_a_sparse_depth_picture(checkpoint, photos, tmp_path,
+                                            capsys):
+    pred = DenseInferencer(checkpoint, device='cpu')(
+        str(photos / 'a.png'))['depth']
+    sparse = np.zeros((40, 60), np.uint16)
+    sparse[::7, ::7] = np.round((4 * pred + 1)[::7, ::7] * 256)
+    cv2.imwrite(str(tmp_path / 'sparse.png'), sparse)
+    out = tmp_path / 'out'
+    argv = ['infer', checkpoint, str(photos / 'a.png'), '--out', str(out),
+            '--device', 'cpu', '--calibrate']
+    assert main([*argv, str(tmp_path / 'sparse.png'), '--depth-scale',
+                 '1/256', '--focal', '70']) == 0
+    assert '54 of 54 points agree' in capsys.readouterr().out
+    np.testing.assert_allclose(
+        np.load(out / 'a_depth_metres.npy'), 4 * pred + 1, rtol=.02)
+    assert (out / 'a_depth.ply').is_file()
+    # what was saved serves again, and says nothing of points
+    assert main([*argv, str(out / 'a_depth_calibration.json')]) == 0
+    assert 'agree' not in capsys.readouterr().out
+
+
+def test_a_map_without_points_is_kept_and_told(checkpoint, photos, tmp_path,
+                                               capsys):
+    out = tmp_path / 'out'
+    (tmp_path / 'points').mkdir()
+    assert main(['infer', checkpoint, str(photos / 'a.png'), '--out',
+                 str(out), '--device', 'cpu', '--calibrate',
+                 str(tmp_path / 'points')]) == 1
+    said = capsys.readouterr()
+    assert '1 x depth' in said.out and (out / 'a_depth.png').is_file()
+    assert 'has no points for a' in said.err and '1 of 1 inputs' in said.err

@@ -27,14 +27,19 @@ def test_equals_its_own_code(family, tmp_path, size, edge, task, signs):
     (dict(_class_name='MarigoldPipeline', prediction_type='normals'), 'x',
      'normal'),
     (None, 'models--GonzaloMG--stable-diffusion-e2e-ft-normals', 'normal'),
-    (None, 'marigold-e2e-ft-depth', 'depth')])
+    (None, 'marigold-e2e-ft-depth', 'depth'),
+    # folders around say nothing
+    (dict(_class_name='MarigoldNormalsPipeline'), '/u/depth-project/mine',
+     'normal'),
+    (dict(_class_name='MarigoldDepthPipeline'), '/u/e2e-ft-normals-run',
+     'depth')])
 def test_configs_and_names_say_the_task(index, name, task):
     assert e2e_ft.find_task(name, index) == task
 
 
 def test_a_folder_that_does_not_say_its_task(family, tmp_path):
     shutil.copytree(family.folder, tmp_path / 'x')
-    with pytest.raises(ValueError, match='x does not say.* --task'):
+    with pytest.raises(ValueError, match='x does not say.*--task'):
         e2e_ft.convert_folder(str(tmp_path / 'x'))
 
 

@@ -49,7 +49,7 @@ def test_names_say_the_task(name, task):
 
 def test_a_folder_that_does_not_say_its_task(folders, tmp_path):
     shutil.copytree(folders['d'].folder, tmp_path / 'x')
-    with pytest.raises(ValueError, match='x does not say.* --task'):
+    with pytest.raises(ValueError, match='x does not say.*--task'):
         lotus.convert_folder(str(tmp_path / 'x'))
 
 
@@ -71,3 +71,16 @@ def test_the_fold_is_the_layer_it_replaces(folders):
     torch.testing.assert_close(
         folded['time_embedding.linear_2.bias'] - bias, expected,
         rtol=1e-4, atol=1e-6 * float(bias.abs().max()))
+
+
+@pytest.mark.parametrize('path, task', [
+    ('/normals/lotus-depth-d-v1-0', 'depth'),
+    ('/x/lotus-depth-g-v2-1-disparity', 'disparity'),
+    ('/hub/models--jingheya--lotus-normal-g-v1-1/snapshots/0a1b', 'normal'),
+    ('/data/normal/weights/run7', None), ('/x/depth-and-normal', None)])
+def test_only_the_folder_itself_says_the_task(path, task):
+    if task is None:
+        with pytest.raises(ValueError, match='does not say'):
+            lotus.find_task(path)
+    else:
+        assert lotus.find_task(path) == task

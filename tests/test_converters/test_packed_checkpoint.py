@@ -1,8 +1,10 @@
 """Checkpoints as rounded differences to the small prior."""
+import shutil
+
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import genpercept_mm
 from genpercept_mm.apis import DenseInferencer
@@ -97,3 +99,15 @@ def test_a_whole_model_predicts_almost_the_same(tmp_path):
     assert maps[0].std() > 0
     error = np.abs(maps[0] - maps[1]).mean() / maps[0].std()
     assert 0 < error < .2
+
+
+def test_it_belongs_to_one_base(checkpoint, tmp_path):
+    base = tmp_path / 'base'
+    shutil.copytree(PRIOR, base)
+    save_packed(checkpoint, str(tmp_path / 'a.npz'), base=str(base))
+    read_checkpoint(str(tmp_path / 'a.npz'))
+    state = load_file(f'{base}/unet/{FILE}')
+    state['conv_out.bias'] += .5
+    save_file(state, f'{base}/unet/{FILE}', metadata=dict(format='pt'))
+    with pytest.raises(RuntimeError, match='differences to other weights'):
+        read_checkpoint(str(tmp_path / 'a.npz'))

@@ -67,11 +67,6 @@ class SDUNet(BaseModule):
         pretrained (str, optional): Folder in diffusers layout, hub id, or
             ``'mini'``, the small prior in this package. If None, weights are
             random unless ``init_cfg`` or a checkpoint provides them.
-        unet_weights (str, optional): A file of U-Net tensors under diffusers'
-            names to read instead of the U-Net of ``pretrained``, a path or
-            ``'owner/name/file'`` on the hub, for example
-            ``'CompVis/cleandift/cleandift_sd21_unet.safetensors'``
-            (arXiv:2412.03439; with ``timestep=261``). Defaults to None.
         out_indices (Sequence[int]): Outputs, see the table. Defaults to
             (0, 1, 2, 3).
         feature_type (str): ``'post_upsample'``, each block's output, as in
@@ -110,6 +105,11 @@ class SDUNet(BaseModule):
         with_cp (bool): Gradient checkpointing. Defaults to False.
         init_cfg (dict, optional): mmengine initialization, for example
             ``dict(type='Pretrained', checkpoint=...)``. Defaults to None.
+        unet_weights (str, optional): A file of U-Net tensors under diffusers'
+            names to read instead of the U-Net of ``pretrained``, a path or
+            ``'owner/name/file'`` on the hub, for example
+            ``'CompVis/cleandift/cleandift_sd21_unet.safetensors'``
+            (arXiv:2412.03439; with ``timestep=261``). Defaults to None.
 
     Attributes:
         out_channels (tuple[int]): Channels of each output.

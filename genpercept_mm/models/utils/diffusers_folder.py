@@ -93,6 +93,16 @@ def local_folder(source, parts, owner='SDUNet'):
     return folder
 
 
+def source_name(folder):
+    """Return the name of a folder, or of the repository whose snapshot in the
+    hub's cache it is, in lower case; not those of folders around it."""
+    path = osp.abspath(folder)
+    if osp.basename(osp.dirname(path)) == 'snapshots':
+        # .../models--owner--name/snapshots/commit
+        path = osp.dirname(osp.dirname(path))
+    return osp.basename(path).lower().split('--')[-1]
+
+
 def local_file(source, owner='SDUNet'):
     """Find a file of weights on this machine, or download one of the hub.
 
