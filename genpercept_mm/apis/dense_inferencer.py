@@ -14,7 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from genpercept_mm.registry import TRANSFORMS
-from genpercept_mm.utils.arrays import to_numpy
+from genpercept_mm.utils.arrays import channels_last, to_numpy
 from genpercept_mm.visualization.dense_local_visualizer import paint
 
 from .clips import Clips
@@ -410,14 +410,13 @@ class DenseInferencer(BaseInferencer):
             '' if self.quantity == 'sem_seg' else '_map')))
 
     def _result(self, item, image, packed, sample, rule, seconds, notes):
-        values = self._values(sample)
+        values = channels_last(self._values(sample))
         if not np.isfinite(values).all():
             raise FloatingPointError(
                 f'{item.path or item.name}: the prediction has values that '
                 'are NaN or infinite; check the weights'
                 + (', or set dtype fp32.' if self.dtype != torch.float32
                    else '.'))
-        values = values[0] if len(values) == 1 else values.transpose(1, 2, 0)
         if self.quantity == 'sem_seg':
             classes = self.model.dataset_meta.get('classes')
             facts = dict(classes=tuple(classes or ()) or None)

@@ -39,7 +39,8 @@ def take_test_pipeline(module):
         if return_datasample or not all(fields):
             return stock_postprocess(self, preds, visualization,
                                      return_datasample, pred_out_dir)
-        maps = [_channels_last(pred.get(field).numpy().data)
+        from genpercept_mm.utils.arrays import channels_last
+        maps = [channels_last(pred.get(field))
                 for pred, field in zip(preds, fields)]
         for values in maps if pred_out_dir else ():
             path = osp.join(pred_out_dir, f'{self.num_pred_imgs:08}_pred.npy')
@@ -71,10 +72,6 @@ def quantity_field(sample):
     return next((field for field in sample.keys()
                  if field.startswith('pred_') and field.endswith('_map')),
                 None)
-
-
-def _channels_last(values):
-    return values[0] if len(values) == 1 else values.transpose(1, 2, 0)
 
 
 def _write_npy(path, values):

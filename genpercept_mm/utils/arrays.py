@@ -18,3 +18,10 @@ def to_numpy(value):
             value = value.float()
         value = value.numpy()
     return np.asarray(value)
+
+
+def channels_last(value):
+    """Turn a map of (1, H, W), see `to_numpy`, into (H, W), and one of
+    (K, H, W) into (H, W, K)."""
+    maps = to_numpy(value)
+    return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)

@@ -8,7 +8,7 @@ from mmengine.dist import master_only
 from mmseg.visualization import SegLocalVisualizer
 
 from genpercept_mm.registry import CODECS, VISUALIZERS
-from genpercept_mm.utils.arrays import to_numpy
+from genpercept_mm.utils.arrays import channels_last
 from genpercept_mm.utils.files import write_bytes
 from genpercept_mm.utils.pictures import encode_picture
 
@@ -114,10 +114,10 @@ class DenseLocalVisualizer(SegLocalVisualizer):
                     f'DenseLocalVisualizer: {codec.pred_field!r} is not among '
                     f"the sample's predictions {_predictions(data_sample)}; "
                     "set visualizer.codec to the model's codec.")
-            pred = _channels_last(data_sample.get(codec.pred_field))
+            pred = channels_last(data_sample.get(codec.pred_field))
         if draw_gt and data_sample is not None and (
                 codec.gt_field in data_sample):
-            label = _channels_last(data_sample.get(codec.gt_field))
+            label = channels_last(data_sample.get(codec.gt_field))
         if pred is None and label is None:
             raise ValueError(
                 'DenseLocalVisualizer: there is nothing to draw beside the '
@@ -140,7 +140,7 @@ class DenseLocalVisualizer(SegLocalVisualizer):
         if label is not None:
             mask = None
             if codec.mask_key in data_sample:
-                mask = _channels_last(data_sample.get(codec.mask_key)) > 0
+                mask = channels_last(data_sample.get(codec.mask_key)) > 0
             valid = codec.encode(label, mask)[1]
             shown = paint(codec, image, codec.show_label(label, mask))
             panels.append((shown * valid[..., None], 'label', False))
@@ -187,12 +187,6 @@ def _predictions(data_sample):
     """List the names of a sample's predictions."""
     return [] if data_sample is None else sorted(
         key for key in data_sample.keys() if key.startswith('pred_'))
-
-
-def _channels_last(field):
-    """Turn PixelData of (1, H, W) into (H, W), of (K, H, W) into (H, W, K)."""
-    maps = to_numpy(field)
-    return maps[0] if len(maps) == 1 else maps.transpose(1, 2, 0)
 
 
 def _over_checkerboard(image, alpha):

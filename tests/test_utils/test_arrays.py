@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.structures import PixelData
 
-from genpercept_mm.utils.arrays import to_numpy
+from genpercept_mm.utils.arrays import channels_last, to_numpy
 
 VALUES = torch.tensor([[[0.5, 1.25, -3.]]])
 
@@ -31,3 +31,12 @@ def test_arrays_are_not_copied():
     array = np.arange(4.).reshape(1, 2, 2)
     assert to_numpy(array) is array
     assert to_numpy(dict(data=array)) is array
+
+
+@pytest.mark.parametrize('channels, shape', [(1, (4, 5)), (3, (4, 5, 3))])
+def test_channels_come_last_and_single_ones_go(channels, shape):
+    maps = torch.rand(channels, 4, 5)
+    found = channels_last(PixelData(data=maps))
+    assert found.shape == shape
+    for row, column in np.ndindex(4, 5):
+        assert np.all(found[row, column] == maps[:, row, column].numpy())
