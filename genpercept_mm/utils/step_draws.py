@@ -61,6 +61,28 @@ def image_generators(count):
     return generators
 
 
+@contextlib.contextmanager
+def draws_of(images):
+    """Let only some images of the micro batch draw; nothing outside of
+    `step_draws`.
+
+    Args:
+        images (slice): Their places in the micro batch.
+    """
+    if not _STACK:
+        yield
+        return
+    generators, shared = _STACK[-1]
+    # each image begins where all begin
+    again = torch.Generator()
+    again.set_state(shared.get_state())
+    _STACK.append((generators[images], again))
+    try:
+        yield
+    finally:
+        _STACK.pop()
+
+
 def shared_generator():
     """Return a generator that draws the same in all micro batches of a step,
     on the CPU; None, torch's own, outside of `step_draws`."""

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from genpercept_mm.utils.step_draws import (
+    draws_of,
     image_generators,
     seed_of,
     seeded,
@@ -67,3 +68,15 @@ def test_global_generators_are_seeded_and_restored():
 def test_seeds_are_those_of_numpy():
     assert seed_of(4, 2) == int(
         np.random.SeedSequence([4, 2]).generate_state(1)[0])
+
+
+def test_some_images_draw_as_they_do_among_all():
+    with step_draws(0, 1, range(4)):
+        whole = [torch.rand(2, generator=one) for one in image_generators(4)]
+    with step_draws(0, 1, range(4)):
+        with draws_of(slice(2, 3)):
+            one, = image_generators(1)
+            assert torch.equal(torch.rand(2, generator=one), whole[2])
+        assert len(image_generators(4)) == 4
+    with draws_of(slice(0, 1)):
+        assert image_generators(1) is None

@@ -21,6 +21,7 @@ class AngularLoss(DenseLoss):
             arc cosine has an infinite slope; in [1e-6, 1). Defaults to 1e-4.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_angular'.
+        reduction (str): See `DenseLoss`. Defaults to 'pixel'.
 
     Raises:
         ValueError: If ``eps`` is outside [1e-6, 1).
@@ -28,8 +29,9 @@ class AngularLoss(DenseLoss):
 
     channels = 3
 
-    def __init__(self, eps=1e-4, loss_weight=1.0, loss_name='loss_angular'):
-        super().__init__(loss_weight, loss_name)
+    def __init__(self, eps=1e-4, loss_weight=1.0, loss_name='loss_angular',
+                 reduction='pixel'):
+        super().__init__(loss_weight, loss_name, reduction)
         if not 1e-6 <= eps < 1:
             raise ValueError('AngularLoss: eps must be in [1e-6, 1), got '
                              f'{eps}; below that float32 has no slope left.')

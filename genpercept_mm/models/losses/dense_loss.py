@@ -2,6 +2,9 @@
 import torch
 from torch import nn
 
+from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.step_draws import draws_of
+
 from .masking import resolve_inputs
 
 
@@ -16,13 +19,26 @@ class DenseLoss(nn.Module):
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss; mmengine adds up the keys that
             contain 'loss'. Defaults to 'loss_dense'.
+        reduction (str): ``'pixel'``, as in the official code: all valid
+            pixels of a (micro) batch count alike, so the weight of an image
+            depends on the others in it. ``'image'``: the loss of each image
+            by itself, and the mean of all, in which one without valid pixels
+            counts as 0; so it does not matter how a step is divided into
+            micro batches and devices. Defaults to 'pixel'.
+
+    Raises:
+        ValueError: If ``reduction`` is neither.
     """
 
     #: number of channels that maps must have; None for any number
     channels = None
 
-    def __init__(self, loss_weight=1.0, loss_name='loss_dense'):
+    def __init__(self, loss_weight=1.0, loss_name='loss_dense',
+                 reduction='pixel'):
         super().__init__()
+        check_choice(type(self).__name__, 'reduction', reduction,
+                     ('pixel', 'image'))
+        self.reduction = reduction
         self.loss_weight = loss_weight
         self._loss_name = loss_name
 
@@ -67,8 +83,24 @@ class DenseLoss(nn.Module):
                 raise ValueError(
                     f'{name}: pred must have shape (N, {self.channels}, H, '
                     f'W), got {tuple(pred.shape)}.')
-            return self.loss_weight * self.compute_loss(
-                pred, target, valid, **kwargs)
+            if self.reduction == 'pixel':
+                loss = self.compute_loss(pred, target, valid, **kwargs)
+            else:
+                loss = self._mean_over_images(pred, target, valid, kwargs)
+            return self.loss_weight * loss
+
+    def _mean_over_images(self, pred, target, valid, kwargs):
+        """Average the losses of single images."""
+        losses = []
+        for index in range(len(pred)):
+            one = slice(index, index + 1)
+            with draws_of(one):
+                losses.append(self.compute_loss(
+                    pred[one], target[one], valid[one], **{
+                        key: value[one] if torch.is_tensor(value)
+                        and len(value) == len(pred) else value
+                        for key, value in kwargs.items()}))
+        return torch.stack(losses).mean()
 
     def compute_loss(self, pred, target, valid):
         """Compute the loss, without its weight.

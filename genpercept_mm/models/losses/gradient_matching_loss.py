@@ -26,14 +26,15 @@ class GradientMatchingLoss(DenseLoss):
         directions (str): 'both' or 'vertical'. Defaults to 'both'.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_grad'.
+        reduction (str): See `DenseLoss`. Defaults to 'pixel'.
 
     Raises:
         ValueError: If ``scales`` is below 1 or ``directions`` unknown.
     """
 
     def __init__(self, scales=4, directions='both', loss_weight=1.0,
-                 loss_name='loss_grad'):
-        super().__init__(loss_weight, loss_name)
+                 loss_name='loss_grad', reduction='pixel'):
+        super().__init__(loss_weight, loss_name, reduction)
         if scales < 1:
             raise ValueError('GradientMatchingLoss: scales must be at least '
                              f'1, got {scales}.')

@@ -46,6 +46,7 @@ class HDNLoss(DenseLoss):
             'random'. Defaults to 2.0.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_hdn'.
+        reduction (str): See `DenseLoss`. Defaults to 'pixel'.
 
     Raises:
         ValueError: If ``mode`` is unknown or ``num_parts`` is below 1.
@@ -54,8 +55,9 @@ class HDNLoss(DenseLoss):
     channels = 1
 
     def __init__(self, mode='random', num_parts=None, official=False,
-                 offset=2.0, loss_weight=1.0, loss_name='loss_hdn'):
-        super().__init__(loss_weight, loss_name)
+                 offset=2.0, loss_weight=1.0, loss_name='loss_hdn',
+                 reduction='pixel'):
+        super().__init__(loss_weight, loss_name, reduction)
         check_choice('HDNLoss', 'mode', mode, ('random', 'spatial'))
         if num_parts is None:
             num_parts = 10 if mode == 'random' else 20

@@ -12,10 +12,12 @@ class MaskedL1Loss(DenseLoss):
     Args:
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_l1'.
+        reduction (str): See `DenseLoss`. Defaults to 'pixel'.
     """
 
-    def __init__(self, loss_weight=1.0, loss_name='loss_l1'):
-        super().__init__(loss_weight, loss_name)
+    def __init__(self, loss_weight=1.0, loss_name='loss_l1',
+                 reduction='pixel'):
+        super().__init__(loss_weight, loss_name, reduction)
 
     def compute_loss(self, pred, target, valid):
         """See `DenseLoss.compute_loss`."""

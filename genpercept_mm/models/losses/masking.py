@@ -1,8 +1,6 @@
 """Masks, masked means and masked medians for all dense losses."""
 import torch
 
-from genpercept_mm.utils.arguments import check_choice
-
 # all axes of (N, C, H, W) but the first
 DIMS = (1, 2, 3)
 
@@ -60,21 +58,11 @@ def zero_invalid(valid, *tensors):
     return [torch.where(valid, tensor, 0) for tensor in tensors]
 
 
-def masked_mean(values, valid, reduction='pixel'):
-    """Average the values, (N, ...), where ``valid`` (bool) is True.
-
-    With the reduction 'pixel', all valid elements of the batch count alike;
-    'image' averages within each image and then over the images that have a
-    valid element; any other value raises a ValueError. The result is a scalar;
-    0, with a gradient path, if nothing is valid.
-    """
-    check_choice('masked_mean', 'reduction', reduction, ('pixel', 'image'))
+def masked_mean(values, valid):
+    """Average the values, (N, ...), where ``valid`` (bool) is True; 0, with a
+    gradient path, if nothing is valid."""
     values, = zero_invalid(valid, values)
-    if reduction == 'pixel':
-        return values.sum() / valid.sum().clamp(min=1)
-    count = valid.flatten(1).sum(1)
-    means = values.flatten(1).sum(1) / count.clamp(min=1)
-    return means.sum() / (count > 0).sum().clamp(min=1)
+    return values.sum() / valid.sum().clamp(min=1)
 
 
 def lower_median(values, valid, empty=0.):

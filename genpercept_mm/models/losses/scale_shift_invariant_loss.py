@@ -35,8 +35,7 @@ class ScaleShiftInvariantLoss(DenseLoss):
 
     Args:
         mode (str): 'least_squares' or 'median'. Defaults to 'least_squares'.
-        reduction (str): 'pixel' averages over all valid pixels of the batch;
-            'image' averages within each image first. Defaults to 'pixel'.
+        reduction (str): See `DenseLoss`. Defaults to 'pixel'.
         offset (float): Added to ``pred`` and ``target``, which are in
             [-1, 1], so that the fallback of 'least_squares' finds positive
             medians; it changes nothing else. Defaults to 2.0.
@@ -54,13 +53,11 @@ class ScaleShiftInvariantLoss(DenseLoss):
 
     def __init__(self, mode='least_squares', reduction='pixel', offset=2.0,
                  median_over='all', loss_weight=1.0, loss_name='loss_ssi'):
-        super().__init__(loss_weight, loss_name)
+        super().__init__(loss_weight, loss_name, reduction)
         name = 'ScaleShiftInvariantLoss'
         check_choice(name, 'mode', mode, ('least_squares', 'median'))
-        check_choice(name, 'reduction', reduction, ('pixel', 'image'))
         check_choice(name, 'median_over', median_over, ('all', 'valid'))
         self.mode = mode
-        self.reduction = reduction
         self.offset = offset
         self.median_over = median_over
 
@@ -77,7 +74,7 @@ class ScaleShiftInvariantLoss(DenseLoss):
             pred, target = zero_invalid(
                 valid, pred + self.offset, target + self.offset)
             pred = self.align(pred, target, valid)
-        return masked_mean((pred - target).abs(), valid, self.reduction)
+        return masked_mean((pred - target).abs(), valid)
 
     @staticmethod
     def align(pred, target, valid):

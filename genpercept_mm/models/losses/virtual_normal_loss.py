@@ -40,6 +40,7 @@ class VirtualNormalLoss(DenseLoss):
             metres. Defaults to 2.0.
         loss_weight (float): Factor of the loss. Defaults to 1.0.
         loss_name (str): Key of the loss. Defaults to 'loss_virtual_normal'.
+        reduction (str): See `DenseLoss`. Defaults to 'pixel'.
 
     Raises:
         ValueError: If ``relative_focal_length`` or ``sample_ratio`` is not
@@ -49,8 +50,9 @@ class VirtualNormalLoss(DenseLoss):
     channels = 1
 
     def __init__(self, relative_focal_length=None, sample_ratio=0.2,
-                 offset=2.0, loss_weight=1.0, loss_name='loss_virtual_normal'):
-        super().__init__(loss_weight, loss_name)
+                 offset=2.0, loss_weight=1.0, loss_name='loss_virtual_normal',
+                 reduction='pixel'):
+        super().__init__(loss_weight, loss_name, reduction)
         for name, value in (('relative_focal_length', relative_focal_length),
                             ('sample_ratio', sample_ratio)):
             if value is not None and value <= 0:

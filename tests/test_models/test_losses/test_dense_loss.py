@@ -10,12 +10,14 @@ from mmseg.structures import SegDataSample
 from genpercept_mm.models import losses
 from genpercept_mm.models.losses import DenseLoss, MaskedMSELoss
 from genpercept_mm.registry import MODELS
+from genpercept_mm.utils.step_draws import step_draws
 
 CONFIGS = [
     dict(type='MaskedMSELoss'),
     dict(type='MaskedL1Loss'),
     dict(type='ScaleShiftInvariantLoss'),
     dict(type='ScaleShiftInvariantLoss', reduction='image'),
+    dict(type='HDNLoss', reduction='image'),
     dict(type='ScaleShiftInvariantLoss', mode='median', median_over='valid'),
     dict(type='GradientMatchingLoss'),
     dict(type='GradientMatchingLoss', scales=1, directions='vertical'),
@@ -88,8 +90,9 @@ def test_an_image_without_valid_pixels_changes_nothing(cfg):
     assert alone > 0 and torch.isfinite(grad).all()
     if cfg['type'] != 'HDNLoss' or cfg.get('mode') == 'spatial':
         # its ranges are drawn for each image
-        assert value == pytest.approx(alone, rel=1e-5)
-        assert_near(grad[:1], grad_alone)
+        share = 2 if cfg.get('reduction') == 'image' else 1  # one of 2 is 0
+        assert share * value == pytest.approx(alone, rel=1e-5)
+        assert_near(share * grad[:1], grad_alone)
     assert not grad[1].any()
 
 
@@ -311,3 +314,39 @@ def test_heads_of_mmpose_take_it():
         for n, k in ((0, 0), (0, 2), (1, 2))])
     value = head.loss_module(pred, target, weights)
     assert value.item() == pytest.approx(expected)
+
+
+@each
+def test_the_split_of_a_step_does_not_change_the_loss_of_images(cfg):
+    """Of four images with masks of different sizes, one of them empty."""
+    pred, target, mask = maps(cfg, number=4)
+    mask[1, :, 3:] = False
+    mask[2] = False
+    loss = build(dict(cfg, reduction='image'))
+
+    def value_and_gradient(size):
+        leaf = pred.double().requires_grad_()
+        for first in range(0, 4, size):
+            chosen = slice(first, first + size)
+            with step_draws(0, 1, range(4)[chosen]):
+                part = loss(leaf[chosen], target[chosen].double(),
+                            mask[chosen])
+            # as gradients of micro batches are accumulated
+            (part * size / 4).backward()
+        return leaf.grad
+
+    whole = value_and_gradient(4)
+    assert whole.abs().max() > 0
+    for size in (1, 2):
+        torch.testing.assert_close(value_and_gradient(size), whole,
+                                   rtol=1e-9, atol=1e-15)
+
+
+def test_images_weigh_alike_or_pixels_do():
+    pred = torch.tensor([1., 3.]).view(2, 1, 1, 1).expand(2, 1, 1, 4)
+    mask = torch.tensor([[1, 1, 1, 0], [1, 0, 0, 0]]).view(2, 1, 4)
+    target = torch.zeros(2, 1, 1, 4)
+    assert MaskedMSELoss()(pred, target, mask) == (3 * 1 + 9) / 4
+    assert MaskedMSELoss(reduction='image')(pred, target, mask) == (1 + 9) / 2
+    with pytest.raises(ValueError, match="MaskedMSELoss: reduction .*'sum'"):
+        MaskedMSELoss(reduction='sum')

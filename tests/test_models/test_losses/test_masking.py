@@ -3,13 +3,13 @@ import pytest
 import torch
 
 from genpercept_mm.models.losses.masking import (
-    check_choice,
     lower_median,
     masked_mean,
     normalize_by_median,
     resolve_inputs,
     zero_invalid,
 )
+from genpercept_mm.utils.arguments import check_choice
 
 PRED = torch.zeros(2, 3, 4, 5)
 
@@ -109,27 +109,18 @@ def test_clear_stops_nan_and_its_gradient():
     assert values.grad.tolist() == [4, 0, 0]
 
 
-@pytest.mark.parametrize('reduction, expected', [
-    # image 0: 1, 2, 6; image 1: 11; image 2: none
-    ('pixel', (1 + 2 + 6 + 11) / 4), ('image', (3 + 11) / 2)])
-def test_masked_mean(reduction, expected):
+def test_masked_mean():
     values = torch.tensor([[1., 2, 6], [11, torch.nan, 7], [5, 5, 5]])
     valid = torch.tensor([[1, 1, 1], [1, 0, 0], [0, 0, 0]]).bool()
-    assert masked_mean(values, valid, reduction) == expected
+    assert masked_mean(values, valid) == (1 + 2 + 6 + 11) / 4
 
 
-@pytest.mark.parametrize('reduction', ['pixel', 'image'])
-def test_masked_mean_of_nothing(reduction):
+def test_masked_mean_of_nothing():
     values = torch.tensor([[torch.nan, 1.]], requires_grad=True)
-    mean = masked_mean(values, torch.zeros(1, 2, dtype=bool), reduction)
+    mean = masked_mean(values, torch.zeros(1, 2, dtype=bool))
     assert mean == 0
     mean.backward()
     assert values.grad.tolist() == [[0, 0]]
-
-
-def test_masked_mean_refuses_other_reductions():
-    with pytest.raises(ValueError, match="reduction.*'pixel'.*got 'sum'"):
-        masked_mean(torch.ones(1), torch.ones(1) > 0, 'sum')
 
 
 def test_lower_median_by_sorting():
