@@ -109,7 +109,8 @@ class SDUNet(BaseModule):
             names to read instead of the U-Net of ``pretrained``, a path or
             ``'owner/name/file'`` on the hub, for example
             ``'CompVis/cleandift/cleandift_sd21_unet.safetensors'``
-            (arXiv:2412.03439; with ``timestep=261``). Defaults to None.
+            (arXiv:2412.03439; with ``timestep=261``). Not read without
+            ``pretrained``. Defaults to None.
 
     Attributes:
         out_channels (tuple[int]): Channels of each output.
@@ -167,10 +168,9 @@ class SDUNet(BaseModule):
             raise ValueError('SDUNet: scratch_unet leaves the U-Net random, '
                              'and lora_rank and freeze_unet would keep it '
                              'random; set one.')
-        if unet_weights is not None and (pretrained is None or scratch_unet):
-            raise ValueError('SDUNet: unet_weights replaces the U-Net of '
-                             'pretrained, which must be set, without '
-                             'scratch_unet.')
+        if unet_weights is not None and scratch_unet:
+            raise ValueError('SDUNet: scratch_unet leaves the U-Net random, '
+                             'and unet_weights would be its weights; set one.')
         if pretrained is not None and init_cfg is not None:
             raise ValueError('SDUNet: pretrained and init_cfg both bring '
                              'weights; set one.')

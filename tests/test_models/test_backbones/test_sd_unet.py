@@ -576,8 +576,11 @@ def test_a_file_replaces_the_unet_of_the_folder(folder, tmp_path, lora_rank):
 
 
 def test_a_wrong_file_for_the_unet_is_named(folder, tmp_path):
-    with pytest.raises(ValueError, match='unet_weights replaces the U-Net of'):
-        SDUNet(arch='mini', unet_weights='unet.safetensors')
+    with pytest.raises(ValueError, match='scratch_unet leaves the U-Net rand'):
+        SDUNet(arch='mini', pretrained=folder, scratch_unet=True,
+               unet_weights='unet.safetensors')
+    # a checkpoint has its weights
+    SDUNet(arch='mini', unet_weights='none.pth').init_weights()
     net = SDUNet(arch='mini', pretrained=folder, unet_weights='none.pth')
     with pytest.raises(FileNotFoundError, match="'none.pth' is neither"):
         net.init_weights()
