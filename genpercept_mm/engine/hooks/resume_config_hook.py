@@ -14,6 +14,8 @@ from prettytable import PrettyTable
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.plain import to_plain
 
+from ..loops import StepBasedTrainLoop
+
 # What changes in a scheduler while it runs
 _MOVING = ('last_step', '_global_step', '_last_value', 'verbose',
            'base_values')
@@ -114,16 +116,20 @@ def _wrappers(runner):
 
 def describe(runner):
     """Return what a training depends on beside model and optimizer."""
-    loader = runner.train_dataloader
+    loader, loop = runner.train_dataloader, runner.train_loop
     dataset = loader.dataset
     batch_size = getattr(loader, 'batch_size', None) or getattr(
         loader.batch_sampler, 'batch_size', None)
     wrapper = runner.optim_wrapper
     single = wrapper if isinstance(wrapper, OptimWrapper) else None
+    split = dict(
+        batch_size=batch_size, processes=get_world_size(),
+        accumulated_batches=getattr(single, '_accumulative_counts', None))
+    if isinstance(loop, StepBasedTrainLoop):
+        # neither devices nor micro batches change anything
+        split = dict(step=f'{loop.batch_size} images')
     return to_plain(dict(
-        batch_size=batch_size,
-        processes=get_world_size(),
-        accumulated_batches=getattr(single, '_accumulative_counts', None),
+        **split,
         optimizer_wrapper=type(wrapper).__name__,
         iterations=runner.max_iters,
         data=f'{type(dataset).__name__} of {len(dataset)} samples'))

@@ -1,11 +1,15 @@
 """Continuing with the right data after a resume, without reading the old."""
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import IterBasedTrainLoop
+from torch.utils.data import BatchSampler
 
 from genpercept_mm.registry import HOOKS
+
+from ..loops import StepBasedTrainLoop
 
 KEY = 'data_seed'
 
@@ -16,10 +20,15 @@ class ResumeDataHook(Hook):
 
     mmengine loads all of them to reach the right position, which takes hours
     in a long training. Here the batch sampler skips them if it can
-    (``skip(num_batches)``, see `MixtureSampler`); with other samplers, and
-    with loops that count epochs, nothing changes. The seed of the batch
+    (``skip(num_batches)``, see `MixtureSampler`), and so does mmengine's
+    ``InfiniteSampler``; with other samplers, and with loops that count epochs,
+    nothing changes. The seed of the batch
     sampler is saved in checkpoints and restored, so that a training without
     a fixed seed also continues its sequence.
+
+    `StepBasedTrainLoop` continues exactly by itself; of a checkpoint that
+    counts micro batches, as those of earlier versions do, it continues after
+    the last whole step.
 
     The position is exact for the same data, ``batch_size`` and number of
     ranks. When mmengine builds the loop, workers read a few batches ahead
@@ -32,23 +41,43 @@ class ResumeDataHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint):
         """Save the seed of the data as ``data_seed``."""
-        sampler = _skipping_sampler(runner.train_loop)
-        if hasattr(sampler, 'seed'):
-            checkpoint[KEY] = int(sampler.seed)
+        source = _seeded(runner.train_loop)
+        if hasattr(source, 'seed'):
+            checkpoint[KEY] = int(source.seed)
 
     def after_load_checkpoint(self, runner, checkpoint):
-        """Remember the seed of the data, if the checkpoint contains it."""
+        """Remember the seed of the data, if the checkpoint contains it, and
+        let a checkpoint that counts micro batches count steps."""
         self.seed = checkpoint.get(KEY)
+        meta = checkpoint.get('meta') or {}
+        run = meta.get('run') or {}
+        if not runner._resume or not isinstance(
+                runner.train_loop, StepBasedTrainLoop):
+            return
+        accumulated = run.get('accumulated_batches') or 1
+        if 'step' in run or accumulated == 1:
+            return
+        steps = meta['iter'] // accumulated
+        print_log(
+            f'ResumeDataHook: the {meta["iter"]} iterations of the checkpoint '
+            f'are micro batches, of which a step has {accumulated}; the '
+            f'training continues after step {steps}', logger='current')
+        meta['iter'] = steps
 
     def before_train(self, runner):
         """Replace the iterator of a resumed loop."""
         loop = runner.train_loop
-        sampler = _skipping_sampler(loop)
-        if sampler is None or loop.iter == 0:
+        if isinstance(loop, StepBasedTrainLoop):
+            given = runner._randomness_cfg.get('seed')
+            if loop.iter and self.seed is not None and given is None:
+                loop.seed = self.seed
+            return
+        source = _seeded(loop)
+        if source is None or loop.iter == 0:
             return
         if self.seed is not None:
-            sampler.seed = self.seed
-        sampler.skip(loop.iter)
+            source.seed = self.seed
+        _skip(loop, source)
         infinite = type(loop.dataloader_iterator)
         # the last reference, so torch stops the workers before others start;
         # persistent ones belong to the loader, which restarts them
@@ -61,10 +90,27 @@ class ResumeDataHook(Hook):
             'ones are not loaded', logger='current')
 
 
-def _skipping_sampler(loop):
-    """Return the batch sampler of an iteration-based loop, or None if it
-    has no ``skip``."""
+def _seeded(loop):
+    """Return what has the seed of a loop's data and can skip batches, or None:
+    the loop itself, its batch sampler, or mmengine's InfiniteSampler."""
+    if isinstance(loop, StepBasedTrainLoop):
+        return loop
     if not isinstance(loop, IterBasedTrainLoop):
         return None
     sampler = loop.dataloader.batch_sampler
-    return sampler if hasattr(sampler, 'skip') else None
+    if hasattr(sampler, 'skip'):
+        return sampler
+    stock = getattr(sampler, 'sampler', None)
+    whole = type(sampler) is BatchSampler and type(stock) is InfiniteSampler
+    return stock if whole else None
+
+
+def _skip(loop, source):
+    """Let the loader begin with the loop's iteration."""
+    if hasattr(source, 'skip'):
+        source.skip(loop.iter)
+        return
+    # its indices are one generator, of which workers have taken some
+    source.indices = islice(
+        source._indices_of_rank(),
+        loop.iter * loop.dataloader.batch_sampler.batch_size, None)

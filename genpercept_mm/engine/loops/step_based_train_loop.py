@@ -43,7 +43,8 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
             ``DefaultSampler`` or ``MixtureSampler``.
         max_iters (int): Number of steps.
         batch_size (int, optional): Images in a step, on all ranks together.
-            None takes one micro batch of each rank.
+            None takes ``auto_scale_lr.base_batch_size`` of the config, to
+            which its rate belongs; without one, a micro batch of each rank.
         val_begin (int): First step that is followed by a validation.
             Defaults to 1.
         val_interval (int): Steps between validations. Defaults to 1000.
@@ -74,6 +75,15 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         self.stop_training = False
         self.dynamic_milestones, self.dynamic_intervals = (
             calc_dynamic_intervals(val_interval, dynamic_intervals))
+        auto_scale_lr = runner.auto_scale_lr or {}
+        if batch_size is None:
+            batch_size = auto_scale_lr.get('base_batch_size')
+        if auto_scale_lr.get('enable'):
+            print_log(
+                'StepBasedTrainLoop: a step has the same number of images on '
+                'any machine, so auto_scale_lr does not change the rate.',
+                logger='current', level=logging.WARNING)
+            runner.auto_scale_lr = None
         dataset = self.dataloader.dataset
         runner.visualizer.dataset_meta = getattr(dataset, 'metainfo', None)
         self.dataloader = self._by_steps(

@@ -7,8 +7,10 @@ import torch
 from mmengine.dataset import BaseDataset, ConcatDataset
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
+from torch.utils.data import BatchSampler
 
 from genpercept_mm.engine.hooks.resume_data_hook import ResumeDataHook
+from genpercept_mm.registry import DATA_SAMPLERS
 
 MIXTURE = dict(type='genpercept_mm.MixtureSampler', probabilities=[.5, .5])
 
@@ -46,7 +48,7 @@ class Toy(BaseModel):
 
 
 def runner(folder, iters, name, hook=True, seed=3, workers=0,
-           persistent=False, batch_sampler=MIXTURE, **kwargs):
+           persistent=False, batch_sampler=MIXTURE, accumulated=1, **kwargs):
     log = str(folder / f'{name}.log')
     data = ConcatDataset([Recorder(0, 20, log), Recorder(100, 13, log)])
     kwargs.setdefault(
@@ -61,7 +63,8 @@ def runner(folder, iters, name, hook=True, seed=3, workers=0,
                          'InfiniteSampler'),
             batch_sampler=batch_sampler,
             collate_fn=lambda batch: dict(inputs=torch.stack(batch))),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1),
+                           accumulative_counts=accumulated),
         default_hooks=dict(logger=None, checkpoint=dict(
             type='CheckpointHook', by_epoch=by_epoch, interval=1)),
         custom_hooks=[dict(type='genpercept_mm.ResumeDataHook')] * hook,
@@ -150,12 +153,51 @@ def test_load_from_begins_at_the_beginning(tmp_path, unbroken):
     assert seen == unbroken[:5]
 
 
+@pytest.mark.parametrize('workers, seed', [(0, 3), (1, 3), (0, None)])
+def test_mmengines_infinite_sampler_skips_too(tmp_path, workers, seed):
+    run = runner(tmp_path, 5, 'first', batch_sampler=None, seed=seed,
+                 workers=workers)
+    run.train()
+    second, read = train(tmp_path, 16, 'second', batch_sampler=None,
+                         seed=seed, workers=workers, resume=True)
+    whole, _ = train(tmp_path / 'whole', 16, 'whole', batch_sampler=None,
+                     hook=False, seed=run.train_dataloader.sampler.seed)
+    assert run.model.seen + second == whole
+    if not workers:
+        assert read == sum(whole[5:], [])
+
+
 def test_other_samplers_are_left_to_mmengine(tmp_path):
-    train(tmp_path, 2, 'first', batch_sampler=None)
-    assert 'data_seed' not in torch.load(
-        tmp_path / 'iter_2.pth', weights_only=False)
-    _, read = train(tmp_path, 5, 'second', batch_sampler=None, resume=True)
-    assert len(read) == 5 * 3
+    class Other(BatchSampler):
+        pass
+
+    sampler = dict(type='genpercept_mm.Other', drop_last=True)
+    DATA_SAMPLERS.register_module('Other', module=Other)
+    try:
+        train(tmp_path, 2, 'first', batch_sampler=sampler)
+        assert 'data_seed' not in torch.load(
+            tmp_path / 'iter_2.pth', weights_only=False)
+        _, read = train(tmp_path, 5, 'second', batch_sampler=sampler,
+                        resume=True)
+        assert len(read) == 5 * 3
+    finally:
+        DATA_SAMPLERS._module_dict.pop('Other')
+
+
+def test_a_checkpoint_of_micro_batches_counts_steps(tmp_path):
+    """As earlier versions wrote them: 7 iterations, a step has 2."""
+    run = runner(tmp_path, 7, 'old', batch_sampler=None, accumulated=2)
+    run.train()
+    saved = torch.load(tmp_path / 'iter_7.pth', weights_only=False)
+    saved['meta']['run'] = dict(accumulated_batches=2)
+    torch.save(saved, tmp_path / 'iter_7.pth')
+    run = runner(tmp_path, 7, 'new', batch_sampler=None, resume=True,
+                 train_cfg=dict(type='genpercept_mm.StepBasedTrainLoop',
+                                max_iters=5, batch_size=6))
+    run.train()
+    # steps 4 and 5, of two micro batches each
+    assert len(run.model.seen) == 2 * 2
+    assert run.iter == 5
 
 
 def test_loops_by_epochs_are_left_to_mmengine(tmp_path):

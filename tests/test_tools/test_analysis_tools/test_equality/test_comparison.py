@@ -1,0 +1,35 @@
+import pytest
+import torch
+from equality.comparison import compare, relative_difference
+
+
+def run(scale=1., bias=0.):
+    return dict(
+        losses=[1., 2. * scale], gradients=[
+            {'a': torch.tensor([1., -4.]), 'to_k.bias': torch.tensor([bias])}],
+        weights={'a': torch.tensor([8., 2. * scale]),
+                 'count': torch.tensor(int(scale * 10))})
+
+
+def test_differences_are_relative_to_the_size_of_a_tensor():
+    assert relative_difference(torch.tensor([1., 4.]),
+                               torch.tensor([1.5, 4.])) == .5 / 4
+    assert relative_difference(torch.zeros(2), torch.zeros(2)) == 0
+
+
+def test_the_largest_difference_of_each_kind():
+    assert compare(run(1.1), run()) == pytest.approx(dict(
+        losses=.2 / 2.2, gradients=0, weights=.2 / 8))
+    # a parameter whose true gradient is zero
+    assert compare(run(bias=1e-12), run())['gradients'] == 1
+    assert compare(run(bias=1e-12), run(), ['.bias'])['gradients'] == 0
+
+
+def test_other_tensors_and_steps_are_no_comparison():
+    other = run()
+    other['weights'].pop('a')
+    with pytest.raises(ValueError, match="different tensors: .'a'"):
+        compare(other, run())
+    other['losses'].pop()
+    with pytest.raises(ValueError, match='different numbers of steps'):
+        compare(other, run())

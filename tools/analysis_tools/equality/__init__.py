@@ -1,0 +1,1 @@
+"""Runs of one training, divided differently, compared."""

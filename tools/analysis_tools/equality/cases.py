@@ -1,0 +1,48 @@
+"""The trainings that are compared, and how their steps are divided."""
+from collections import namedtuple
+
+#: A training: a mini config, options that change it, and the images of a step.
+Case = namedtuple('Case', 'config options step', defaults=[{}, 8])
+#: A division of a step: processes, and images that run at once in each.
+Split = namedtuple('Split', 'processes micro_batch')
+
+SPLITS = (Split(1, 8), Split(2, 4), Split(4, 2), Split(1, 2))
+
+_DENSE = 'configs/mini/genpercept_{}.py'
+_DEPTH = _DENSE.format('vae_mini-hypersim-depth')
+_MARIGOLD = {
+    'model.type': 'genpercept_mm.LatentDiffusionEstimator',
+    'model.protocol': dict(type='marigold'),
+    'model.backbone.in_channels': 8,
+    'model.backbone.train_timestep': 'random',
+    'model.decode_head.loss_decode': None,
+    'model.decode_head.loss_latent': dict(
+        type='genpercept_mm.MaskedMSELoss', reduction='image'),
+}
+
+CASES = {
+    'upernet': Case(_DENSE.format('upernet_mini-hypersim')),
+    'depth': Case(_DEPTH),
+    'disparity': Case(_DENSE.format('vae_mini-hypersim-disparity')),
+    'disparity-dpt': Case(_DENSE.format('dpt_mini-hypersim-disparity')),
+    'normal': Case(_DENSE.format('vae_mini-hypersim-normal')),
+    'colormap': Case(_DENSE.format('vae_mini-hypersim-seg')),
+    'dis': Case(_DENSE.format('vae_mini-dis5k-dis')),
+    'matting': Case(_DENSE.format('vae_mini-p3m10k-matting')),
+    'pose': Case(_DENSE.format('heatmap_mini-people')),
+    'lora': Case(_DEPTH, {'model.backbone.lora_rank': 4}),
+    'frozen': Case(_DEPTH, {'model.backbone.freeze_unet': True,
+                            'model.decode_head.decoder': 'finetune'}),
+    'random-timesteps': Case(
+        _DEPTH, {'model.backbone.train_timestep': 'random'}),
+    'latent-loss': Case(_DEPTH, {
+        'model.decode_head.loss_decode': None,
+        'model.decode_head.loss_latent': dict(
+            type='genpercept_mm.MaskedMSELoss', reduction='image')}),
+    'marigold': Case(_DEPTH, _MARIGOLD),
+    'hdn': Case(_DEPTH, {'model.decode_head.loss_decode': dict(
+        type='genpercept_mm.HDNLoss', reduction='image')}),
+    'virtual-normal': Case(_DEPTH, {'model.decode_head.loss_decode': dict(
+        type='genpercept_mm.VirtualNormalLoss', relative_focal_length=1.,
+        reduction='image')}),
+}

@@ -1,0 +1,46 @@
+"""Differences between two runs of one training."""
+
+
+def relative_difference(one, other):
+    """Return the largest absolute difference of two tensors, divided by the
+    largest absolute value in either; 0 if both are 0."""
+    size = max(float(one.abs().max()), float(other.abs().max()))
+    return float((one - other).abs().max()) / size if size else 0.
+
+
+def compare(run, reference, leave_out=()):
+    """Compare what `run_part.py` wrote.
+
+    Args:
+        run (dict): ``losses``, ``gradients`` (of the first steps) and
+            ``weights``.
+        reference (dict): The same of another division.
+        leave_out (Sequence[str]): Ends of names of weights and gradients that
+            are not compared.
+
+    Returns:
+        dict[str, float]: Largest relative difference of ``losses``,
+        ``gradients`` and ``weights``.
+
+    Raises:
+        ValueError: If the runs have different steps or tensors.
+    """
+    if len(run['losses']) != len(reference['losses']):
+        raise ValueError('the runs have different numbers of steps.')
+
+    def largest(ours, theirs):
+        if ours.keys() != theirs.keys():
+            raise ValueError(f'the runs have different tensors: '
+                             f'{sorted(ours.keys() ^ theirs.keys())[:3]}.')
+        return max((relative_difference(ours[key].double(),
+                                        theirs[key].double())
+                    for key in ours if not key.endswith(tuple(leave_out))
+                    and ours[key].is_floating_point()), default=0.)
+
+    return dict(
+        losses=max(abs(one - other) / max(abs(one), abs(other), 1e-300)
+                   for one, other in zip(run['losses'],
+                                         reference['losses'])),
+        gradients=max((largest(*pair) for pair in zip(
+            run['gradients'], reference['gradients'])), default=0.),
+        weights=largest(run['weights'], reference['weights']))
