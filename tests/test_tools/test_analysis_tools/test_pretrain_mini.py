@@ -145,3 +145,21 @@ def test_augmented_pictures_stay_pictures(tool):
     assert cut.amin() >= -1 and cut.amax() <= 1
     again = tool.augment(images, torch.Generator().manual_seed(0))
     assert torch.equal(cut, again)
+
+
+@pytest.mark.parametrize('shape', [(96, 128), (240, 320), (320, 240),
+                                   (100, 400)])
+def test_pictures_of_other_sizes_are_reduced_and_cut(tool, shape):
+    """A picture of its own coordinates shows what is left of it."""
+    rows, columns = np.mgrid[:shape[0], :shape[1]]
+    picture = np.stack([rows * 255 / shape[0], columns * 255 / shape[1],
+                        0 * rows], -1).astype(np.uint8)
+    cut = tool.cover(picture, 96, 128).astype(float)
+    assert cut.shape == (96, 128, 3)
+    scale = max(96 / shape[0], 128 / shape[1])
+    for axis, length in enumerate((96, 128)):
+        span = cut[..., axis].max() - cut[..., axis].min()
+        assert span == pytest.approx(
+            255 * length / (shape[axis] * scale), abs=6)
+        # the same is cut off on both sides
+        assert cut[..., axis].mean() == pytest.approx(127, abs=3)
