@@ -21,14 +21,14 @@ class SeededDataset(Dataset):
     """Load samples of another data set with given random numbers.
 
     Items are `Draw` or plain indices, which change nothing. All other
-    attributes are those of the data set.
+    attributes are those of the data set, also where they are set.
 
     Args:
         dataset (Dataset): Any data set that takes an index.
     """
 
     def __init__(self, dataset):
-        self.dataset = dataset
+        object.__setattr__(self, 'dataset', dataset)
 
     def __len__(self):
         return len(self.dataset)
@@ -38,6 +38,13 @@ class SeededDataset(Dataset):
             return self.dataset[item]
         with seeded(*item.seed):
             return self.dataset[item.index]
+
+    def __getitems__(self, items):
+        # torch's loader prefers this, and would find that of the data set
+        return [self[item] for item in items]
+
+    def __setattr__(self, name, value):
+        setattr(self.dataset, name, value)
 
     def __getattr__(self, name):
         # while it is unpickled, there is no data set yet

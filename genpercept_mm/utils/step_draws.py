@@ -21,20 +21,32 @@ def seed_of(*words):
     return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
+class _Draws:
+    """The generators of a micro batch."""
+
+    def __init__(self, generators, shared, places):
+        self.generators, self.shared, self.places = generators, shared, places
+
+
 @contextlib.contextmanager
 def step_draws(seed, step, places):
     """Give the images of a micro batch their generators.
+
+    The global generators are seeded with the step, and restored afterwards:
+    what draws from them is the same in every run of the step, and in all of
+    its micro batches.
 
     Args:
         seed (int): Of the training.
         step (int): Number of the optimizer step.
         places (Sequence[int]): Place of each image within the step.
     """
-    _STACK.append((
+    _STACK.append(_Draws(
         [_generator(seed, step, place) for place in places],
-        _generator(seed, step, _SHARED)))
+        _generator(seed, step, _SHARED), list(places)))
     try:
-        yield
+        with seeded(seed, step, _SHARED):
+            yield
     finally:
         _STACK.pop()
 
@@ -51,14 +63,30 @@ def image_generators(count):
     Raises:
         ValueError: If the micro batch has another number of images.
     """
-    if not _STACK:
+    return _STACK[-1].generators if _checked(count) else None
+
+
+def repeatable_generators(count):
+    """Return other generators of the images, as `image_generators`, that are
+    the same where gradient checkpointing computes a layer again.
+
+    One number is drawn from torch's global generator, which checkpointing
+    restores, and mixed with the place of each image.
+    """
+    if not _checked(count):
         return None
-    generators = _STACK[-1][0]
-    if len(generators) != count:
-        raise ValueError(
-            f'image_generators: the micro batch has {len(generators)} images,'
-            f' and {count} are asked for.')
-    return generators
+    word = int(torch.randint(2**31, ()))
+    return [_generator(word, place) for place in _STACK[-1].places]
+
+
+def _checked(count):
+    if not _STACK:
+        return False
+    size = len(_STACK[-1].generators)
+    if size != count:
+        raise ValueError(f'step_draws: the micro batch has {size} images, '
+                         f'and {count} are asked for.')
+    return True
 
 
 @contextlib.contextmanager
@@ -72,11 +100,12 @@ def draws_of(images):
     if not _STACK:
         yield
         return
-    generators, shared = _STACK[-1]
+    draws = _STACK[-1]
     # each image begins where all begin
     again = torch.Generator()
-    again.set_state(shared.get_state())
-    _STACK.append((generators[images], again))
+    again.set_state(draws.shared.get_state())
+    _STACK.append(_Draws(
+        draws.generators[images], again, draws.places[images]))
     try:
         yield
     finally:
@@ -86,18 +115,20 @@ def draws_of(images):
 def shared_generator():
     """Return a generator that draws the same in all micro batches of a step,
     on the CPU; None, torch's own, outside of `step_draws`."""
-    return _STACK[-1][1] if _STACK else None
+    return _STACK[-1].shared if _STACK else None
 
 
 @contextlib.contextmanager
 def seeded(*words):
-    """Seed the global generators of random, NumPy and torch (CPU), and restore
-    them at the end."""
+    """Seed the global generators of random, NumPy and torch, on a GPU too if
+    one is in use, and restore those on the CPU at the end."""
     before = random.getstate(), np.random.get_state(), torch.get_rng_state()
     seed = seed_of(*words)
     random.seed(seed)
     np.random.seed(seed)
     torch.random.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.cuda.manual_seed(seed)
     try:
         yield
     finally:

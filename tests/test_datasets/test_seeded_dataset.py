@@ -3,7 +3,7 @@ import random
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from genpercept_mm.datasets.seeded_dataset import Draw, SeededDataset
 
@@ -42,3 +42,15 @@ def test_it_stands_in_for_the_data_set():
     dataset = pickle.loads(pickle.dumps(SeededDataset(Noisy())))
     assert len(dataset) == 4 and dataset.metainfo == Noisy.metainfo
     assert not hasattr(dataset, 'pipeline')
+
+
+def test_subsets_and_assignments_reach_the_data_set():
+    """torch's loader calls __getitems__ where it finds it."""
+    dataset = SeededDataset(Subset(Noisy(), [3, 1]))
+    draws = [Draw(0, (0, 5, 0)), Draw(1, (0, 5, 1))]
+    loader = DataLoader(dataset, batch_sampler=[draws], collate_fn=list)
+    batch, = loader
+    assert [item[0] for item in batch] == [3, 1]
+    assert batch == [dataset[draw] for draw in draws]
+    dataset.pipeline = 'other'
+    assert dataset.dataset.pipeline == 'other'

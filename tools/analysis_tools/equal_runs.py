@@ -15,6 +15,7 @@ import os.path as osp
 import socket
 import subprocess
 import sys
+import time
 
 import torch
 from equality.cases import CASES, SPLITS
@@ -81,7 +82,12 @@ def start(command, processes):
             MASTER_ADDR='127.0.0.1', WORLD_SIZE=str(processes)))
         for rank in range(processes)]
     try:
-        if any([rank.wait() for rank in ranks]):
+        # the others wait for one that has failed
+        while any(rank.poll() is None for rank in ranks):
+            time.sleep(.1)
+            if any(rank.poll() for rank in ranks):
+                break
+        if any(rank.poll() != 0 for rank in ranks):
             raise subprocess.CalledProcessError(1, command)
     finally:
         for rank in ranks:

@@ -2,6 +2,7 @@
 import itertools
 
 import numpy as np
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from torch.utils.data import Sampler
 
 from .mixture_sampler import MixtureSampler
@@ -43,7 +44,6 @@ class StepBatchSampler(Sampler):
                  world_size=1):
         self.order = _order_of(sampler)
         self.sampler = sampler
-        self.seed = int(sampler.seed or 0)
         self.batch_size, self.micro_batch = batch_size, micro_batch
         self.rank, self.world_size = rank, world_size
         if batch_size % (micro_batch * world_size):
@@ -59,15 +59,23 @@ class StepBatchSampler(Sampler):
         self.accumulation = batch_size // (micro_batch * world_size)
         self.start = 0
 
+    @property
+    def seed(self):
+        """int: Of the order, and of all draws."""
+        return int(self.sampler.seed or 0)
+
+    @seed.setter
+    def seed(self, seed):
+        self.sampler.seed = seed
+
     def places(self, turn):
         """Return the places within the step of a micro batch of this rank."""
         first = (turn * self.world_size + self.rank) * self.micro_batch
         return range(first, first + self.micro_batch)
 
     def __len__(self):
-        """Number of micro batches of this rank in which about all images
-        occur once."""
-        return max(self.order.size // (self.micro_batch * self.world_size), 1)
+        """Number of steps in which about all images occur once."""
+        return max(self.order.size // self.batch_size, 1)
 
     def __iter__(self):
         images = self.order.iterate(self.start * self.batch_size)
@@ -81,17 +89,20 @@ class StepBatchSampler(Sampler):
 class _Order:
     """All images again and again, shuffled each time or not."""
 
-    def __init__(self, size, seed, shuffle):
-        self.size, self.seed, self.shuffle = size, seed, shuffle
+    def __init__(self, sampler):
+        self.sampler, self.size = sampler, len(sampler.dataset)
+        if not self.size:
+            raise ValueError('StepBatchSampler: the data set is empty.')
 
     def iterate(self, start):
         """Yield indices from a position on."""
         cycle, place = divmod(start, self.size)
         while True:
             order = range(self.size)
-            if self.shuffle:
-                order = np.random.default_rng(
-                    [PERMUTATIONS, self.seed, cycle]).permutation(self.size)
+            if self.sampler.shuffle:
+                order = np.random.default_rng([
+                    PERMUTATIONS, int(self.sampler.seed or 0), cycle
+                ]).permutation(self.size)
             yield from order[place:]
             cycle, place = cycle + 1, 0
 
@@ -113,11 +124,11 @@ class _Mixture:
 def _order_of(sampler):
     if isinstance(sampler, MixtureSampler):
         return _Mixture(sampler)
-    dataset = getattr(sampler, 'dataset', None)
-    shuffle = getattr(sampler, 'shuffle', None)
-    if dataset is None or not isinstance(shuffle, bool):
+    # others may have an order of their own
+    if type(sampler) not in (InfiniteSampler, DefaultSampler):
         raise TypeError(
-            f'StepBatchSampler: {type(sampler).__name__} does not say its '
-            'order; use InfiniteSampler, DefaultSampler or '
-            'genpercept_mm.MixtureSampler.')
-    return _Order(len(dataset), int(sampler.seed or 0), shuffle)
+            f'StepBatchSampler: the order of {type(sampler).__name__} cannot '
+            'be cut into steps; use InfiniteSampler, DefaultSampler or '
+            'genpercept_mm.MixtureSampler, without another batch sampler, or '
+            'IterBasedTrainLoop.')
+    return _Order(sampler)

@@ -2,6 +2,12 @@
 import logging
 
 import torch
+from mmengine.dist import (
+    all_gather_object,
+    all_reduce,
+    get_comm_device,
+    get_world_size,
+)
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapperDict
@@ -82,15 +88,15 @@ class FiniteGuardHook(Hook):
             and not is_finite(value))
         skipped, updated = self._skipped, self._updated
         self._skipped = self._updated = False
-        if not wrong and not skipped:
+        if not _anywhere(wrong or skipped):
             # between updates, gradients that are not finite may have added up
             if updated:
                 self.streak = 0
             return
         self.streak += 1
+        wrong, images = _culprits(wrong, _images(data_batch))
         what = (f'{", ".join(wrong)} is not finite' if wrong else
                 'gradients are not finite')
-        images = _images(data_batch)
         if self.streak == 1:
             print_log(
                 f'Iteration {runner.iter + 1}: {what}'
@@ -188,6 +194,26 @@ def _all_finite(gradients):
     norms = torch._foreach_norm(gradients, float('inf'))
     return bool(torch.stack([norm.float().to(norms[0].device)
                              for norm in norms]).isfinite().all())
+
+
+def _anywhere(failed):
+    """Tell whether something failed on any rank."""
+    if get_world_size() == 1:
+        return bool(failed)
+    flag = torch.tensor(float(bool(failed)), device=get_comm_device())
+    all_reduce(flag, 'max')
+    return bool(flag)
+
+
+def _culprits(wrong, images):
+    """Collect the names of wrong losses from all ranks, and the images of
+    those ranks, or of all where only gradients are wrong."""
+    if get_world_size() == 1:
+        return wrong, images
+    found = all_gather_object((wrong, images))
+    names = sorted({name for own, _ in found for name in own})
+    return names, ', '.join(paths for own, paths in found
+                            if own or not names)
 
 
 def _images(data_batch):

@@ -1,6 +1,7 @@
 """Resuming a training with the config that is given now."""
 import copy
 import logging
+import math
 import warnings
 from collections import defaultdict
 
@@ -11,9 +12,11 @@ from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from prettytable import PrettyTable
 
+from genpercept_mm.datasets.seeded_dataset import SeededDataset
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.plain import to_plain
 
+from .resume_data_hook import CONVERTED
 from ..loops import StepBasedTrainLoop
 
 # What changes in a scheduler while it runs
@@ -57,7 +60,12 @@ class ResumeConfigHook(Hook):
         if not runner._resume or not _wrappers(runner):
             return
         meta, rows = checkpoint.get('meta') or {}, []
-        before, now = meta.get('run') or {}, describe(runner)
+        before, now = dict(meta.get('run') or {}), describe(runner)
+        if 'step' in now and 'step' not in before:
+            parts = [before.get(key) for key in (
+                'batch_size', 'processes', 'accumulated_batches')]
+            if all(parts):
+                before['step'] = f'{math.prod(parts)} images'
         for key, value in now.items():
             if key in before and before[key] != value:
                 rows.append((key.replace('_', ' '), before[key], value,
@@ -94,7 +102,7 @@ class ResumeConfigHook(Hook):
                 rows.append(('optimizer', before, now, 'config'))
         changes, scored, kept = _schedule_changes(runner, checkpoint)
         rows += [(*change, 'config') for change in changes + scored]
-        if changes or not fitting:
+        if changes or not fitting or checkpoint['meta'].pop(CONVERTED, False):
             _replay(runner, checkpoint['meta'])
             checkpoint['param_schedulers'] = _states(runner, kept)
         if not fitting:
@@ -118,6 +126,8 @@ def describe(runner):
     """Return what a training depends on beside model and optimizer."""
     loader, loop = runner.train_dataloader, runner.train_loop
     dataset = loader.dataset
+    if isinstance(dataset, SeededDataset):
+        dataset = dataset.dataset
     batch_size = getattr(loader, 'batch_size', None) or getattr(
         loader.batch_sampler, 'batch_size', None)
     wrapper = runner.optim_wrapper

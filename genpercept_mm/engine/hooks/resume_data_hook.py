@@ -8,10 +8,13 @@ from mmengine.runner import IterBasedTrainLoop
 from torch.utils.data import BatchSampler
 
 from genpercept_mm.registry import HOOKS
+from genpercept_mm.utils.config_text import parse_config
 
 from ..loops import StepBasedTrainLoop
 
 KEY = 'data_seed'
+# Set in the meta of a checkpoint whose iterations became steps
+CONVERTED = 'iterations_became_steps'
 
 
 @HOOKS.register_module()
@@ -38,6 +41,12 @@ class ResumeDataHook(Hook):
 
     def __init__(self):
         self.seed = None
+        self._given = False
+
+    def before_run(self, runner):
+        """Note whether the config fixes the seed, as mmengine puts that of a
+        checkpoint in its place."""
+        self._given = runner._randomness_cfg.get('seed') is not None
 
     def before_save_checkpoint(self, runner, checkpoint):
         """Save the seed of the data as ``data_seed``."""
@@ -47,29 +56,42 @@ class ResumeDataHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Remember the seed of the data, if the checkpoint contains it, and
-        let a checkpoint that counts micro batches count steps."""
+        let a checkpoint that counts micro batches count steps.
+
+        Raises:
+            ValueError: If the checkpoint counts steps and the loop does not.
+        """
         self.seed = checkpoint.get(KEY)
-        meta = checkpoint.get('meta') or {}
-        run = meta.get('run') or {}
-        if not runner._resume or not isinstance(
-                runner.train_loop, StepBasedTrainLoop):
+        if not runner._resume or 'iter' not in (checkpoint.get('meta') or {}):
             return
-        accumulated = run.get('accumulated_batches') or 1
-        if 'step' in run or accumulated == 1:
+        meta = checkpoint['meta']
+        counts_steps = 'step' in (meta.get('run') or {})
+        if not isinstance(runner.train_loop, StepBasedTrainLoop):
+            wrapper = runner.optim_wrapper
+            if counts_steps and getattr(
+                    wrapper, '_accumulative_counts', 1) > 1:
+                raise ValueError(
+                    'ResumeDataHook: the checkpoint counts optimizer steps, '
+                    f'{meta["iter"]} of them, and this training micro '
+                    "batches; resume with train_cfg.type='genpercept_mm."
+                    "StepBasedTrainLoop'.")
             return
-        steps = meta['iter'] // accumulated
-        print_log(
-            f'ResumeDataHook: the {meta["iter"]} iterations of the checkpoint '
-            f'are micro batches, of which a step has {accumulated}; the '
-            f'training continues after step {steps}', logger='current')
-        meta['iter'] = steps
+        accumulated = 1 if counts_steps else _accumulated(meta)
+        if accumulated > 1:
+            steps = meta['iter'] // accumulated
+            print_log(
+                f'ResumeDataHook: the {meta["iter"]} iterations of the '
+                'checkpoint are micro batches, of which a step has '
+                f'{accumulated}; the training continues after step {steps}',
+                logger='current')
+            # ResumeConfigHook runs the schedules to this position
+            meta.update(iter=steps, **{CONVERTED: True})
 
     def before_train(self, runner):
         """Replace the iterator of a resumed loop."""
         loop = runner.train_loop
         if isinstance(loop, StepBasedTrainLoop):
-            given = runner._randomness_cfg.get('seed')
-            if loop.iter and self.seed is not None and given is None:
+            if loop.iter and self.seed is not None and not self._given:
                 loop.seed = self.seed
             return
         source = _seeded(loop)
@@ -88,6 +110,17 @@ class ResumeDataHook(Hook):
         print_log(
             f'ResumeDataHook: data continue with batch {loop.iter}; earlier '
             'ones are not loaded', logger='current')
+
+
+def _accumulated(meta):
+    """Return how many micro batches a step of a checkpoint's training had."""
+    run = meta.get('run') or {}
+    if 'accumulated_batches' in run:
+        return run['accumulated_batches'] or 1
+    if not meta.get('cfg'):
+        return 1
+    cfg = parse_config(meta['cfg'])
+    return (cfg.get('optim_wrapper') or {}).get('accumulative_counts') or 1
 
 
 def _seeded(loop):

@@ -11,13 +11,20 @@ from mmengine.runner import IterBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 from torch.nn.modules.batchnorm import _BatchNorm
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 from genpercept_mm.datasets.samplers import StepBatchSampler
 from genpercept_mm.datasets.seeded_dataset import SeededDataset
+from genpercept_mm.models.losses import DenseLoss
 from genpercept_mm.models.utils.step_dropout import use_step_dropout
 from genpercept_mm.registry import LOOPS
 from genpercept_mm.utils.step_draws import step_draws
+
+# Of a loader, which are kept
+OPTIONS = ('num_workers', 'collate_fn', 'pin_memory', 'timeout',
+           'worker_init_fn', 'generator', 'pin_memory_device', 'in_order')
+WORKER_OPTIONS = ('prefetch_factor', 'persistent_workers',
+                  'multiprocessing_context')
 
 
 @LOOPS.register_module()
@@ -70,6 +77,11 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
                        if isinstance(dataloader, dict) else None)
         BaseLoop.__init__(self, runner, dataloader)
         self._max_iters, self._max_epochs = int(max_iters), 1
+        if self._max_iters != max_iters:
+            raise ValueError('StepBasedTrainLoop: max_iters must be an '
+                             f'integer, got {max_iters}.')
+        # what mmengine's loop has; while this one runs, micro batches
+        self.dataloader_iterator = None
         self._epoch = self._iter = 0
         self.val_begin, self.val_interval = val_begin, val_interval
         self.stop_training = False
@@ -94,7 +106,8 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         rank, world_size = get_dist_info()
         # MixtureSampler is a batch sampler itself
         mixed = hasattr(loader.batch_sampler, 'groups')
-        sampler = loader.batch_sampler if mixed else loader.sampler
+        stock = type(loader.batch_sampler) is BatchSampler
+        sampler = loader.sampler if stock else loader.batch_sampler
         micro_batch = micro_batch or loader.batch_sampler.batch_size
         if batch_size is None:
             batch_size = micro_batch * world_size
@@ -110,15 +123,11 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         self.sampler = StepBatchSampler(
             sampler, batch_size, micro_batch, rank, world_size)
         self.accumulation = self.sampler.accumulation
-        workers = dict(
-            prefetch_factor=loader.prefetch_factor,
-            persistent_workers=loader.persistent_workers,
-        ) if loader.num_workers else {}
+        options = OPTIONS + (WORKER_OPTIONS if loader.num_workers else ())
         return DataLoader(
             SeededDataset(loader.dataset), batch_sampler=self.sampler,
-            num_workers=loader.num_workers, collate_fn=loader.collate_fn,
-            pin_memory=loader.pin_memory, timeout=loader.timeout,
-            worker_init_fn=loader.worker_init_fn, **workers)
+            **{name: getattr(loader, name) for name in options
+               if hasattr(loader, name)})
 
     @property
     def seed(self):
@@ -127,7 +136,7 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
 
     @seed.setter
     def seed(self, seed):
-        self.sampler.order.seed = self.sampler.seed = seed
+        self.sampler.seed = seed
 
     def run(self):
         """Train from the current step on."""
@@ -140,19 +149,32 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
                 'StepBasedTrainLoop: accumulation follows from batch_size; '
                 'remove accumulative_counts='
                 f'{wrapper._accumulative_counts} from optim_wrapper.')
-        wrapper._accumulative_counts = self.accumulation
-        wrapper.initialize_count_status(
-            runner.model, self._iter * self.accumulation,
-            self._max_iters * self.accumulation)
         use_step_dropout(runner.model)
+        runner.model.train()
         self._report()
+        # not by initialize_count_status, which warns of batch norm as well
+        wrapper._accumulative_counts = self.accumulation
+        wrapper._inner_count = self._iter * self.accumulation
+        wrapper._max_counts = self._max_iters * self.accumulation
+        wrapper._remainder_counts = 0
+        # a step that was interrupted left some
+        wrapper.zero_grad()
+        try:
+            return self._run()
+        finally:
+            wrapper._accumulative_counts = 1
+            self.dataloader_iterator = None
+
+    def _run(self):
+        runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
         self.sampler.start = self._iter
-        batches = iter(self.dataloader)
+        self.dataloader_iterator = iter(self.dataloader)
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
-            self.run_iter(list(itertools.islice(batches, self.accumulation)))
+            self.run_iter(list(itertools.islice(
+                self.dataloader_iterator, self.accumulation)))
             self._decide_current_val_interval()
             if (runner.val_loop is not None and self._iter >= self.val_begin
                     and (self._iter % self.val_interval == 0
@@ -182,9 +204,21 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
             f'A step has {self.batch_size} images: {self.accumulation} micro '
             f'batch(es) of {self.micro_batch} on {world_size} device(s).',
             logger='current')
+        if self.accumulation * world_size == 1:
+            return
+        pixels = sorted({type(module).__name__ for module
+                         in self.runner.model.modules()
+                         if isinstance(module, DenseLoss)
+                         and module.reduction == 'pixel'})
+        if pixels:
+            print_log(
+                f'{", ".join(pixels)} average over the valid pixels of '
+                f'{self.micro_batch} images at a time, as the official code '
+                "does; with reduction='image', the result does not depend on "
+                'the number of devices and micro batches.', logger='current')
         norms = [module for module in self.runner.model.modules()
                  if isinstance(module, _BatchNorm) and module.training]
-        if not norms or self.accumulation * world_size == 1:
+        if not norms:
             return
         synced = all(isinstance(norm, torch.nn.SyncBatchNorm)
                      for norm in norms)
@@ -202,25 +236,36 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
 
 
 def merge_batches(batches):
-    """Return micro batches as one, if their collation makes lists; else the
-    list of them."""
+    """Return micro batches as one: lists are joined, tensors too where their
+    sizes agree, and dicts by their entries; what cannot be joined is a list
+    of its parts."""
+    first = batches[0]
     if len(batches) == 1:
-        return batches[0]
-    if all(isinstance(batch, dict) and all(
-            isinstance(value, list) for value in batch.values())
-            for batch in batches):
-        return {key: [item for batch in batches for item in batch[key]]
-                for key in batches[0]}
+        return first
+    if all(isinstance(batch, dict) and batch.keys() == first.keys()
+           for batch in batches):
+        return {key: merge_batches([batch[key] for batch in batches])
+                for key in first}
+    if all(isinstance(batch, list) for batch in batches):
+        return list(itertools.chain.from_iterable(batches))
+    if all(torch.is_tensor(batch) and batch.ndim
+           and batch.shape[1:] == first.shape[1:] for batch in batches):
+        return torch.cat(batches)
     return batches
 
 
 def mean_outputs(outputs):
-    """Average the losses of micro batches, dicts by name."""
+    """Average the losses of micro batches, dicts by name; a loss that some of
+    them lack is averaged over the others."""
     if len(outputs) == 1:
         return outputs[0]
-    return {key: torch.stack([output[key].detach() for output in outputs]
-                             ).mean(0) if torch.is_tensor(value) else value
-            for key, value in outputs[0].items()}
+    parts = {}
+    for output in outputs:
+        for key, value in output.items():
+            parts.setdefault(key, []).append(value)
+    return {key: torch.stack([value.detach() for value in values]).mean(0)
+            if all(map(torch.is_tensor, values)) else values[0]
+            for key, values in parts.items()}
 
 
 def _largest_divisor(number, most):

@@ -2,7 +2,7 @@
 import torch
 from torch import nn
 
-from genpercept_mm.utils.step_draws import image_generators
+from genpercept_mm.utils.step_draws import repeatable_generators
 
 
 class _StepDropout:
@@ -11,10 +11,10 @@ class _StepDropout:
     images."""
 
     def forward(self, x):
-        if not self.training or self.p == 0:
+        if not self.training or self.p in (0, 1):
             return super().forward(x)
         try:
-            generators = image_generators(len(x))
+            generators = repeatable_generators(len(x))
         except ValueError:
             generators = None
         if generators is None:
@@ -26,16 +26,14 @@ class _StepDropout:
         return x * keep / (1 - self.p)
 
 
-class StepDropout(_StepDropout, nn.Dropout):
-    """`torch.nn.Dropout`, of single values."""
+class _Values(_StepDropout):
 
     @staticmethod
     def mask_shape(x):
         return x.shape[1:]
 
 
-class StepDropout2d(_StepDropout, nn.Dropout2d):
-    """`torch.nn.Dropout2d`, of channels of (N, C, H, W)."""
+class _Channels(_StepDropout):
 
     @staticmethod
     def mask_shape(x):
@@ -43,9 +41,11 @@ class StepDropout2d(_StepDropout, nn.Dropout2d):
 
 
 def use_step_dropout(model):
-    """Let a model's dropout follow `step_draws`, in place."""
+    """Let a model's ``nn.Dropout`` (of single values) and ``nn.Dropout2d`` (of
+    channels), and classes that only inherit them, follow `step_draws`, in
+    place."""
     for module in model.modules():
-        if type(module) is nn.Dropout:
-            module.__class__ = StepDropout
-        elif type(module) is nn.Dropout2d:
-            module.__class__ = StepDropout2d
+        for stock, ours in ((nn.Dropout, _Values), (nn.Dropout2d, _Channels)):
+            kind = type(module)
+            if isinstance(module, stock) and kind.forward is stock.forward:
+                module.__class__ = type(kind.__name__, (ours, kind), {})

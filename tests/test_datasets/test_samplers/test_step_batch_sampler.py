@@ -78,7 +78,30 @@ def test_what_cannot_be_divided_is_refused():
         StepBatchSampler(infinite(), 8, 3)
     with pytest.raises(ValueError, match='groups of 4 images'):
         StepBatchSampler(mixture(), 8, 8)
-    with pytest.raises(TypeError, match='RandomSampler does not say its'):
+    with pytest.raises(TypeError, match='order of RandomSampler cannot be'):
         StepBatchSampler(RandomSampler(Numbers(3)), 2, 1)
-    assert len(StepBatchSampler(
-        DefaultSampler(Numbers(16), seed=0), 8, 2, 0, 2)) == 4
+    with pytest.raises(ValueError, match='the data set is empty'):
+        StepBatchSampler(infinite(0), 8, 2)
+
+
+def test_orders_of_other_classes_are_not_guessed():
+    class Weighted(InfiniteSampler):
+        """Has a shuffle and a data set, and its own order."""
+
+    with pytest.raises(TypeError, match='order of Weighted cannot be cut'):
+        StepBatchSampler(Weighted(Numbers(8), seed=0), 4, 2)
+
+
+def test_the_length_is_that_in_steps():
+    sampler = DefaultSampler(Numbers(16), seed=0)
+    assert {len(StepBatchSampler(sampler, 8, micro, 0, ranks))
+            for micro, ranks in ((8, 1), (2, 2), (1, 4))} == {2}
+
+
+@pytest.mark.parametrize('make', [infinite, mixture])
+def test_the_seed_can_be_set(make):
+    batches = StepBatchSampler(make(seed=3), 8, 4)
+    batches.seed = 9
+    other = StepBatchSampler(make(seed=9), 8, 4)
+    assert list(itertools.islice(batches, 6)) == list(
+        itertools.islice(other, 6))

@@ -3,14 +3,18 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from torch.multiprocessing import start_processes
 from toys import Toy, plain_steps, runner, same, state
 
 from genpercept_mm.engine.hooks.finite_guard_hook import (
     FiniteGuardHook,
+    _anywhere,
+    _culprits,
     last_step_failed,
 )
 
@@ -247,3 +251,21 @@ def test_who_asks_for_the_last_step(tmp_path):
 def test_patience_is_positive(name):
     with pytest.raises(ValueError, match=f'{name} must be at least 1, got 0'):
         FiniteGuardHook(**{name: 0})
+
+
+def _gather(rank, folder):
+    dist.init_process_group('gloo', init_method=f'file://{folder}/store',
+                            rank=rank, world_size=2)
+    results = [_anywhere(rank == 1), _anywhere(False),
+               _culprits(['loss'] * rank, f'{rank}.png'),
+               _culprits([], f'{rank}.png')]
+    torch.save(results, f'{folder}/{rank}.pt')
+    dist.destroy_process_group()
+
+
+def test_all_ranks_know_whose_loss_was_wrong(tmp_path):
+    start_processes(_gather, (str(tmp_path), ), nprocs=2,
+                    start_method='fork')
+    for rank in range(2):
+        assert torch.load(tmp_path / f'{rank}.pt') == [
+            True, False, (['loss'], '1.png'), ([], '0.png, 1.png')]

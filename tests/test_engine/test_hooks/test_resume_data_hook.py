@@ -221,3 +221,27 @@ def test_the_log_says_where_data_go_on(tmp_path, caplog):
 def test_is_registered():
     from genpercept_mm.registry import HOOKS
     assert HOOKS.get('genpercept_mm.ResumeDataHook') is ResumeDataHook
+
+
+def test_other_countings_are_told_by_the_config_or_refused(tmp_path):
+    """A checkpoint of mmengine's own hook has no more than the config."""
+    steps = dict(type='genpercept_mm.StepBasedTrainLoop', batch_size=6)
+    run = runner(tmp_path, 8, 'old', batch_sampler=None, accumulated=2)
+    run.train()
+    saved = torch.load(tmp_path / 'iter_8.pth', weights_only=False)
+    saved['meta'].pop('run', None)
+    saved['meta']['cfg'] = 'optim_wrapper = dict(accumulative_counts=2)'
+    torch.save(saved, tmp_path / 'iter_8.pth')
+    run = runner(tmp_path, 8, 'new', batch_sampler=None, resume=True,
+                 train_cfg=dict(steps, max_iters=5))
+    run.train()
+    assert len(run.model.seen) == 1 * 2
+    # and the other way round
+    saved['meta']['run'] = dict(step='6 images')
+    saved['meta']['iter'] = 9
+    torch.save(saved, tmp_path / 'iter_9.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_9.pth'))
+    run = runner(tmp_path, 30, 'back', batch_sampler=None, resume=True,
+                 accumulated=2)
+    with pytest.raises(ValueError, match='counts optimizer steps, 9 of them'):
+        run.train()

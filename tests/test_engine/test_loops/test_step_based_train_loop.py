@@ -1,4 +1,6 @@
 """Steps of a given size, however they are cut."""
+import logging
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,12 @@ import toys
 from mmengine.hooks import Hook
 from torch.utils.data import Dataset
 
-from genpercept_mm.engine.loops.step_based_train_loop import mean_outputs
+from genpercept_mm.engine.hooks import ResumeDataHook
+from genpercept_mm.engine.loops.step_based_train_loop import (
+    mean_outputs,
+    merge_batches,
+)
+from genpercept_mm.models.losses import MaskedMSELoss
 from genpercept_mm.utils.step_draws import image_generators
 
 STEP = 6
@@ -56,11 +63,12 @@ class Seen(Hook):
         self.losses.append(float(outputs['loss']))
 
 
-def make(work_dir, micro_batch, iters=5, **kwargs):
+def make(work_dir, micro_batch, iters=5, more=(), **kwargs):
     torch.manual_seed(0)
     seen = Seen()
+    kwargs.setdefault('randomness', dict(seed=4))
     runner = toys.runner(
-        work_dir, model=Noisy(), hooks=[seen], randomness=dict(seed=4),
+        work_dir, model=Noisy(), hooks=[seen, *more],
         loader=dict(
             batch_size=micro_batch, dataset=Rows(),
             sampler=dict(type='InfiniteSampler', shuffle=True)),
@@ -157,3 +165,73 @@ def test_outputs_are_means_of_micro_batches():
     outputs = [dict(loss=torch.tensor(1.), count=3),
                dict(loss=torch.tensor(4.), count=3)]
     assert mean_outputs(outputs) == dict(loss=torch.tensor(2.5), count=3)
+
+
+def test_losses_that_a_micro_batch_lacks_are_no_error():
+    outputs = [dict(loss=torch.tensor(1.)),
+               dict(loss=torch.tensor(3.), extra=torch.tensor(5.))]
+    assert mean_outputs(outputs) == dict(loss=torch.tensor(2.),
+                                         extra=torch.tensor(5.))
+
+
+def test_hooks_see_one_batch_however_it_was_cut():
+    rows = torch.arange(12.).view(6, 2)
+    whole = dict(inputs=rows, more=dict(names=list('abcdef')))
+    parts = [dict(inputs=rows[first:first + 2],
+                  more=dict(names=list('abcdef')[first:first + 2]))
+             for first in (0, 2, 4)]
+    merged = merge_batches(parts)
+    assert torch.equal(merged['inputs'], whole['inputs'])
+    assert merged['more'] == whole['more']
+    sizes = [dict(inputs=torch.zeros(1, 2)), dict(inputs=torch.zeros(1, 3))]
+    assert len(merge_batches(sizes)['inputs']) == 2
+
+
+def test_a_training_can_go_on_after_its_end(whole, tmp_path):
+    runner, _ = train(tmp_path, 2, iters=3)
+    runner.train_loop._max_iters = 5
+    runner.train_loop.run()
+    torch.testing.assert_close(
+        runner.model.state_dict(), whole[0].model.state_dict())
+
+
+def test_without_a_fixed_seed_a_resumed_training_goes_on_too(tmp_path):
+    hooks = dict(randomness=dict(seed=None), more=[ResumeDataHook()])
+    unbroken, _ = train(tmp_path / 'whole', 2, **hooks)
+    seed = unbroken.train_loop.seed
+    train(tmp_path / 'cut', 3, iters=3, randomness=dict(seed=seed),
+          more=[ResumeDataHook()])
+    cut, seen = make(tmp_path / 'cut', 3, resume=True, **hooks)
+    seen.images = [None] * 3
+    cut.train_loop  # noqa: B018 - builds it
+    assert cut.train_loop.seed != seed
+    cut.train()
+    assert cut.train_loop.seed == seed
+    torch.testing.assert_close(
+        cut.model.state_dict(), unbroken.model.state_dict())
+
+
+def test_what_depends_on_the_division_is_told_in_one_line_each(tmp_path,
+                                                               caplog):
+    runner, _ = make(tmp_path, 2)
+    runner.model.norm = torch.nn.BatchNorm1d(3)
+    runner.model.frozen = torch.nn.BatchNorm1d(3)
+    train_mode = runner.model.train
+
+    def train_partly(mode=True):
+        train_mode(mode)
+        runner.model.frozen.eval()
+        return runner.model
+
+    runner.model.train = train_partly
+    runner.model.loss = MaskedMSELoss()
+    runner.logger.setLevel(logging.INFO)
+    runner.logger.addHandler(caplog.handler)
+    with caplog.at_level(logging.INFO):
+        runner.train()
+    lines = [line for line in caplog.messages if 'micro batches' in line]
+    assert 'A step has 6 images: 3 micro batch(es) of 2 on 1' in caplog.text
+    assert sum('batch norms' in line for line in lines) == 1
+    assert '1 batch norms see 2 images' in caplog.text
+    assert 'MaskedMSELoss average over the valid pixels of 2' in caplog.text
+    assert 'Gradient accumulative' not in caplog.text

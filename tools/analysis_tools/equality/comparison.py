@@ -1,11 +1,18 @@
 """Differences between two runs of one training."""
+from math import isfinite
+
+import torch
 
 
 def relative_difference(one, other):
     """Return the largest absolute difference of two tensors, divided by the
-    largest absolute value in either; 0 if both are 0."""
+    largest absolute value in either; 0 if both are 0. A ValueError is raised
+    if it is not finite."""
     size = max(float(one.abs().max()), float(other.abs().max()))
-    return float((one - other).abs().max()) / size if size else 0.
+    difference = float((one - other).abs().max()) / size if size else 0.
+    if not isfinite(difference):
+        raise ValueError('a run has values that are not finite.')
+    return difference
 
 
 def compare(run, reference, leave_out=()):
@@ -38,9 +45,8 @@ def compare(run, reference, leave_out=()):
                     and ours[key].is_floating_point()), default=0.)
 
     return dict(
-        losses=max(abs(one - other) / max(abs(one), abs(other), 1e-300)
-                   for one, other in zip(run['losses'],
-                                         reference['losses'])),
+        losses=max(relative_difference(*map(torch.tensor, pair)) for pair
+                   in zip(run['losses'], reference['losses'])),
         gradients=max((largest(*pair) for pair in zip(
             run['gradients'], reference['gradients'])), default=0.),
         weights=largest(run['weights'], reference['weights']))
