@@ -86,10 +86,14 @@ def predict(address, home, names, photo, out, check=True):
 
 
 @pytest.mark.slow
-def test_download_convert_predict_and_again_offline(repos, photo, tmp_path):
+@pytest.mark.parametrize('names', [
+    NAMES[:2], pytest.param(NAMES, marks=pytest.mark.nightly)],
+    ids=['releases', 'families'])
+def test_download_convert_predict_and_again_offline(repos, photo, tmp_path,
+                                                    names):
     home = tmp_path / 'home'
     with Hub(repos) as hub:
-        done = predict(hub.address, home, NAMES, photo, tmp_path / 'a.npz')
+        done = predict(hub.address, home, names, photo, tmp_path / 'a.npz')
         sent = list(hub.requests)
         address = hub.address
     said = done.stdout + done.stderr
@@ -97,16 +101,16 @@ def test_download_convert_predict_and_again_offline(repos, photo, tmp_path):
     # each file once, and the other U-Nets of the release not at all
     assert len(sent) == len(set(sent))
     maps = dict(np.load(tmp_path / 'a.npz'))
-    assert set(maps) == set(NAMES)
+    assert set(maps) == set(names)
     for name, values in maps.items():
         assert values.shape[:2] == (60, 80) and np.isfinite(values).all()
         assert values.ndim == (3 if 'normal' in name else 2)
         assert values.std() > 0
     kept = home / 'hub' / 'genpercept_mm'
     assert sorted(path.stem for path in kept.glob('*.safetensors')) == (
-        sorted(NAMES))
+        sorted(names))
     # the server is gone
-    predict(address, home, NAMES, photo, tmp_path / 'b.npz')
+    predict(address, home, names, photo, tmp_path / 'b.npz')
     for name, values in np.load(tmp_path / 'b.npz').items():
         np.testing.assert_array_equal(values, maps[name])
     # the first release has a padded prompt

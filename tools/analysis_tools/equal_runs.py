@@ -19,7 +19,7 @@ import time
 
 import torch
 from equality.cases import CASES, SPLITS
-from equality.comparison import compare
+from equality.differences import compare
 
 from genpercept_mm.utils.files import write_bytes
 

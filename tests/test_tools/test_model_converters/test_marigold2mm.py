@@ -158,7 +158,9 @@ def close(ours, theirs, atol=1e-4):
 
 
 @pytest.mark.parametrize('task, spacing', [
-    ('depth', 'leading'), ('depth', 'trailing'), ('normal', 'leading'),
+    ('depth', 'leading'),
+    pytest.param('depth', 'trailing', marks=pytest.mark.nightly),
+    pytest.param('normal', 'leading', marks=pytest.mark.nightly),
     ('normal', 'trailing')])
 def test_equals_the_pipeline(marigold, convert, task, spacing):
     """The same weights, noise, steps and ensembles."""

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from equality.comparison import compare, relative_difference
+from equality.differences import compare, relative_difference
 
 
 def run(scale=1., bias=0.):
