@@ -10,8 +10,8 @@ from .io.file_listing import walk_files
 
 # The format of each subset's normals
 SUBSETS = {
-    'nyuv2': dict(normal_format='png'),
-    'scannet': dict(normal_format='png'),
+    'nyuv2': dict(normal_format='png', normal_without='black'),
+    'scannet': dict(normal_format='png', normal_without='black'),
     'sintel': dict(normal_format='exr', normal_min_norm=0.5),
 }
 # Where a subset's folder has more than its benchmark
@@ -23,7 +23,7 @@ class DSINENormalsDataset(BaseDenseDataset):
     """NYUv2 (654 images), ScanNet (300) or Sintel (1064) with normals.
 
     Each sample has ``normal_path`` (8-bit RGB, n = v / 255 x 2 - 1, black =
-    none; Sintel: float) in DSINE's axes (x right, y down, z forward, normals
+    none, and only black, as in DSINE's evaluation; Sintel: float) in DSINE's axes (x right, y down, z forward, normals
     pointing away from the camera). All images found are listed, of
     NYUv2 those below ``test``. The
     ``dataset_name`` is ``dsine_nyuv2`` and so on.

@@ -83,3 +83,13 @@ def test_unknown_subset_and_missing_label(root):
     path.unlink()
     with pytest.raises(FileNotFoundError, match=f'{path}.*skip'):
         DSINENormalsDataset('nyuv2', data_root=str(root))
+
+
+def test_only_black_pixels_do_not_count(root):
+    """DSINE's evaluation masks what sums to 0 in 8 bits."""
+    path = str(root / 'scannet' / f'{WHERE["scannet"]}_normal.png')
+    cv2.imwrite(path, np.array([[[127] * 3, [128] * 3, [0, 0, 1],
+                                 [0] * 3]], np.uint8))
+    sample = DSINENormalsDataset('scannet', data_root=str(root),
+                                 pipeline=PIPELINE)[0]
+    assert sample['gt_normal_mask'].tolist() == [[True, True, True, False]]

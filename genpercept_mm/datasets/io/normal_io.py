@@ -19,7 +19,8 @@ _ZERO_IN_8_BITS = 0.01
 
 def read_png_normals(results):
     """Read an RGB picture of 8 or 16 bits, n = value / maximum x 2 - 1; black
-    and middle grey pixels do not have a normal."""
+    pixels do not have a normal, and unless ``results['normal_without']`` is
+    ``'black'``, middle grey ones neither."""
     path = results['normal_path']
     raster = read_raster(path)
     if raster.dtype not in (np.uint8, np.uint16) or raster.ndim != 3 or (
@@ -28,8 +29,9 @@ def read_png_normals(results):
             f'{path} is {raster.dtype} of shape {raster.shape}; normals in '
             'an image have 3 channels of 8 or 16 bits.')
     normals = raster / np.float64(np.iinfo(raster.dtype).max) * 2 - 1
-    nothing = (raster == 0).all(axis=2) | (
-        np.linalg.norm(normals, axis=2) < _ZERO_IN_8_BITS)
+    nothing = (raster == 0).all(axis=2)
+    if results.get('normal_without') != 'black':
+        nothing |= np.linalg.norm(normals, axis=2) < _ZERO_IN_8_BITS
     normals[nothing] = 0
     return normals.astype(np.float32)
 
