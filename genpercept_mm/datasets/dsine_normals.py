@@ -22,10 +22,10 @@ SPLITS = {'nyuv2': 'test/'}
 class DSINENormalsDataset(BaseDenseDataset):
     """NYUv2 (654 images), ScanNet (300) or Sintel (1064) with normals.
 
-    Each sample has ``normal_path`` (8-bit RGB, n = v / 255 x 2 - 1, black =
-    none, and only black, as in DSINE's evaluation; Sintel: float) in DSINE's axes (x right, y down, z forward, normals
-    pointing away from the camera). All images found are listed, of
-    NYUv2 those below ``test``. The
+    Each sample has ``normal_path`` (8-bit RGB, n = v / 255 x 2 - 1, black, and
+    only black, = none, as in DSINE's evaluation; Sintel: float) in DSINE's
+    axes (x right, y down, z forward, normals pointing away from the camera).
+    All images found are listed, of NYUv2 those below ``test``. The
     ``dataset_name`` is ``dsine_nyuv2`` and so on.
 
     Args:
