@@ -52,7 +52,7 @@ class DenseInferencer(BaseInferencer):
             ``'normal'``, ``'alpha'`` or ``'sem_seg'``.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder.
+        FileNotFoundError: If a file or folder does not exist.
         RuntimeError: If the weights do not fit the config.
         ValueError: If there are no weights, or an argument is outside its set.
 
@@ -62,11 +62,6 @@ class DenseInferencer(BaseInferencer):
         >>> result['depth'].shape, result['near']
         ((480, 640), 0.0)
     """
-
-    preprocess_kwargs = {'size'}
-    forward_kwargs = {'tile'}
-    visualize_kwargs = {'return_picture'}
-    postprocess_kwargs = {'out_dir', 'save'}
 
     def __init__(self, model, weights=None, device=None, dtype=None,
                  show_progress=True, task=None):

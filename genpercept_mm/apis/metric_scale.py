@@ -20,7 +20,7 @@ class MetricScale:
         depth_scale (float, optional): See `calibrate`.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder.
+        FileNotFoundError: If ``source`` is a path that does not exist.
         ValueError: If ``depth_scale`` is given for a calibration.
     """
 

@@ -36,7 +36,7 @@ def init_model(model, weights=None, device=None, task=None):
         nn.Module: In evaluation mode, with the config as ``cfg``.
 
     Raises:
-        FileNotFoundError: If there is no such file or folder.
+        FileNotFoundError: If a file or folder does not exist.
         RuntimeError: If the weights do not fit the config.
         ValueError: If there are no weights, a checkpoint without config, or no
             such device.

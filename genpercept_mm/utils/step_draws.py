@@ -37,7 +37,7 @@ def step_draws(seed, step, places):
     its micro batches.
 
     Args:
-        seed (int): Of the training.
+        seed (int): Seed of the training.
         step (int): Number of the optimizer step.
         places (Sequence[int]): Place of each image within the step.
     """

@@ -32,7 +32,7 @@ class StepBatchSampler(Sampler):
 
     Attributes:
         start (int): Step at which iteration starts.
-        seed (int): Of the order.
+        seed (int): Determines the order and all random draws.
 
     Raises:
         TypeError: If the order of the sampler cannot be told.
@@ -61,7 +61,7 @@ class StepBatchSampler(Sampler):
 
     @property
     def seed(self):
-        """int: Of the order, and of all draws."""
+        """int: Determines the order and all random draws."""
         return int(self.sampler.seed or 0)
 
     @seed.setter

@@ -61,7 +61,7 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
     Attributes:
         accumulation (int): Micro batches of a rank in a step.
         micro_batch (int): Images in a micro batch.
-        seed (int): Of the order of images and of all draws.
+        seed (int): Determines the order of images and all random draws.
 
     Raises:
         TypeError: If the order of the sampler is unknown, or there are several

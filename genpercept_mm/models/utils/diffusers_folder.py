@@ -110,7 +110,8 @@ def local_file(source, owner='SDUNet'):
     name in errors.
 
     Raises:
-        FileNotFoundError: If there is no such file and it is no hub address.
+        FileNotFoundError: If ``source`` is neither an existing file nor an
+            address on the hub.
         OSError: If it cannot be downloaded and is not in the cache.
     """
     path = osp.expanduser(source)

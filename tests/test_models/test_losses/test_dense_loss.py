@@ -318,7 +318,7 @@ def test_heads_of_mmpose_take_it():
 
 @each
 def test_the_split_of_a_step_does_not_change_the_loss_of_images(cfg):
-    """Of four images with masks of different sizes, one of them empty."""
+    """Four images have masks of different sizes; one mask is empty."""
     pred, target, mask = maps(cfg, number=4)
     mask[1, :, 3:] = False
     mask[2] = False
