@@ -3,7 +3,7 @@ _base_ = [
     '_base_/models/genpercept_dpt.py',
     '_base_/datasets/hypersim_vkitti2_disparity.py',
     '_base_/datasets/affine_depth_benchmarks.py',
-    '_base_/schedules/genpercept_30k_accu4.py', '_base_/dense_runtime.py'
+    '_base_/schedules/genpercept_30k.py', '_base_/dense_runtime.py'
 ]
 model = dict(
     decode_head=dict(

@@ -32,7 +32,7 @@ common = dict(
         batch_size=batch_size,
         num_workers=num_workers,
         # one data set
-        batch_sampler=dict(probabilities=None)),
+        batch_sampler=dict(probabilities=None, batch_size=batch_size)),
     val_dataloader=dict(
         batch_size=batch_size,
         num_workers=num_workers,

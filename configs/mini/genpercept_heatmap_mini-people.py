@@ -49,7 +49,7 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=1e-6, power=0.9, begin=50, end=max_iters,
          by_epoch=False)
 ]
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop',
+train_cfg = dict(_delete_=True, type='genpercept_mm.StepBasedTrainLoop',
                  max_iters=max_iters, val_interval=350)
 default_hooks = dict(
     logger=dict(log_metric_by_epoch=False),

@@ -5,8 +5,14 @@ model = dict(
         # a small network in short training blurs what it is unsure of; L1
         # keeps the background empty
         loss_decode=[
-            dict(type='genpercept_mm.MaskedMSELoss', loss_weight=1.0),
-            dict(type='genpercept_mm.MaskedL1Loss', loss_weight=1.0)
+            dict(
+                type='genpercept_mm.MaskedMSELoss',
+                loss_weight=1.0,
+                reduction='image'),
+            dict(
+                type='genpercept_mm.MaskedL1Loss',
+                loss_weight=1.0,
+                reduction='image')
         ]))
 dataset = dict(
     type='genpercept_mm.DIS5KDataset', data_root='data/mini_objects/DIS5K')

@@ -5,11 +5,18 @@ model = dict(
     decode_head=dict(
         codec=codec,
         loss_decode=[
-            dict(type='genpercept_mm.MaskedMSELoss', loss_weight=1.0),
+            dict(
+                type='genpercept_mm.MaskedMSELoss',
+                loss_weight=1.0,
+                reduction='image'),
             dict(
                 type='genpercept_mm.ScaleShiftInvariantLoss',
-                loss_weight=0.5),
-            dict(type='genpercept_mm.GradientMatchingLoss', loss_weight=2.0)
+                loss_weight=0.5,
+                reduction='image'),
+            dict(
+                type='genpercept_mm.GradientMatchingLoss',
+                loss_weight=2.0,
+                reduction='image')
         ]))
 load = [
     dict(type='genpercept_mm.LoadHypersimImage'),

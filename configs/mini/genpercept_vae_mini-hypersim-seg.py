@@ -7,8 +7,10 @@ model = dict(
     decode_head=dict(
         codec=codec,
         decoder='finetune',
-        loss_decode=dict(type='genpercept_mm.MaskedMSELoss',
-                         loss_weight=1.0)))
+        loss_decode=dict(
+            type='genpercept_mm.MaskedMSELoss',
+            loss_weight=1.0,
+            reduction='image')))
 load = [
     dict(type='genpercept_mm.LoadHypersimImage'),
     dict(type='genpercept_mm.LoadHypersimSemantic')

@@ -54,7 +54,7 @@ def at_mini_size(config):
                 (320, 640, 1280).index(channels)] if channels in (
                     320, 640, 1280) else channels
         if 'norm_cfg' in part:
-            part.norm_cfg.type = 'BN'
+            part.norm_cfg = dict(type='BN')
         if 'channels' in part:
             part.channels = 16
     data = cfg.test_dataloader.dataset

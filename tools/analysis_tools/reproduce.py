@@ -189,13 +189,11 @@ def write_report(args, out, content, trials, failures):
     if args.max_iters is not None:
         command += ['--max-iters', str(args.max_iters)]
     cfg = trials[0].cfg
-    batch = cfg.train_dataloader.batch_size
-    updates = cfg.optim_wrapper.get('accumulative_counts', 1)
     details = [
         results_line(len(runs), len(trials)),
         f'seeds: {", ".join(map(str, args.seeds))}',
-        f'training: {cfg.train_cfg.max_iters / updates:g} iterations with '
-        f'batches of {batch * updates}, in '
+        f'training: {cfg.train_cfg.max_iters:g} iterations with batches of '
+        f'{cfg.auto_scale_lr.base_batch_size}, in '
         f'{"mixed precision (fp16)" if trials[0].amp else "fp32"}']
     text = render_table(title, shlex.join(command), entries, metrics, runs,
                         details, kept_reading(out), picture)

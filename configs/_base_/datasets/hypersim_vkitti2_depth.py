@@ -30,9 +30,12 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     sampler=dict(type='InfiniteSampler'),
-    # each micro batch comes from one of the two sets
+    # eight images, the official micro batch, come from one of the two sets,
+    # however many of them run at once
     batch_sampler=dict(
-        type='genpercept_mm.MixtureSampler', probabilities=[0.9, 0.1]),
+        type='genpercept_mm.MixtureSampler',
+        batch_size=8,
+        probabilities=[0.9, 0.1]),
     dataset=dict(
         type='ConcatDataset',
         datasets=[

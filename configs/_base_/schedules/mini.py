@@ -15,7 +15,11 @@ param_scheduler = [
         by_epoch=False)
 ]
 train_cfg = dict(
-    type='IterBasedTrainLoop', max_iters=max_iters, val_interval=250)
+    type='genpercept_mm.StepBasedTrainLoop',
+    max_iters=max_iters,
+    val_interval=250)
+# images in a step, on all devices together
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 default_hooks = dict(

@@ -3,7 +3,7 @@ _base_ = [
     '../../_base_/models/genpercept_vae.py',
     '../../_base_/datasets/taskonomy_cityscapes_depth.py',
     '../../_base_/datasets/affine_depth_benchmarks.py',
-    '../../_base_/schedules/genpercept_30k_accu4.py',
+    '../../_base_/schedules/genpercept_30k.py',
     '../../_base_/dense_runtime.py'
 ]
 model = dict(
