@@ -2,11 +2,12 @@
 
 Trains every mini config (LoRA, frozen, Marigold, latent and image losses
 among them) for some steps, in one process with whole steps, in two and four
-processes, and with accumulated micro batches, and compares losses, gradients
-and weights. Writes equal_runs.json and curves.png; runs that are there are not
-repeated. Batch norm, whose result depends on the images that run at once, is
-replaced by group norm, and losses average over images. Needs the data of the
-demos (tools/dataset_converters/miniworld.py).
+processes, and with accumulated micro batches, some also with workers and
+killed half-way and resumed, and compares losses, gradients and weights. Writes
+equal_runs.json and curves.png; runs that are there are not repeated. UPerNet
+has group norm and the pose head no norm, as the result of batch norm depends
+on the images that run at once. Needs the data of the demos
+(tools/dataset_converters/miniworld.py).
 """
 import argparse
 import json
@@ -15,11 +16,13 @@ import os.path as osp
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import torch
-from equality.cases import CASES, SPLITS
+from equality.cases import CASES, RESUMED, RESUMED_SPLITS, SPLITS
 from equality.differences import compare
+from equality.run_part import KILLED
 
 from genpercept_mm.utils.files import write_bytes
 
@@ -50,34 +53,58 @@ def parse_args():
 def run(name, split, args):
     """Train, unless the result is there, and return it."""
     case = CASES[name]
-    label = (f'{name}_{split.processes}x{split.micro_batch}_{args.steps}'
+    label = (f'{name}_{describe(split, case).replace(" ", "-")}_{args.steps}'
              f'_{args.optimizer}_{args.dtype}')
     path = osp.join(args.out, 'runs', f'{label}.pt')
-    if not osp.isfile(path):
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        command = [
-            sys.executable, PART, case.config, f'{path}.part',
-            '--options', json.dumps(case.options), '--step', str(case.step),
-            '--micro-batch', str(split.micro_batch), '--steps',
-            str(args.steps), '--optimizer', args.optimizer, '--dtype',
-            args.dtype, '--work-dir', osp.join(args.out, 'work_dirs', label)]
-        start(command, split.processes)
-        os.replace(f'{path}.part', path)
+    if osp.isfile(path):
+        return torch.load(path, weights_only=True)
+    os.makedirs(osp.dirname(path), exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=args.out) as work_dir:
+
+        def command(split, *more):
+            return [
+                sys.executable, PART, osp.join(ROOT, case.config),
+                f'{path}.part',
+                '--options', json.dumps(case.options),
+                '--step', str(case.step), '--steps', str(args.steps),
+                '--micro-batch', str(split.micro_batch),
+                '--workers', str(split.workers), '--work-dir', work_dir,
+                '--optimizer', args.optimizer, '--dtype', args.dtype, *more]
+
+        if split.resumed:
+            start(command(SPLITS[0], '--save-every', str(args.steps // 2),
+                          '--kill-at', str(args.steps - 1)), 1, status=KILLED)
+            start(command(split, '--resume'), split.processes)
+        else:
+            start(command(split), split.processes)
+    os.replace(f'{path}.part', path)
     return torch.load(path, weights_only=True)
 
 
-def start(command, processes):
-    """Run a command in one process, or as so many ranks over gloo."""
+def describe(split, case):
+    """Name a split in words."""
+    return (f'{split.processes} x {split.micro_batch}'
+            + (' accumulated' if split.processes * split.micro_batch
+               < case.step else '')
+            + (f', {split.workers} workers' if split.workers else '')
+            + (', killed and resumed' if split.resumed else ''))
+
+
+def start(command, processes, status=0):
+    """Run a command in one process, or as so many ranks over gloo, which
+    must end with a status."""
     env = dict(os.environ, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore',
                PYTHONPATH=ROOT)
     if processes == 1:
-        subprocess.run(command, cwd=ROOT, env=env, check=True)
+        done = subprocess.run(command, env=env)
+        if done.returncode != status:
+            raise subprocess.CalledProcessError(done.returncode, command)
         return
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
     ranks = [subprocess.Popen(
-        [*command, '--launcher', 'pytorch'], cwd=ROOT, env=dict(
+        [*command, '--launcher', 'pytorch'], env=dict(
             env, RANK=str(rank), LOCAL_RANK=str(rank), MASTER_PORT=port,
             MASTER_ADDR='127.0.0.1', WORLD_SIZE=str(processes)))
         for rank in range(processes)]
@@ -103,7 +130,7 @@ def draw(curves, path):
     rows = -(-len(curves) // columns)
     figure, axes = plt.subplots(
         rows, columns, figsize=(12, 2.4 * rows), squeeze=False)
-    styles = ('-', '--', '-.', ':')
+    styles = ('-', '--', '-.', ':', '--', '-.', ':')
     for axis, (name, runs) in zip(axes.flat, curves.items()):
         for style, (split, losses) in zip(styles, runs.items()):
             axis.plot(losses, style, label=split, linewidth=2)
@@ -117,17 +144,16 @@ def draw(curves, path):
 
 def main():
     args = parse_args()
-    splits = [split for split in SPLITS
-              if split.processes <= args.max_processes]
     rows, curves = [], {}
     for name in args.cases:
         reference = None
-        for split in splits:
+        for split in SPLITS + (RESUMED_SPLITS if name in RESUMED else ()):
+            if split.processes > args.max_processes:
+                continue
             result = run(name, split, args)
-            label = (f'{split.processes} x {split.micro_batch}'
-                     + (' accumulated' if split.processes
-                        * split.micro_batch < CASES[name].step else ''))
-            curves.setdefault(name, {})[label] = result['losses']
+            label = describe(split, CASES[name])
+            curves.setdefault(name, {})[label] = (
+                [None] * result['start'] + result['losses'])
             if reference is None:
                 reference = result
                 continue

@@ -3,10 +3,17 @@ from collections import namedtuple
 
 #: A training: a mini config, options that change it, and the images of a step.
 Case = namedtuple('Case', 'config options step', defaults=[{}, 8])
-#: A division of a step: processes, and images that run at once in each.
-Split = namedtuple('Split', 'processes micro_batch')
+#: A run: processes, images that run at once in each, workers of a loader, and
+#: whether it goes on with a run of one process that was killed.
+Split = namedtuple('Split', 'processes micro_batch workers resumed',
+                   defaults=[0, False])
 
+#: The first is compared with the others.
 SPLITS = (Split(1, 8), Split(2, 4), Split(4, 2), Split(1, 2))
+#: Of the cases in `RESUMED`, as well
+RESUMED_SPLITS = (Split(1, 8, workers=2), Split(1, 8, resumed=True),
+                  Split(2, 4, resumed=True))
+RESUMED = ('upernet', 'depth', 'pose', 'marigold')
 
 _DENSE = 'configs/mini/genpercept_{}.py'
 _DEPTH = _DENSE.format('vae_mini-hypersim-depth')
@@ -21,7 +28,7 @@ _MARIGOLD = {
 }
 
 CASES = {
-    'upernet': Case(_DENSE.format('upernet_mini-hypersim')),
+    'upernet': Case(_DENSE.format('upernet_mini-hypersim_group-norm')),
     'depth': Case(_DEPTH),
     'disparity': Case(_DENSE.format('vae_mini-hypersim-disparity')),
     'disparity-dpt': Case(_DENSE.format('dpt_mini-hypersim-disparity')),
@@ -29,7 +36,13 @@ CASES = {
     'colormap': Case(_DENSE.format('vae_mini-hypersim-seg')),
     'dis': Case(_DENSE.format('vae_mini-dis5k-dis')),
     'matting': Case(_DENSE.format('vae_mini-p3m10k-matting')),
-    'pose': Case(_DENSE.format('heatmap_mini-people')),
+    # without batch norm, as in genpercept_heatmap_coco_simple.py
+    'pose': Case(_DENSE.format('heatmap_mini-people'), {
+        'model.head.deconv_out_channels': [],
+        'model.head.deconv_kernel_sizes': [],
+        'model.neck': dict(
+            type='FeatureMapProcessor', scale_factor=2.0, apply_relu=True),
+        'model.head.final_layer': dict(kernel_size=3, padding=1)}),
     'lora': Case(_DEPTH, {'model.backbone.lora_rank': 4}),
     'frozen': Case(_DEPTH, {'model.backbone.freeze_unet': True,
                             'model.decode_head.decoder': 'finetune'}),

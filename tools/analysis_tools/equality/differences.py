@@ -19,20 +19,22 @@ def compare(run, reference, leave_out=()):
     """Compare what `run_part.py` wrote.
 
     Args:
-        run (dict): ``losses``, ``gradients`` (of the first steps) and
+        run (dict): ``start``, the number of the first step, the ``losses`` of
+            all from there on, ``gradients`` of some by step, and the final
             ``weights``.
-        reference (dict): The same of another division.
+        reference (dict): The same of another run, from step 0 on.
         leave_out (Sequence[str]): Ends of names of weights and gradients that
             are not compared.
 
     Returns:
         dict[str, float]: Largest relative difference of ``losses``,
-        ``gradients`` and ``weights``.
+        ``gradients`` (of the steps that both have) and ``weights``.
 
     Raises:
         ValueError: If the runs have different steps or tensors.
     """
-    if len(run['losses']) != len(reference['losses']):
+    losses = reference['losses'][run['start']:]
+    if len(run['losses']) != len(losses):
         raise ValueError('the runs have different numbers of steps.')
 
     def largest(ours, theirs):
@@ -46,7 +48,9 @@ def compare(run, reference, leave_out=()):
 
     return dict(
         losses=max(relative_difference(*map(torch.tensor, pair)) for pair
-                   in zip(run['losses'], reference['losses'])),
-        gradients=max((largest(*pair) for pair in zip(
-            run['gradients'], reference['gradients'])), default=0.),
+                   in zip(run['losses'], losses)),
+        gradients=max((largest(run['gradients'][step],
+                               reference['gradients'][step])
+                       for step in run['gradients'].keys()
+                       & reference['gradients'].keys()), default=0.),
         weights=largest(run['weights'], reference['weights']))

@@ -5,8 +5,8 @@ from equality.differences import compare, relative_difference
 
 def run(scale=1., bias=0.):
     return dict(
-        losses=[1., 2. * scale], gradients=[
-            {'a': torch.tensor([1., -4.]), 'to_k.bias': torch.tensor([bias])}],
+        start=0, losses=[1., 2. * scale], gradients={0: {
+            'a': torch.tensor([1., -4.]), 'to_k.bias': torch.tensor([bias])}},
         weights={'a': torch.tensor([8., 2. * scale]),
                  'count': torch.tensor(int(scale * 10))})
 
@@ -23,6 +23,14 @@ def test_the_largest_difference_of_each_kind():
     # a parameter whose true gradient is zero
     assert compare(run(bias=1e-12), run())['gradients'] == 1
     assert compare(run(bias=1e-12), run(), ['.bias'])['gradients'] == 0
+
+
+def test_a_resumed_run_is_compared_from_its_start_on():
+    resumed = dict(run(), start=1, losses=[2.], gradients={
+        1: {'a': torch.tensor([9., 9.])}})
+    assert set(compare(resumed, run()).values()) == {0}
+    resumed['losses'] = [1.]
+    assert compare(resumed, run())['losses'] == .5
 
 
 def test_other_tensors_and_steps_are_no_comparison():
