@@ -39,6 +39,16 @@ def final_losses(work_dir):
     return losses
 
 
+def validation(work_dir):
+    """The last line of results in the log of a work dir, without times."""
+    path, = glob(osp.join(work_dir, '*/vis_data/scalars.json'))
+    with open(path) as file:
+        rows = [json.loads(line) for line in file]
+    return {key: value for key, value in
+            [row for row in rows if 'mIoU' in row][-1].items()
+            if 'time' not in key}
+
+
 def test_training_validates_draws_and_saves(trained_mini):
     with open(osp.join(trained_mini, 'stdout.txt')) as file:
         log = file.read()
@@ -96,18 +106,23 @@ model = dict(decode_head=dict(dropout_ratio=0),
 
 
 @pytest.mark.slow
-def test_two_processes_over_gloo(hypersim_root, tmp_path):
-    work_dir = str(tmp_path / 'two')
+def test_two_processes_give_the_numbers_of_one(hypersim_root, tmp_path):
+    """In the logs of both, the evaluation of three frames included."""
+    config = MINI_CONFIG.replace('.py', '_group-norm.py')
+    one, two = str(tmp_path / 'one'), str(tmp_path / 'two')
+    train(one, hypersim_root, options=NO_PICTURES, config=config)
     done = run_python(
         '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-        'tools/train.py', MINI_CONFIG, '--launcher', 'pytorch', '--work-dir',
-        work_dir, *mini_options(
-            hypersim_root, **{'default_hooks.visualization.draw': 'False'}),
-        fresh=True)
+        'tools/train.py', config, '--launcher', 'pytorch', '--work-dir',
+        two, *mini_options(hypersim_root, **NO_PICTURES), fresh=True)
     log = done.stdout + done.stderr
     assert 'Distributed training: True' in log
-    assert sorted(final_losses(work_dir)) == [1, 2]
-    assert osp.isfile(osp.join(work_dir, 'iter_2.pth'))
+    assert 'A step has 8 images: 2 micro batch(es) of 2 on 2 device' in log
+    assert osp.isfile(osp.join(two, 'iter_2.pth'))
+    losses = final_losses(one)
+    assert sorted(losses) == [1, 2]
+    assert final_losses(two) == pytest.approx(losses, rel=1e-5)
+    assert validation(two) == pytest.approx(validation(one), rel=1e-5)
 
 
 @pytest.mark.slow

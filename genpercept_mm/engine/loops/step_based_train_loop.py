@@ -4,7 +4,12 @@ import logging
 from math import gcd
 
 import torch
-from mmengine.dist import get_dist_info
+from mmengine.dist import (
+    all_gather_object,
+    all_reduce,
+    get_comm_device,
+    get_dist_info,
+)
 from mmengine.logging import print_log
 from mmengine.optim import OptimWrapper
 from mmengine.runner import IterBasedTrainLoop
@@ -36,8 +41,8 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
     ranks and cut into micro batches of the loader's ``batch_size``, whose
     gradients are accumulated and exchanged once; where the loader's number
     does not divide the share of a rank, or the groups of a `MixtureSampler`,
-    the next smaller one that does is taken. Hooks see the images and the mean
-    losses of all micro batches of their rank.
+    the next smaller one that does is taken. Hooks see the images of all micro
+    batches of their rank, and the mean losses of all ranks.
 
     Which images are in a step, their augmentations, and what the model draws
     for them depend on the seed, the step and the place of the image in it, see
@@ -85,6 +90,8 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         self._epoch = self._iter = 0
         self.val_begin, self.val_interval = val_begin, val_interval
         self.stop_training = False
+        # losses that are averaged over ranks, known at the first step
+        self._loss_names = None
         self.dynamic_milestones, self.dynamic_intervals = (
             calc_dynamic_intervals(val_interval, dynamic_intervals))
         auto_scale_lr = runner.auto_scale_lr or {}
@@ -194,9 +201,37 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
             with step_draws(self.seed, self._iter, self.sampler.places(turn)):
                 outputs.append(runner.model.train_step(
                     batch, optim_wrapper=runner.optim_wrapper))
-        runner.call_hook('after_train_iter', batch_idx=self._iter,
-                         data_batch=images, outputs=mean_outputs(outputs))
+        runner.call_hook(
+            'after_train_iter', batch_idx=self._iter, data_batch=images,
+            outputs=self._of_all_ranks(mean_outputs(outputs)))
         self._iter += 1
+
+    def _of_all_ranks(self, outputs):
+        """Average losses over ranks; one that is not finite stays with its
+        rank, so that the images that caused it are found."""
+        if self.sampler.world_size == 1:
+            return outputs
+        local = {key: value.detach().double() for key, value in
+                 outputs.items() if torch.is_tensor(value)
+                 and value.numel() == 1}
+        if self._loss_names is None:
+            self._loss_names = sorted(set().union(
+                *all_gather_object(sorted(local))))
+        device = get_comm_device()
+        zero = torch.zeros((), dtype=torch.float64, device=device)
+        packed = torch.stack([
+            local[key].to(device).reshape(()) if key in local else zero
+            for key in self._loss_names] + [
+                zero + (key in local) for key in self._loss_names])
+        all_reduce(packed)
+        sums, counts = packed.chunk(2)
+        shared = dict(outputs)
+        for key, mean in zip(self._loss_names, sums / counts.clamp(min=1)):
+            if key in local:
+                value, mean = outputs[key], mean.to(outputs[key])
+                shared[key] = torch.where(
+                    value.isfinite() & mean.isfinite(), mean, value)
+        return shared
 
     def _report(self):
         world_size = self.sampler.world_size
@@ -204,6 +239,9 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
             f'A step has {self.batch_size} images: {self.accumulation} micro '
             f'batch(es) of {self.micro_batch} on {world_size} device(s).',
             logger='current')
+        if self._iter:
+            print_log(f'Data continue after step {self._iter}; earlier ones '
+                      'are not loaded.', logger='current')
         if self.accumulation * world_size == 1:
             return
         pixels = sorted({type(module).__name__ for module

@@ -56,11 +56,7 @@ class Recorder(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None,
                          outputs=None):
-        loss = outputs['loss'].detach().double()
-        if torch.distributed.is_initialized():
-            torch.distributed.all_reduce(loss)
-            loss /= torch.distributed.get_world_size()
-        self.losses.append(float(loss))
+        self.losses.append(float(outputs['loss']))
 
 
 def parse_args():
