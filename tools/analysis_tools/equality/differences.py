@@ -47,8 +47,8 @@ def compare(run, reference, leave_out=()):
                     and ours[key].is_floating_point()), default=0.)
 
     return dict(
-        losses=max(abs(ours - theirs) / max(abs(ours), abs(theirs))
-                   for ours, theirs in zip(run['losses'], losses)),
+        losses=max(relative_difference(*torch.tensor(pair, dtype=torch.double))
+                   for pair in zip(run['losses'], losses)),
         gradients=max((largest(run['gradients'][step],
                                reference['gradients'][step])
                        for step in run['gradients'].keys()
