@@ -21,22 +21,28 @@ ALL = sorted(
     for path in glob(osp.join(ROOT, 'configs', '*.py')) + glob(
         osp.join(ROOT, 'configs', 'mini', '*.py')))
 # those of pose: test_pose_configs.py
-CONFIGS = [config for config in ALL if 'heatmap' not in config]
+CONFIGS = [config for config in ALL
+           if 'heatmap' not in config and 'coco' not in config]
 MINI_HEADS = dict(
     EncoderDecoder=dict(
         decode_head=dict(in_channels=[32, 64, 96, 96], channels=32),
         auxiliary_head=dict(in_channels=96, channels=32)),
+    ReadoutSegHead=dict(decode_head=dict(in_channels=32, channels=32)),
+    ReadoutHead=dict(decode_head=dict(in_channels=32)),
     VAEDecodeHead=dict(decode_head=dict(arch='mini', pretrained=None)),
     DPTDecodeHead=dict(
         decode_head=dict(in_channels=[32, 64, 96, 96], channels=16)))
-DENSE = [config for config in CONFIGS if 'upernet' not in config]
-UPERNET = [config for config in CONFIGS if 'upernet' in config]
+# mmseg's segmentor
+CLASSES = [config for config in CONFIGS
+           if 'upernet' in config or config.endswith('hypersim.py')]
+DENSE = [config for config in CONFIGS if config not in CLASSES]
+UPERNET = [config for config in CLASSES if 'upernet' in config]
 
 
 def mini_model(model):
     """The same model at mini size."""
     kind = model.type
-    if kind != 'EncoderDecoder':
+    if '.' in model.decode_head.type:
         kind = model.decode_head.type.split('.')[1]
     return dict(MINI_HEADS[kind],
                 backbone=dict(arch='mini', pretrained=None))
@@ -56,7 +62,7 @@ def test_there_are_configs():
 def test_name_follows_the_grammar(config):
     name = osp.basename(config)
     assert re.fullmatch(
-        r'genpercept_(upernet|vae|dpt|heatmap)_[a-z0-9-]+(_[a-z0-9-]+)?\.py',
+        r'genpercept_(upernet|vae|dpt|readout|heatmap)_[a-z0-9-]+(_[a-z0-9-]+)?\.py',
         name)
     with open(osp.join(ROOT, config)) as file:
         assert len(file.read().split('\n')) <= 60
@@ -119,7 +125,7 @@ def test_trains_one_step_and_predicts_at_mini_size(config, check_agreement):
     model.eval()
     with torch.no_grad():
         results = model.test_step(batch())
-    if config in UPERNET:
+    if config in CLASSES:
         classes = model.decode_head.num_classes
         assert results[0].seg_logits.data.shape == (classes, *size)
         field, channels = 'pred_sem_seg', 1

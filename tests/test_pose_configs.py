@@ -21,10 +21,12 @@ from mmpose.registry import KEYPOINT_CODECS  # noqa: E402
 from mmpose.structures import PoseDataSample  # noqa: E402
 
 CONFIGS = sorted(
-    osp.relpath(path, ROOT) for path in glob('configs/**/*heatmap*.py',
-                                             recursive=True)
+    osp.relpath(path, ROOT)
+    for pattern in ('*heatmap*.py', '*readout_coco.py')
+    for path in glob(f'configs/**/{pattern}', recursive=True)
     if 'mixing' not in path)
-PAPER = [config for config in CONFIGS if 'mini' not in config]
+PAPER = [config for config in CONFIGS
+         if 'mini' not in config and 'readout' not in config]
 VITPOSE = osp.join(
     osp.dirname(mmpose.__file__), '.mim', 'configs', 'body_2d_keypoint',
     'topdown_heatmap', 'coco',
@@ -104,11 +106,14 @@ def test_trains_one_step_and_predicts_at_mini_size(config, check_agreement):
              wrapper.optimizer.param_groups for param in group['params']}
     full = cfg.optim_wrapper.optimizer.lr
     decay = cfg.optim_wrapper.paramwise_cfg.layer_decay_rate
-    assert rates['head.final_layer.weight'] == full
+    assert rates['head.final_layer.0.weight' if 'readout' in config else
+                 'head.final_layer.weight'] == full
+    # the readout's norm is a layer of the backbone
+    norm = 'readout' in config
     for part, layers in (('up_blocks.3', 1), ('mid_block', 5),
                          ('down_blocks.0', 9)):
         assert rates[f'backbone.unet.{part}.resnets.0.conv1.weight'] == (
-            pytest.approx(full * decay**layers))
+            pytest.approx(full * decay**(layers + norm)))
 
 
 @pytest.mark.parametrize('config', CONFIGS)

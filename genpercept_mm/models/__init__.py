@@ -1,11 +1,17 @@
 from .backbones import SDUNet
 from .data_preprocessors import OneStepDataPreprocessor
 from .estimators import DenseEstimator, LatentDiffusionEstimator
-from .heads import BaseDenseHead, DPTDecodeHead, VAEDecodeHead
+from .heads import (
+    BaseDenseHead,
+    DPTDecodeHead,
+    ReadoutHead,
+    ReadoutSegHead,
+    VAEDecodeHead,
+)
 from .losses import *  # noqa: F401, F403
 
 __all__ = [
     'BaseDenseHead', 'DPTDecodeHead', 'DenseEstimator',
-    'LatentDiffusionEstimator', 'OneStepDataPreprocessor', 'SDUNet',
-    'VAEDecodeHead'
+    'LatentDiffusionEstimator', 'OneStepDataPreprocessor', 'ReadoutHead',
+    'ReadoutSegHead', 'SDUNet', 'VAEDecodeHead'
 ]

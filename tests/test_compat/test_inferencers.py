@@ -22,7 +22,7 @@ from weights import write_checkpoint
 FLAT = sorted(
     osp.relpath(path, ROOT) for pattern in ('*.py', 'mini/*.py')
     for path in glob(osp.join(ROOT, 'configs', pattern))
-    if 'heatmap' not in path)
+    if 'heatmap' not in path and 'coco' not in path)
 ABLATIONS = sorted(
     osp.relpath(path, ROOT) for path in glob(osp.join(
         ROOT, 'configs', 'ablations', 'table*', '*.py')))

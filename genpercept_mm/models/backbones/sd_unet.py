@@ -54,11 +54,14 @@ class SDUNet(BaseModule):
     2            up_blocks.1           1280, 1/16     1280, 1/32    1280, 1/16
     3            up_blocks.0           1280, 1/32     1280, 1/64    1280, 1/32
     4            predicted latent      4, 1/8         4, 1/8        4, 1/8
+    5            input of conv_out     320, 1/8       320, 1/8      320, 1/8
     ===========  ====================  =============  ============  =========
 
     The predicted latent is minus the U-Net's output: with all betas at 1 and
     v-prediction, the clean sample is ``-v``. It is in the VAE's scaled units
-    (times 0.18215). Parts that no requested output needs are removed.
+    (times 0.18215). Output 5 is what the last layer computes it from: the last
+    block's output after ``conv_norm_out`` and SiLU, for `ReadoutHead`. Parts
+    that no requested output needs are removed.
 
     Args:
         arch (str | dict): ``'sd21'``, ``'sd15'``, ``'mini'``, or
@@ -143,11 +146,12 @@ class SDUNet(BaseModule):
         num_blocks = len(unet_cfg['block_out_channels'])
         out_indices = tuple(out_indices)
         if not out_indices or any(
-                index not in range(num_blocks + 1) for index in out_indices):
+                index not in range(num_blocks + 2) for index in out_indices):
             raise ValueError(
                 f'SDUNet: out_indices must be of 0..{num_blocks - 1} (up '
-                f'blocks, finest first) and {num_blocks} (predicted latent),'
-                f' got {out_indices}.')
+                f'blocks, finest first), {num_blocks} (predicted latent) and '
+                f'{num_blocks + 1} (what it is computed from), got '
+                f'{out_indices}.')
         check_choice('SDUNet', 'feature_type', feature_type,
                      ('post_upsample', 'pre_upsample', 'pyramid'))
         if timestep not in range(NUM_TIMESTEPS):
@@ -231,8 +235,8 @@ class SDUNet(BaseModule):
             if 0 in self.out_indices:
                 self.pyramid_up = nn.ConvTranspose2d(
                     channels[0], channels[0], kernel_size=2, stride=2)
-        channels += (self.unet.config.out_channels, )
-        strides.append(self.size_divisor)
+        channels += (self.unet.config.out_channels, channels[0])
+        strides += [self.size_divisor] * 2
         self.out_channels = tuple(channels[i] for i in self.out_indices)
         self.out_strides = tuple(strides[i] for i in self.out_indices)
 
@@ -241,9 +245,12 @@ class SDUNet(BaseModule):
         wait for gradients that never come."""
         num_blocks = len(self.unet.up_blocks)
         self.predicts_latent = num_blocks in self.out_indices
-        if self.predicts_latent:
+        self.normalizes = max(self.out_indices) >= num_blocks
+        if not self.predicts_latent:
+            self.unet.conv_out = None
+        if self.normalizes:
             return
-        self.unet.conv_norm_out = self.unet.conv_out = None
+        self.unet.conv_norm_out = None
         last = num_blocks - 1 - min(self.out_indices)
         self.unet.up_blocks = self.unet.up_blocks[:last + 1]
         if self.feature_type == 'pre_upsample':
@@ -430,7 +437,8 @@ class SDUNet(BaseModule):
                 f'SDUNet: latents must be (N, {self.in_channels}, h, w), got '
                 f'{tuple(latents.shape)}; in_channels of the backbone and '
                 'the protocol must agree.')
-        return self._output(self._run_blocks(latents, timesteps)[1])
+        hidden = self._normalized(self._run_blocks(latents, timesteps)[1])
+        return self.unet.conv_out(hidden)
 
     def run_unet(self, latents, timesteps=None):
         """Run the U-Net once and return a dict of its outputs by index.
@@ -441,15 +449,17 @@ class SDUNet(BaseModule):
         RuntimeError if ``pretrained`` is set, but not loaded.
         """
         outs, hidden = self._run_blocks(latents, timesteps)
+        num_blocks = len(self.unet.down_blocks)
+        if self.normalizes:
+            outs[num_blocks + 1] = hidden = self._normalized(hidden)
         if self.predicts_latent:
             sign = 1 if self.prediction_type == 'sample' else -1
-            outs[len(self.unet.down_blocks)] = sign * self._output(hidden)
+            outs[num_blocks] = sign * self.unet.conv_out(hidden)
         return outs
 
-    def _output(self, hidden):
-        """Apply the output layers; gives the velocity."""
-        unet = self.unet
-        return unet.conv_out(unet.conv_act(unet.conv_norm_out(hidden)))
+    def _normalized(self, hidden):
+        """Return what the last layer reads."""
+        return self.unet.conv_act(self.unet.conv_norm_out(hidden))
 
     def _run_blocks(self, latents, timesteps=None):
         """Return the outputs of the up blocks, and the last of them."""
@@ -499,7 +509,7 @@ class SDUNet(BaseModule):
         num_blocks = len(self.unet.down_blocks)
         outputs = 2 * num_blocks + 2
         last = num_blocks + 1 + len(self.unet.up_blocks)
-        if self.predicts_latent or hasattr(self, 'pyramid_up'):
+        if self.normalizes or hasattr(self, 'pyramid_up'):
             last = outputs
         num_layers = last + 2
         if not param_name.startswith(prefix):

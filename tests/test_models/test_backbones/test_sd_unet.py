@@ -62,6 +62,8 @@ def plain_diffusers(folder, x, timestep=1):
         else:
             block.upsamplers[0].register_forward_pre_hook(
                 lambda m, i, index=index: pre.update({3 - index: i[0]}))
+    unet.conv_out.register_forward_pre_hook(
+        lambda m, i: post.update({5: i[0]}) or pre.update({5: i[0]}))
     with torch.no_grad():
         embeds = text(torch.tensor([[2, 3]]))[0]
         latent = vae.encode(x).latent_dist.mode() * 0.18215
@@ -78,13 +80,13 @@ def test_outputs_equal_plain_diffusers(folder, size, feature_type):
     x = torch.rand(2, 3, *size) * 2 - 1
     expected = plain_diffusers(folder, x)[feature_type]
     net = SDUNet(
-        arch='mini', pretrained=folder, out_indices=(0, 1, 2, 3, 4),
+        arch='mini', pretrained=folder, out_indices=(0, 1, 2, 3, 4, 5),
         feature_type=feature_type)
     net.init_weights()
     net.eval()
     with torch.no_grad():
         outs = net(x)
-    assert len(outs) == 5
+    assert len(outs) == 6
     for index, out in enumerate(outs):
         assert_near(out, expected[index])
         # ceil(ceil(h / 2) / 2) ... is what a strided convolution gives
@@ -344,7 +346,8 @@ def test_timestep_reaches_the_network(folder):
 
 
 @pytest.mark.parametrize('feature_type', ['post_upsample', 'pre_upsample'])
-@pytest.mark.parametrize('out_indices', [(0, 1, 2, 3), (4, ), (2, 3), (3, )])
+@pytest.mark.parametrize('out_indices', [
+    (0, 1, 2, 3), (4, ), (2, 3), (3, ), (5, ), (1, 5)])
 def test_every_parameter_that_is_kept_gets_a_gradient(
         feature_type, out_indices):
     net = SDUNet(
@@ -670,7 +673,7 @@ def test_runs_in_bfloat16_autocast():
                               center_input_sample=True),
                     vae=ARCHS['mini']['vae'])),
      'arch.unet.center_input_sample=True is not supp'),
-    (dict(out_indices=(5, )), r'out_indices must be of 0..3 .* got \(5,\)'),
+    (dict(out_indices=(6, )), r'out_indices must be of 0..3 .* got \(6,\)'),
     (dict(out_indices=()), 'out_indices'),
     (dict(feature_type='upsampled'), 'feature_type must be one of'),
     (dict(timestep=1000), 'timestep must be in 0..999, got 1000'),
