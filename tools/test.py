@@ -31,6 +31,10 @@ def parse_args():
         help='seconds that --show keeps each picture')
     parser.add_argument(
         '--tta', action='store_true', help='test-time augmentation')
+    parser.add_argument(
+        '--deploy', action='store_true', help='fold prompt, timestep, LoRA '
+        'and other constants into the weights first: faster, and the same to '
+        'rounding')
     add_common_arguments(parser)
     return parser.parse_args()
 
@@ -125,6 +129,8 @@ def main():
     # the first one fills up checkpoints that hold trained weights only
     add_hooks(cfg, 'TrainedWeightsHook', 'StrictLoadHook', 'FiniteGuardHook',
               'ClassNamesHook', 'LabelCheckHook')
+    if args.deploy:
+        add_hooks(cfg, 'DeployHook')
     if args.show or args.show_dir:
         set_pictures(cfg, args)
     if args.tta:

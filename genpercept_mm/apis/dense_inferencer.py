@@ -13,6 +13,7 @@ from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
+from genpercept_mm.models.utils.folding import switch_to_deploy
 from genpercept_mm.registry import TRANSFORMS
 from genpercept_mm.utils.arrays import channels_last, to_numpy
 from genpercept_mm.visualization.dense_local_visualizer import paint
@@ -46,6 +47,9 @@ class DenseInferencer(BaseInferencer):
         show_progress (bool): Defaults to True.
         task (str, optional): What a folder of weights predicts, where it does
             not say it.
+        deploy (bool): Fold prompt, timestep and other constants into the
+            weights, which is faster and the same to rounding. Defaults to
+            False.
 
     Attributes:
         quantity (str): What is predicted: ``'depth'``, ``'disparity'``,
@@ -64,8 +68,10 @@ class DenseInferencer(BaseInferencer):
     """
 
     def __init__(self, model, weights=None, device=None, dtype=None,
-                 show_progress=True, task=None):
+                 show_progress=True, task=None, deploy=False):
         self.model = init_model(model, weights, device, task)
+        if deploy:
+            switch_to_deploy(self.model)
         self.cfg = self.model.cfg
         self.scope = self.cfg.get('default_scope') or 'mmseg'
         self.show_progress = show_progress

@@ -27,6 +27,9 @@ def add_arguments(parser):
         'default: where an edge is longer than 1536')
     parser.add_argument('--batch-size', type=int, default=1)
     parser.add_argument(
+        '--deploy', action='store_true', help='fold prompt, timestep and '
+        'other constants into the weights: faster, and the same to rounding')
+    parser.add_argument(
         '--task', help='what a folder of weights predicts, where it does not '
         'say it')
     parser.add_argument(
@@ -71,7 +74,8 @@ def run(args):
         scale = args.calibrate and MetricScale(
             args.calibrate, args.calibrate_mode, args.depth_scale)
         inferencer = DenseInferencer(
-            args.model, args.weights, args.device, args.dtype, task=args.task)
+            args.model, args.weights, args.device, args.dtype, task=args.task,
+            deploy=args.deploy)
         for result in inferencer.stream(
                 args.inputs, args.batch_size, args.size, args.tile, args.out,
                 args.save, skip_errors=True,

@@ -78,6 +78,19 @@ def test_results_equal_those_of_the_host(checkpoints, photo, quantity, shape,
     assert values.std() > 0
 
 
+@pytest.mark.parametrize('quantity', ['depth', 'normal', 'sem_seg'])
+def test_a_folded_model_predicts_the_same(checkpoints, photo, quantity):
+    plain, folded = (
+        DenseInferencer(checkpoints[quantity], device='cpu', deploy=deploy)(
+            photo)[quantity] for deploy in (False, True))
+    if quantity == 'sem_seg':
+        assert (plain == folded).mean() > .99
+        return
+    # random weights amplify rounding
+    np.testing.assert_allclose(folded, plain, atol=2e-4)
+    assert not np.array_equal(folded, plain)
+
+
 def test_all_kinds_of_inputs_give_the_same(depth, photo):
     expected = depth(photo)['depth']
     bgr = cv2.imread(photo)

@@ -1,5 +1,6 @@
 from .class_names_hook import ClassNamesHook
 from .dense_visualization_hook import DenseVisualizationHook
+from .deploy_hook import DeployHook
 from .finite_guard_hook import FiniteGuardHook
 from .label_check_hook import LabelCheckHook
 from .resume_config_hook import ResumeConfigHook
@@ -9,7 +10,7 @@ from .strict_load_hook import StrictLoadHook
 from .trained_weights_hook import TrainedWeightsHook
 
 __all__ = [
-    'ClassNamesHook', 'DenseVisualizationHook', 'FiniteGuardHook',
-    'LabelCheckHook', 'ResumeConfigHook', 'ResumeDataHook',
+    'ClassNamesHook', 'DenseVisualizationHook', 'DeployHook',
+    'FiniteGuardHook', 'LabelCheckHook', 'ResumeConfigHook', 'ResumeDataHook',
     'SafeCheckpointHook', 'StrictLoadHook', 'TrainedWeightsHook'
 ]

@@ -12,6 +12,7 @@ from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.step_draws import image_generators
 
+from ..utils import folding
 from ..utils.diffusers_folder import (
     TEXT_PARTS,
     local_file,
@@ -208,6 +209,8 @@ class SDUNet(BaseModule):
             1, 2, unet_cfg['cross_attention_dim'], device='cpu',
             generator=torch.Generator().manual_seed(0)))
         self._has_weights = pretrained is None
+        self.deployed = self._timestep_is_folded = False
+        self._latent_sign = 1 if prediction_type == 'sample' else -1
         # for a training that is resumed, whose checkpoint has the weights
         self.skip_pretrained = False
 
@@ -269,6 +272,7 @@ class SDUNet(BaseModule):
 
     def train(self, mode=True):
         """Set the mode; frozen parts stay in eval mode."""
+        folding.refuse_training(self, mode)
         super().train(mode)
         if self.freeze_vae:
             self.vae.eval()
@@ -349,6 +353,8 @@ class SDUNet(BaseModule):
         Returns:
             Tensor: (N, 4, h, w), times the VAE's scaling factor (0.18215).
         """
+        if self.deployed:
+            return self.vae.encoder(x)
         with torch.set_grad_enabled(torch.is_grad_enabled()
                                     and not self.freeze_vae):
             moments = self.vae.quant_conv(self.vae.encoder(x))
@@ -453,8 +459,9 @@ class SDUNet(BaseModule):
         if self.normalizes:
             outs[num_blocks + 1] = hidden = self._normalized(hidden)
         if self.predicts_latent:
-            sign = 1 if self.prediction_type == 'sample' else -1
-            outs[num_blocks] = sign * self.unet.conv_out(hidden)
+            latent = self.unet.conv_out(hidden)
+            outs[num_blocks] = (latent if self._latent_sign == 1
+                                else self._latent_sign * latent)
         return outs
 
     def _normalized(self, hidden):
@@ -468,7 +475,7 @@ class SDUNet(BaseModule):
             timesteps = self.timestep
         unet = self.unet
         prompt = self.prompt_embeds.expand(latents.shape[0], -1, -1)
-        time = unet.time_embedding(unet.get_time_embed(latents, timesteps))
+        time = self._embed_time(latents, timesteps)
 
         hidden = unet.conv_in(latents)
         skips = [hidden]
@@ -493,6 +500,64 @@ class SDUNet(BaseModule):
             if self.feature_type != 'pre_upsample':
                 outs[index] = hidden
         return outs, hidden
+
+    def _embed_time(self, latents, timesteps):
+        if not self._timestep_is_folded:
+            return self.unet.time_embedding(
+                self.unet.get_time_embed(latents, timesteps))
+        if timesteps != self.timestep:
+            raise ValueError(
+                f'SDUNet: switch_to_deploy has folded timestep '
+                f'{self.timestep}, got {timesteps}.')
+        return None
+
+    @torch.no_grad()
+    def switch_to_deploy(self, fold_timestep=True):
+        """Fold what is constant at test time, in place.
+
+        Outputs are the same to rounding; the backbone cannot be trained
+        afterwards. Folded are the prompt (with two tokens, each
+        cross-attention becomes two linear layers with a sigmoid between
+        them), the timestep (into biases), ``quant_conv``, the mean of the
+        posterior and the scaling factor (into the encoder's last layer), and
+        LoRA.
+
+        Args:
+            fold_timestep (bool): Whether `timestep` is the only one.
+                Defaults to True.
+
+        Raises:
+            RuntimeError: If ``pretrained`` is set, but not loaded.
+        """
+        if self.deployed:
+            return
+        require_weights(self)
+        self.requires_grad_(False).eval()
+        if self.lora_rank:
+            self.unet.fuse_lora()
+            self.unet.unload_lora()
+        folding.fold_prompt(self.unet, self.prompt_embeds)
+        if fold_timestep:
+            sample = self.prompt_embeds.new_zeros(1, self.in_channels, 1, 1)
+            folding.fold_timestep(
+                self.unet, self._embed_time(sample, self.timestep))
+            self.unet.time_embedding = None
+            self._timestep_is_folded = True
+        matrix, bias = folding.pointwise(self.vae.quant_conv)
+        means = self.vae.config.latent_channels
+        folding.fold_after(
+            self.vae.encoder.conv_out, matrix[:means] * self.scaling_factor,
+            bias[:means] * self.scaling_factor)
+        self.vae.quant_conv = None
+        self.deployed = True
+
+    @torch.no_grad()
+    def fold_after_latent(self, matrix, bias):
+        """Apply a matrix (K, 4), and then a bias (K, ), to the predicted
+        latent, in its last layer. Only after `switch_to_deploy`."""
+        folding.fold_after(
+            self.unet.conv_out, self._latent_sign * matrix, bias)
+        self._latent_sign = 1
 
     def get_layer_depth(self, param_name, prefix=''):
         """Return a parameter's depth in the network and the number of layers.

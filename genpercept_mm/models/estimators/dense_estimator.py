@@ -12,6 +12,8 @@ from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.plain import to_plain
 
+from ..backbones import SDUNet
+from ..heads import VAEDecodeHead
 from ..utils.latent_mask import latent_mask
 from ..utils.window_alignment import align_windows, blend_weights
 
@@ -166,6 +168,37 @@ class DenseEstimator(EncoderDecoder):
         self.codec = self.decode_head.codec
         self.out_channels = self.decode_head.out_channels
         self.align_corners = False
+
+    def switch_to_deploy(self):
+        """Fold what is constant at test time, in place.
+
+        See `SDUNet.switch_to_deploy` and `VAEDecodeHead.switch_to_deploy`;
+        the sign of the latent, the scaling factor and ``post_quant_conv`` go
+        into the U-Net's last layer. Predictions are the same to rounding; the
+        model cannot be trained afterwards.
+
+        Raises:
+            RuntimeError: If ``pretrained`` is set, but not loaded.
+        """
+        for part in (self.backbone, self.decode_head):
+            if getattr(part, 'deployed', True):
+                continue
+            part.switch_to_deploy(**self._deploy_options(part))
+        if self._latent_is_read_once() and (
+                self.decode_head.vae.post_quant_conv is not None):
+            self.backbone.fold_after_latent(
+                *self.decode_head.take_first_layer())
+        self.eval()
+
+    def _deploy_options(self, part):
+        return {}
+
+    def _latent_is_read_once(self):
+        """Tell whether a latent goes from the U-Net to the decoder only."""
+        return (isinstance(self.backbone, SDUNet)
+                and isinstance(self.decode_head, VAEDecodeHead)
+                and not self.with_neck
+                and len(self.backbone.out_indices) == 1)
 
     def encode_targets(self, data_samples):
         """Encode the targets of a batch into latents.

@@ -119,6 +119,15 @@ class LatentDiffusionEstimator(DenseEstimator):
                 f'{self._name}: test_cfg.uncertainty is not defined across '
                 "windows; set mode='whole', or uncertainty=False.")
 
+    def _deploy_options(self, part):
+        visited = self.protocol.schedule.timesteps(self.num_steps)
+        return dict(fold_timestep=visited == [self.backbone.timestep]) if (
+            part is self.backbone) else {}
+
+    def _latent_is_read_once(self):
+        # the protocol reads it
+        return False
+
     def loss(self, inputs, data_samples):
         """Compute the losses of a batch.
 

@@ -1,8 +1,11 @@
 """Stable Diffusion's VAE decoder as a head."""
+import torch
+
 from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_head import BaseDenseHead
+from ..utils import folding
 from ..utils.diffusers_folder import local_folder
 from ..utils.pretrained_parts import (
     check_checkpoint,
@@ -77,11 +80,13 @@ class VAEDecodeHead(BaseDenseHead):
         self.vae.requires_grad_(
             decoder != 'frozen' and len(self.loss_decode) > 0)
         self._has_weights = self.pretrained is None
+        self.deployed = False
         self.skip_pretrained = False
         self.register_load_state_dict_pre_hook(_adapt_state_dict)
 
     def train(self, mode=True):
         """Set the mode; a frozen decoder stays in eval mode."""
+        folding.refuse_training(self, mode)
         super().train(mode)
         if self.decoder == 'frozen':
             self.vae.eval()
@@ -114,13 +119,48 @@ class VAEDecodeHead(BaseDenseHead):
             RuntimeError: If ``pretrained`` is set, but not loaded.
         """
         require_weights(self)
-        output = self.vae.decoder(
-            self.vae.post_quant_conv(latent / self.scaling_factor))
+        if not self.deployed:
+            latent = latent / self.scaling_factor
+        if self.vae.post_quant_conv is not None:
+            latent = self.vae.post_quant_conv(latent)
+        output = self.vae.decoder(latent)
         if self.clip_channels:
             output = output.clamp(-1, 1)
-        if self.out_channels == 1:
+        if self.out_channels == 1 and output.shape[1] > 1:
             output = output.mean(dim=1, keepdim=True)
         return output
+
+    @torch.no_grad()
+    def switch_to_deploy(self):
+        """Fold what is constant at test time, in place.
+
+        Outputs are the same to rounding; the head cannot be trained
+        afterwards. Folded are the scaling factor, and the average of the
+        decoded channels (into the decoder's last layer), unless
+        ``clip_channels``.
+
+        Raises:
+            RuntimeError: If ``pretrained`` is set, but not loaded.
+        """
+        if self.deployed:
+            return
+        require_weights(self)
+        self.requires_grad_(False).eval()
+        self.vae.post_quant_conv.weight.div_(self.scaling_factor)
+        last = self.vae.decoder.conv_out
+        if self.out_channels == 1 and not self.clip_channels:
+            folding.fold_after(last, last.weight.new_full(
+                (1, last.out_channels), 1 / last.out_channels,
+                dtype=torch.double))
+        self.deployed = True
+
+    def take_first_layer(self):
+        """Remove the 1 x 1 convolution that reads the latent, for the layer
+        before to do its work, and return its matrix (4, 4) and bias (4, ).
+        Only after `switch_to_deploy`."""
+        taken = folding.pointwise(self.vae.post_quant_conv)
+        self.vae.post_quant_conv = None
+        return taken
 
     def bound(self, output):
         """See `BaseDenseHead.bound`; outputs are clipped."""
