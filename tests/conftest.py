@@ -3,6 +3,7 @@ import fcntl
 import os
 import os.path as osp
 import random
+import re
 import subprocess
 import sys
 import warnings
@@ -34,6 +35,13 @@ sys.argv[0] = os.path.join(os.path.dirname({host}.__file__), '.mim', 'tools',
                            'train.py')
 runpy.run_path(sys.argv[0], run_name='__main__')
 '''
+
+
+def mostly(configs, rare='readout_.*(dis5k|p3m10k|-seg|-disparity)'):
+    """Parameters of a test, of which those that match a pattern are nightly:
+    they differ from others by the codec alone."""
+    return [pytest.param(config, marks=[pytest.mark.nightly] if re.search(
+        rare, config) else []) for config in configs]
 
 
 # -- every test by itself -----------------------------------------------------

@@ -338,8 +338,10 @@ def write_executable(path):
 
 def relay():
     """Run the command line in a fork; see `write_executable`."""
+    # torchrun asks for unbuffered output
+    command = sys.argv[2:] if sys.argv[1] == '-u' else sys.argv[1:]
     done = run_forked(
-        sys.argv[1:], 600, os.environ.get('PYTHONPATH', '').split(os.pathsep),
+        command, 600, os.environ.get('PYTHONPATH', '').split(os.pathsep),
         seed=os.getpid(), cwd=os.getcwd())
     sys.stdout.write(done.stdout)
     sys.stderr.write(done.stderr)

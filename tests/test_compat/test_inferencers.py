@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT, make_once
+from conftest import ROOT, make_once, mostly
 from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
@@ -67,8 +67,8 @@ def at_mini_size(config):
 
 
 @pytest.mark.parametrize('config', [
-    *FLAT, *(pytest.param(config, marks=pytest.mark.nightly)
-             for config in ABLATIONS)])
+    *mostly(FLAT), *(pytest.param(config, marks=pytest.mark.nightly)
+                     for config in ABLATIONS)])
 def test_mmseg_inferencer_takes_every_config(config, photo, tmp_path):
     cfg = at_mini_size(config)
     inferencer = MMSegInferencer(cfg, device='cpu')

@@ -5,12 +5,14 @@ import os.path as osp
 import re
 import resource
 import signal
+import subprocess
 from glob import glob
 from types import SimpleNamespace
 
 import cv2
 import h5py
 import numpy as np
+import processes
 import pytest
 import torch
 from conftest import HOST_TOOL, MINI_CONFIG, ROOT, mini_options, run_python
@@ -111,11 +113,16 @@ def test_two_processes_give_the_numbers_of_one(hypersim_root, tmp_path):
     config = MINI_CONFIG.replace('.py', '_group-norm.py')
     one, two = str(tmp_path / 'one'), str(tmp_path / 'two')
     train(one, hypersim_root, options=NO_PICTURES, config=config)
-    done = run_python(
-        '-m', 'torch.distributed.run', '--standalone', '--nproc_per_node=2',
-        'tools/train.py', config, '--launcher', 'pytorch', '--work-dir',
-        two, *mini_options(hypersim_root, **NO_PICTURES), fresh=True)
+    processes.start()
+    python = processes.write_executable(str(tmp_path / 'python'))
+    done = subprocess.run(
+        [python, '-m', 'torch.distributed.run', '--standalone',
+         '--nproc_per_node=2', 'tools/train.py', config, '--launcher',
+         'pytorch', '--work-dir', two,
+         *mini_options(hypersim_root, **NO_PICTURES)],
+        env=processes.environment(), capture_output=True, text=True)
     log = done.stdout + done.stderr
+    assert done.returncode == 0, log
     assert 'Distributed training: True' in log
     assert 'A step has 8 images: 2 micro batch(es) of 2 on 2 device' in log
     assert osp.isfile(osp.join(two, 'iter_2.pth'))
@@ -125,6 +132,7 @@ def test_two_processes_give_the_numbers_of_one(hypersim_root, tmp_path):
     assert validation(two) == pytest.approx(validation(one), rel=1e-5)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_full_mmcv_gives_the_same_losses(hypersim_root, tmp_path, full_mmcv):
     losses = []
@@ -292,7 +300,7 @@ def test_full_disk_while_saving_keeps_the_old_checkpoint(
 
 def test_auto_scale_lr_without_a_base_is_refused():
     done = run_python('tools/train.py', MINI_CONFIG, '--auto-scale-lr',
-                      check=False)
+                      '--cfg-options', 'auto_scale_lr=None', check=False)
     assert 'base_batch_size' in done.stderr and done.returncode
 
 

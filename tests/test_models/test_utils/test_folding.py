@@ -89,8 +89,8 @@ def outputs(model, size=(43, 70)):
                 img_shape=size, ori_shape=size, img_path='a.png')] * 2)
 
 
-@pytest.mark.parametrize('tokens', [2, 5])
-@pytest.mark.parametrize('name', MODELS_TO_FOLD)
+@pytest.mark.parametrize('name, tokens', [
+    *((name, 2) for name in MODELS_TO_FOLD), ('depth', 5), ('upernet', 1)])
 def test_the_same_to_rounding(name, tokens):
     model = build(MODELS_TO_FOLD[name], tokens)
     expected = outputs(model)

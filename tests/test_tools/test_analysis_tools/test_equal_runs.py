@@ -17,16 +17,16 @@ TOOL = 'tools/analysis_tools/equal_runs.py'
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
     """With the data that mini configs read: four frames to train with, of
-    whose depth 2 % to 86 % is invalid."""
+    whose depth 3 % to 88 % is invalid."""
     folder = tmp_path_factory.mktemp('equal_runs')
     root = folder / 'data' / 'mini_hypersim'
     root.mkdir(parents=True)
     # attention in the middle of the network needs more than one position
-    write_hypersim(str(root), size=(96, 128), frames=4)
+    write_hypersim(str(root), size=(64, 96), frames=4)
     for index, path in enumerate(sorted(glob(osp.join(
             root, '*', 'images', '*_geometry_*', '*.semantic.hdf5')))):
-        depth = np.linspace(1, 4, 128) + np.linspace(0, 2, 96)[:, None]**2
-        depth[:2 + index % 4 * 27] = np.nan
+        depth = np.linspace(1, 4, 96) + np.linspace(0, 2, 64)[:, None]**2
+        depth[:2 + index % 4 * 18] = np.nan
         with h5py.File(path.replace('semantic', 'depth_meters'), 'w') as file:
             file['dataset'] = depth.astype(np.float32)
     return folder
