@@ -163,3 +163,12 @@ def test_pictures_of_other_sizes_are_reduced_and_cut(tool, shape):
             255 * length / (shape[axis] * scale), abs=6)
         # the same is cut off on both sides
         assert cut[..., axis].mean() == pytest.approx(127, abs=3)
+
+
+def test_chroma_is_what_grey_lacks(tool):
+    grey = torch.rand(2, 1, 8, 12).expand(-1, 3, -1, -1)
+    assert tool.chroma(grey).abs().max() < 1e-6
+    # cells of red, and of blue beside it
+    image = torch.zeros(1, 3, 4, 8)
+    image[:, 0, :, :4] = image[:, 2, :, 4:] = 1
+    assert tool.chroma(image)[0].tolist() == [[[1, 0]], [[-.5, 1]]]
