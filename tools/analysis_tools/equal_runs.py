@@ -53,8 +53,8 @@ def parse_args():
 def run(name, split, args):
     """Train, unless the result is there, and return it."""
     case = CASES[name]
-    label = (f'{name}_{describe(split, case).replace(" ", "-")}_{args.steps}'
-             f'_{args.optimizer}_{args.dtype}')
+    words = describe(split, case).replace(',', '').replace(' ', '-')
+    label = f'{name}_{words}_{args.steps}_{args.optimizer}_{args.dtype}'
     path = osp.join(args.out, 'runs', f'{label}.pt')
     if osp.isfile(path):
         return torch.load(path, weights_only=True)

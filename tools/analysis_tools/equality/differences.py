@@ -37,6 +37,10 @@ def compare(run, reference, leave_out=()):
     if len(run['losses']) != len(losses):
         raise ValueError('the runs have different numbers of steps.')
 
+    common = run['gradients'].keys() & reference['gradients'].keys()
+    if not common:
+        raise ValueError('the runs kept the gradients of other steps.')
+
     def largest(ours, theirs):
         if ours.keys() != theirs.keys():
             raise ValueError(f'the runs have different tensors: '
@@ -51,6 +55,5 @@ def compare(run, reference, leave_out=()):
                    for pair in zip(run['losses'], losses)),
         gradients=max((largest(run['gradients'][step],
                                reference['gradients'][step])
-                       for step in run['gradients'].keys()
-                       & reference['gradients'].keys()), default=0.),
+                       for step in common), default=0.),
         weights=largest(run['weights'], reference['weights']))

@@ -18,12 +18,13 @@ from genpercept_mm.registry import MODELS
 
 # Exit status of a process that ended by itself
 KILLED = 9
-# Steps of a process whose gradients are kept
+# First steps whose gradients are kept, as are those of the last one
 KEPT = 3
 
 
 class Recorder(Hook):
-    """Keep the losses of all steps and the gradients of the first ones.
+    """Keep the losses of all steps, and the gradients of the first ones and
+    of the last.
 
     Args:
         kill_at (int, optional): Step in which the process ends without notice.
@@ -40,7 +41,7 @@ class Recorder(Hook):
                  in runner.model.named_parameters()}
 
         def keep(optimizer, args, kwargs):
-            if len(self.gradients) < KEPT:
+            if runner.iter < KEPT or runner.iter + 1 == runner.max_iters:
                 self.gradients[runner.iter] = {
                     names[id(parameter)].removeprefix('module.'):
                     parameter.grad.clone()

@@ -29,11 +29,17 @@ def test_the_largest_difference_of_each_kind():
 
 
 def test_a_resumed_run_is_compared_from_its_start_on():
+    whole = run()
+    whole['gradients'][1] = {'a': torch.tensor([9., 9.])}
     resumed = dict(run(), start=1, losses=[2.], gradients={
         1: {'a': torch.tensor([9., 9.])}})
-    assert set(compare(resumed, run()).values()) == {0}
+    assert set(compare(resumed, whole).values()) == {0}
     resumed['losses'] = [1.]
-    assert compare(resumed, run())['losses'] == .5
+    resumed['gradients'][1]['a'][0] = 4.5
+    found = compare(resumed, whole)
+    assert found['losses'] == found['gradients'] == .5
+    with pytest.raises(ValueError, match='gradients of other steps'):
+        compare(resumed, run())
 
 
 def test_other_tensors_and_steps_are_no_comparison():
