@@ -212,7 +212,8 @@ class DenseEstimator(EncoderDecoder):
         # targets in half precision would be off by more than what is learnt
         with torch.no_grad(), torch.autocast(
                 target.device.type, enabled=False):
-            latent = self.backbone.encode(target.expand(-1, 3, -1, -1))
+            latent = self.backbone.encode(target.to(
+                self.backbone.prompt_embeds.dtype).expand(-1, 3, -1, -1))
         return latent, latent_mask(
             mask, self.backbone.size_divisor, latent.shape[2:])
 

@@ -65,14 +65,21 @@ def test_two_processes_and_accumulation(folder):
 
 @pytest.mark.nightly
 def test_all_divisions_and_resumed_runs(folder):
-    found = rows(folder, '--cases', 'upernet', 'marigold', 'hdn',
-                 '--steps', '4')
-    assert len(found) == 3 + 2 * 3 + 3
+    found = rows(folder, '--cases', 'marigold', 'hdn', '--steps', '4')
+    assert len(found) == 3 + 3 + 3
     check(found)
+
+
+@pytest.mark.nightly
+def test_classes(folder):
+    """mmseg divides the sum over a micro batch by its pixels plus 1e-7."""
+    found = rows(folder, '--cases', 'upernet', '--steps', '3')
+    assert len(found) == 3 + 3
+    check(found, 1e-9)
 
 
 @pytest.mark.nightly
 def test_single_precision(folder):
     found = rows(folder, '--cases', 'depth', '--steps', '3',
                  '--max-processes', '2', '--dtype', 'float32')
-    check(found, 1e-5)
+    check(found, 1e-4)
