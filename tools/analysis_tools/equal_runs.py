@@ -20,9 +20,14 @@ import tempfile
 import time
 
 import torch
-from equality.cases import CASES, RESUMED, RESUMED_SPLITS, SPLITS
+from equality.cases import (
+    CASES,
+    KILLED,
+    RESUMED,
+    RESUMED_SPLITS,
+    SPLITS,
+)
 from equality.differences import compare
-from equality.run_part import KILLED
 
 from genpercept_mm.utils.files import write_bytes
 

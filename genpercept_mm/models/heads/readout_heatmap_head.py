@@ -22,7 +22,8 @@ class ReadoutHeatmapHead(HeatmapHead):
         scale_factor (int): Cells of the heatmaps for each cell of the
             feature, along a side; 2 gives stride 4 from stride 8. Defaults to
             2.
-        **kwargs: Of ``HeatmapHead``; there are no deconvolutions.
+        **kwargs: Other arguments of ``HeatmapHead``, except those of the
+            deconvolutions, which this head does not have.
     """
 
     def __init__(self, in_channels, out_channels, scale_factor=2, **kwargs):

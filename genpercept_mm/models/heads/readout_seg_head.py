@@ -15,10 +15,11 @@ class ReadoutSegHead(BaseDecodeHead):
 
     Args:
         stride (int): Height and width of a cell in pixels. Defaults to 8.
-        **kwargs: Of mmseg's ``BaseDecodeHead``. If ``channels`` is not
-            ``in_channels`` (with ``input_transform='resize_concat'``, their
-            sum), a 3 x 3 convolution of that width, with ``norm_cfg`` and
-            ``act_cfg``, comes before the readout.
+        **kwargs: Arguments of mmseg's ``BaseDecodeHead``. If ``channels``
+            differs from ``in_channels`` (or from their sum, with
+            ``input_transform='resize_concat'``), the readout follows a 3 x 3
+            convolution of ``channels`` filters, with ``norm_cfg`` and
+            ``act_cfg``.
     """
 
     def __init__(self, stride=8, **kwargs):

@@ -8,12 +8,15 @@ Case = namedtuple('Case', 'config options step', defaults=[{}, 8])
 Split = namedtuple('Split', 'processes micro_batch workers resumed',
                    defaults=[0, False])
 
-#: The first is compared with the others.
+#: All cases run with these; the first is the reference for the others.
 SPLITS = (Split(1, 8), Split(2, 4), Split(4, 2), Split(1, 2))
-#: Of the cases in `RESUMED`, as well
+#: The cases in `RESUMED` also run with these.
 RESUMED_SPLITS = (Split(1, 8, workers=2), Split(1, 8, resumed=True),
                   Split(2, 4, resumed=True))
 RESUMED = ('upernet', 'depth', 'pose', 'marigold')
+
+#: Exit status of a process that ends itself, as if it had been killed
+KILLED = 9
 
 _DENSE = 'configs/mini/genpercept_{}.py'
 _DEPTH = _DENSE.format('vae_mini-hypersim-depth')

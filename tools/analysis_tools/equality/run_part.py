@@ -8,6 +8,7 @@ import json
 import os
 
 import torch
+from cases import KILLED
 from mmengine.config import Config
 from mmengine.dist import get_dist_info
 from mmengine.hooks import Hook
@@ -16,8 +17,6 @@ from mmengine.runner import Runner
 
 from genpercept_mm.registry import MODELS
 
-# Exit status of a process that ended by itself
-KILLED = 9
 # First steps whose gradients are kept, as are those of the last one
 KEPT = 3
 
