@@ -7,8 +7,14 @@ features that forward hooks collect. It also runs the U-Net's two output
 layers, which ours omits if no latent is asked for. The weights are random, as
 speed does not depend on them, and nothing is downloaded. With --loader, the
 config's training data are read as well, to see whether they keep up.
+
+With --suite, all variants of a prediction are timed in turns instead: heads,
+precisions, folded and compiled, next to diffusers and its Marigold pipeline.
+Results are written to --out as they come; an interrupted suite continues.
 """
 import argparse
+import os
+import os.path as osp
 
 import torch
 from benchmarking.clock import DTYPES, Clock
@@ -21,6 +27,8 @@ from benchmarking.sd_parts import (
     time_loader,
     time_training,
 )
+from benchmarking.suite import ROWS, SUITES, run_suite
+from benchmarking.variants import CONFIGS
 from mmengine.config import Config, DictAction
 from mmengine.runner import Runner
 
@@ -29,7 +37,24 @@ def parse_args():
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='an mmseg config with an SDUNet')
+    parser.add_argument(
+        'config', nargs='?', help='an mmseg config with an SDUNet')
+    parser.add_argument(
+        '--suite', choices=sorted(SUITES), help='time all variants instead')
+    parser.add_argument(
+        '--out', default='work_dirs/benchmark',
+        help='folder for benchmark.json and benchmark.md of --suite')
+    parser.add_argument(
+        '--arch', choices=sorted(CONFIGS), default='sd21',
+        help='architecture of --suite')
+    parser.add_argument(
+        '--size', type=int, help='edge of the images of --suite')
+    parser.add_argument(
+        '--full', action='store_true',
+        help='--suite: batches of 8 as well')
+    parser.add_argument(
+        '--only', nargs='+', choices=sorted(ROWS), metavar='ROW',
+        help='--suite: time these rows only')
     parser.add_argument(
         '--shape', type=int, nargs=2, default=[512, 512],
         metavar=('H', 'W'), help='image size')
@@ -51,7 +76,10 @@ def parse_args():
         '--device', default='cuda' if torch.cuda.is_available() else 'cpu')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction,
                         help='override config values')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.config is None) == (args.suite is None):
+        parser.error('give a config or --suite')
+    return args
 
 
 def show(name, rows, batch_size, cuda):
@@ -87,6 +115,13 @@ def show_loader(cfg, images_per_second, batch_size, step_seconds):
 
 def main():
     args = parse_args()
+    if args.suite is not None:
+        os.makedirs(args.out, exist_ok=True)
+        run_suite(args.suite, args.out, args.device, args.arch, args.size,
+                  args.full, args.only, lambda text: print(text, flush=True))
+        with open(osp.join(args.out, 'benchmark.md')) as file:
+            print(file.read())
+        return
     cfg = Config.fromfile(args.config)
     if args.cfg_options is not None:
         cfg.merge_from_dict(args.cfg_options)

@@ -28,6 +28,13 @@ from ..utils.pretrained_parts import (
 )
 from ..utils.prompt_embedding import embed_prompt, read_prompt_embeds
 from ..utils.sd_archs import PREDICTION_TYPES, resolve_arch
+from ..utils.tiny_autoencoder import (
+    STRIDE,
+    TINY_ARCHS,
+    build_tiny,
+    encode_tiny,
+    load_tiny,
+)
 
 NUM_TIMESTEPS = 1000
 LORA_TARGETS = ['to_q', 'to_k', 'to_v', 'to_out.0']
@@ -115,6 +122,14 @@ class SDUNet(BaseModule):
             ``'CompVis/cleandift/cleandift_sd21_unet.safetensors'``
             (arXiv:2412.03439; with ``timestep=261``). Not read without
             ``pretrained``. Defaults to None.
+        stem (str): What encodes the image: ``'vae'``, Stable Diffusion's
+            encoder; or a small one of TAESD's architecture, ``'taesd'`` (1.2
+            million parameters) or ``'taesd_mini'`` (for arch 'mini'). A small
+            one gives ceil(H / 8) x ceil(W / 8) latent cells. Defaults to
+            'vae'.
+        stem_weights (str, optional): Weights of a small stem, see
+            `load_tiny`, for example ``'madebyollin/taesd'``. Needed with
+            ``pretrained``. Defaults to None.
 
     Attributes:
         out_channels (tuple[int]): Channels of each output.
@@ -141,7 +156,8 @@ class SDUNet(BaseModule):
                  in_channels=None, prediction_type=None, prompt='',
                  prompt_embeds=None, freeze_vae=True, freeze_unet=False,
                  scratch_unet=False, lora_rank=0, with_cp=False,
-                 init_cfg=None, unet_weights=None):
+                 init_cfg=None, unet_weights=None, stem='vae',
+                 stem_weights=None):
         super().__init__(init_cfg=init_cfg)
         unet_cfg, vae_cfg = resolve_arch(arch, in_channels=in_channels)
         num_blocks = len(unet_cfg['block_out_channels'])
@@ -176,6 +192,16 @@ class SDUNet(BaseModule):
         if unet_weights is not None and scratch_unet:
             raise ValueError('SDUNet: scratch_unet leaves the U-Net random, '
                              'and unet_weights would be its weights; set one.')
+        check_choice('SDUNet', 'stem', stem, ('vae', *TINY_ARCHS))
+        self.has_small_stem = stem != 'vae'
+        if self.has_small_stem and (
+                (pretrained is None) != (stem_weights is None)):
+            raise ValueError(
+                f'SDUNet: pretrained brings the U-Net and stem_weights the '
+                f'stem={stem!r}; set both or neither.')
+        if stem_weights is not None and not self.has_small_stem:
+            raise ValueError("SDUNet: stem_weights are of a small stem; set "
+                             "stem='taesd', or remove them.")
         if pretrained is not None and init_cfg is not None:
             raise ValueError('SDUNet: pretrained and init_cfg both bring '
                              'weights; set one.')
@@ -184,6 +210,7 @@ class SDUNet(BaseModule):
         self.prediction_type = prediction_type
         self.pretrained = pretrained
         self.unet_weights = unet_weights
+        self.stem_weights = stem_weights
         self.prompt = prompt
         self.prompt_embeds_file = prompt_embeds
         self.out_indices = out_indices
@@ -201,8 +228,11 @@ class SDUNet(BaseModule):
         from diffusers import AutoencoderKL, UNet2DConditionModel
         self.unet = UNet2DConditionModel(**unet_cfg)
         self.in_channels = self.unet.config.in_channels
-        self.vae = AutoencoderKL(**vae_cfg)
-        del self.vae.decoder, self.vae.post_quant_conv
+        if self.has_small_stem:
+            self.vae = build_tiny(stem, 'encoder', 'SDUNet')
+        else:
+            self.vae = AutoencoderKL(**vae_cfg)
+            del self.vae.decoder, self.vae.post_quant_conv
         self.scaling_factor = self.vae.config.scaling_factor
         # fixed values, so that models built without weights are comparable
         self.register_buffer('prompt_embeds', torch.randn(
@@ -220,7 +250,8 @@ class SDUNet(BaseModule):
             self._add_lora()
         if with_cp:
             self.unet.enable_gradient_checkpointing()
-            self.vae.enable_gradient_checkpointing()
+            if not self.has_small_stem:
+                self.vae.enable_gradient_checkpointing()
         self.vae.requires_grad_(not freeze_vae)
         if freeze_unet:
             self.unet.requires_grad_(False)
@@ -229,7 +260,8 @@ class SDUNet(BaseModule):
     def _describe_outputs(self, vae_cfg):
         """Set channels and strides, and add the pyramid's convolution."""
         channels = tuple(self.unet.config.block_out_channels)
-        self.size_divisor = 2**(len(vae_cfg['block_out_channels']) - 1)
+        self.size_divisor = STRIDE if self.has_small_stem else (
+            2**(len(vae_cfg['block_out_channels']) - 1))
         strides = [self.size_divisor * 2**i for i in range(len(channels))]
         if self.feature_type == 'post_upsample':
             strides = strides[:1] + strides[:-1]
@@ -307,7 +339,8 @@ class SDUNet(BaseModule):
     def _load_pretrained(self):
         """Load U-Net, VAE and, unless a file has it, the embedded prompt."""
         own_unet = self.scratch_unet or self.unet_weights is not None
-        parts = ('vae', ) if own_unet else ('unet', 'vae')
+        parts = (() if own_unet else ('unet', )) + (
+            () if self.has_small_stem else ('vae', ))
         embeds = self.prompt_embeds_file is None
         folder = local_folder(
             self.pretrained, parts + TEXT_PARTS if embeds else parts)
@@ -315,6 +348,8 @@ class SDUNet(BaseModule):
         # before the slow part, as a text encoder is easily forgotten
         prompt_embeds = embed_prompt(folder, self.prompt) if embeds else None
         load_parts(self, folder, parts)
+        if self.has_small_stem:
+            load_tiny(self, self.stem_weights, 'encoder')
         if self.unet_weights is not None:
             load_part(self.unet, read_file(local_file(self.unet_weights)),
                       f'SDUNet: unet_weights={self.unet_weights!r}')
@@ -351,12 +386,16 @@ class SDUNet(BaseModule):
             x (Tensor): (N, 3, H, W) RGB in [-1, 1].
 
         Returns:
-            Tensor: (N, 4, h, w), times the VAE's scaling factor (0.18215).
+            Tensor: (N, 4, h, w), times the VAE's scaling factor (0.18215);
+            a small stem gives this unit by itself.
         """
-        if self.deployed:
-            return self.vae.encoder(x)
+        x = x.to(self.prompt_embeds.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled()
                                     and not self.freeze_vae):
+            if self.has_small_stem:
+                return encode_tiny(self.vae, x, self.with_cp)
+            if self.deployed:
+                return self.vae.encoder(x)
             moments = self.vae.quant_conv(self.vae.encoder(x))
         return moments.chunk(2, dim=1)[0] * self.scaling_factor
 
@@ -474,6 +513,7 @@ class SDUNet(BaseModule):
         if timesteps is None:
             timesteps = self.timestep
         unet = self.unet
+        latents = latents.to(self.prompt_embeds.dtype)
         prompt = self.prompt_embeds.expand(latents.shape[0], -1, -1)
         time = self._embed_time(latents, timesteps)
 
@@ -543,13 +583,17 @@ class SDUNet(BaseModule):
                 self.unet, self._embed_time(sample, self.timestep))
             self.unet.time_embedding = None
             self._timestep_is_folded = True
+        if not self.has_small_stem:
+            self._fold_quant_conv()
+        self.deployed = True
+
+    def _fold_quant_conv(self):
         matrix, bias = folding.pointwise(self.vae.quant_conv)
         means = self.vae.config.latent_channels
         folding.fold_after(
             self.vae.encoder.conv_out, matrix[:means] * self.scaling_factor,
             bias[:means] * self.scaling_factor)
         self.vae.quant_conv = None
-        self.deployed = True
 
     @torch.no_grad()
     def fold_after_latent(self, matrix, bias):

@@ -335,9 +335,10 @@ class DenseEstimator(EncoderDecoder):
         weights = [
             output.new_tensor(blend_weights(output.shape[2:]))
             for output in outputs]
-        merged = inputs.new_zeros(
+        # in the type of the outputs, fp32
+        merged = outputs[0].new_zeros(
             len(inputs), self.out_channels, height, width)
-        total = inputs.new_zeros(height, width)
+        total = outputs[0].new_zeros(height, width)
         for (top, bottom, left, right), weight in zip(boxes, weights):
             total[top:bottom, left:right] += weight
         for n in range(len(inputs)):

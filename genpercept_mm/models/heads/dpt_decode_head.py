@@ -7,6 +7,7 @@ from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.arguments import check_choice
 
 from .base_dense_head import BaseDenseHead
+from ..utils.full_precision import FullPrecisionConv2d
 
 
 class Upsample(BaseModule):
@@ -124,7 +125,7 @@ class DPTDecodeHead(BaseDenseHead):
             nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True),
             nn.Conv2d(channels // 2, head_channels, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(head_channels, self.out_channels, 1))
+            FullPrecisionConv2d(head_channels, self.out_channels, 1))
 
     def forward(self, inputs):
         """See `BaseDenseHead.forward`.

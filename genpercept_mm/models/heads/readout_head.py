@@ -6,6 +6,7 @@ from torch import nn
 from genpercept_mm.registry import MODELS
 
 from .base_dense_head import BaseDenseHead
+from ..utils.full_precision import FullPrecisionConv2d
 
 
 @MODELS.register_module()
@@ -54,7 +55,8 @@ class ReadoutHead(BaseDenseHead):
             self.conv = nn.Sequential(
                 nn.Conv2d(width, channels, 3, padding=1), nn.SiLU())
             width = channels
-        self.readout = nn.Conv2d(width, stride**2 * self.out_channels, 1)
+        self.readout = FullPrecisionConv2d(
+            width, stride**2 * self.out_channels, 1)
         self.shuffle = nn.PixelShuffle(stride)
 
     def forward(self, inputs):

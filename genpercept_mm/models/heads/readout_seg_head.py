@@ -5,6 +5,8 @@ from torch import nn
 
 from genpercept_mm.registry import MODELS
 
+from ..utils.full_precision import FullPrecisionConv2d
+
 
 @MODELS.register_module()
 class ReadoutSegHead(BaseDecodeHead):
@@ -30,7 +32,8 @@ class ReadoutSegHead(BaseDecodeHead):
                 self.in_channels, self.channels, 3, padding=1,
                 norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
         self.conv_seg = nn.Sequential(
-            nn.Conv2d(self.channels, stride**2 * self.out_channels, 1),
+            FullPrecisionConv2d(
+                self.channels, stride**2 * self.out_channels, 1),
             nn.PixelShuffle(stride))
 
     def forward(self, inputs):

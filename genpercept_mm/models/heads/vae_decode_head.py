@@ -7,12 +7,14 @@ from genpercept_mm.utils.arguments import check_choice
 from .base_dense_head import BaseDenseHead
 from ..utils import folding
 from ..utils.diffusers_folder import local_folder
+from ..utils.full_precision import keep_full_precision
 from ..utils.pretrained_parts import (
     check_checkpoint,
     load_parts,
     require_weights,
 )
 from ..utils.sd_archs import resolve_arch
+from ..utils.tiny_autoencoder import TINY_ARCHS, build_tiny, load_tiny
 
 
 @MODELS.register_module()
@@ -29,9 +31,12 @@ class VAEDecodeHead(BaseDenseHead):
 
     Args:
         codec (dict): The task, see `genpercept_mm.codecs`.
-        arch (str | dict): The architecture, see `SDUNet`. Defaults to 'sd21'.
+        arch (str | dict): The architecture, see `SDUNet`; or a small decoder,
+            ``'taesd'`` (1.2 million parameters) or ``'taesd_mini'``, see
+            ``stem`` of `SDUNet`. Defaults to 'sd21'.
         pretrained (str, optional): Folder, hub id or ``'mini'`` that has the
-            decoder's weights, or None, as in `SDUNet`.
+            decoder's weights, or None, as in `SDUNet`; for a small decoder
+            see `load_tiny`.
         decoder (str): ``'frozen'``, ``'finetune'``, or ``'scratch'``, which
             starts from random weights even if ``pretrained`` is set (the
             official flag of this name fine-tunes). Defaults to 'frozen'.
@@ -65,10 +70,16 @@ class VAEDecodeHead(BaseDenseHead):
         self.loss_latent = loss_latent and MODELS.build(loss_latent)
         self.latent_name = (loss_latent or {}).get('loss_name', 'loss_latent')
 
-        # diffusers takes seconds to import
-        from diffusers import AutoencoderKL
-        self.vae = AutoencoderKL(**resolve_arch(arch, 'VAEDecodeHead')[1])
-        del self.vae.encoder, self.vae.quant_conv
+        self.is_small = isinstance(arch, str) and arch in TINY_ARCHS
+        if self.is_small:
+            self.vae = build_tiny(arch, 'decoder', 'VAEDecodeHead')
+            self.vae.post_quant_conv = None
+        else:
+            # diffusers takes seconds to import
+            from diffusers import AutoencoderKL
+            self.vae = AutoencoderKL(**resolve_arch(arch, 'VAEDecodeHead')[1])
+            del self.vae.encoder, self.vae.quant_conv
+        keep_full_precision(self._last_layer)
         self.scaling_factor = self.vae.config.scaling_factor
         if with_cp:
             self.vae.enable_gradient_checkpointing()
@@ -92,12 +103,20 @@ class VAEDecodeHead(BaseDenseHead):
             self.vae.eval()
         return self
 
+    @property
+    def _last_layer(self):
+        decoder = self.vae.decoder
+        return decoder.layers[-1] if self.is_small else decoder.conv_out
+
     def init_weights(self):
         """See `SDUNet.init_weights`."""
         if self.skip_pretrained:
             self.skip_pretrained = False
         elif self.pretrained is None:
             super().init_weights()
+        elif self.is_small:
+            load_tiny(self, self.pretrained, 'decoder')
+            self._has_weights = True
         else:
             folder = local_folder(self.pretrained, ('vae', ), 'VAEDecodeHead')
             load_parts(self, folder, ('vae', ))
@@ -119,7 +138,9 @@ class VAEDecodeHead(BaseDenseHead):
             RuntimeError: If ``pretrained`` is set, but not loaded.
         """
         require_weights(self)
-        if not self.deployed:
+        # the first layer's, as the last one is always in full precision
+        latent = latent.to(next(self.vae.parameters()).dtype)
+        if not (self.deployed or self.is_small):
             latent = latent / self.scaling_factor
         if self.vae.post_quant_conv is not None:
             latent = self.vae.post_quant_conv(latent)
@@ -146,8 +167,9 @@ class VAEDecodeHead(BaseDenseHead):
             return
         require_weights(self)
         self.requires_grad_(False).eval()
-        self.vae.post_quant_conv.weight.div_(self.scaling_factor)
-        last = self.vae.decoder.conv_out
+        if not self.is_small:
+            self.vae.post_quant_conv.weight.div_(self.scaling_factor)
+        last = self._last_layer
         if self.out_channels == 1 and not self.clip_channels:
             folding.fold_after(last, last.weight.new_full(
                 (1, last.out_channels), 1 / last.out_channels,

@@ -54,6 +54,8 @@ MODELS_TO_FOLD = {
     'readout': estimator(
         backbone=dict(out_indices=(5, )), decode_head=dict(
             type='genpercept_mm.ReadoutHead', codec=NORMAL, in_channels=32)),
+    'small-stem': estimator(
+        backbone=dict(stem='taesd_mini'), head=dict(arch='taesd_mini')),
     'latent-read-twice': estimator(
         backbone=dict(out_indices=(0, 4))),
     'marigold-1': estimator(backbone=dict(in_channels=8), **MARIGOLD,
