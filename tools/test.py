@@ -8,7 +8,13 @@ from mmengine.registry import MODELS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
 # imports this package before the host's models, as compat acts on import
-from tool_arguments import add_common_arguments, add_hooks, prepare_config
+from tool_arguments import (
+    add_amp,
+    add_common_arguments,
+    add_hooks,
+    amp_dtype,
+    prepare_config,
+)
 
 
 def parse_args():
@@ -35,6 +41,7 @@ def parse_args():
         '--deploy', action='store_true', help='fold prompt, timestep, LoRA '
         'and other constants into the weights first: faster, and the same to '
         'rounding')
+    add_amp(parser, 'predict')
     add_common_arguments(parser)
     return parser.parse_args()
 
@@ -131,6 +138,9 @@ def main():
               'ClassNamesHook', 'LabelCheckHook')
     if args.deploy:
         add_hooks(cfg, 'DeployHook')
+    if args.amp:
+        add_hooks(cfg, dict(
+            type='AutocastHook', dtype=amp_dtype(args.amp)))
     if args.show or args.show_dir:
         set_pictures(cfg, args)
     if args.tta:

@@ -48,18 +48,37 @@ def prepare_config(cfg, args):
         cfg.work_dir = osp.join('./work_dirs', name)
 
 
+def add_amp(parser, purpose):
+    """Add ``--amp``; ``purpose`` is the beginning of its help."""
+    parser.add_argument(
+        '--amp', nargs='?', const='auto', choices=['auto', 'bf16', 'fp16'],
+        help=f'{purpose} in mixed precision: bf16 or fp16; without a value, '
+        'bf16 where the device has it')
+
+
+def amp_dtype(amp):
+    """Return ``'bfloat16'`` or ``'float16'`` for a value of ``--amp``."""
+    if amp == 'auto':
+        amp = 'fp16' if torch.cuda.is_available() and not (
+            torch.cuda.is_bf16_supported()) else 'bf16'
+    return dict(bf16='bfloat16', fp16='float16')[amp]
+
+
 def add_hooks(cfg, *names):
     """Add hooks of this package to ``default_hooks``, unless the config has
-    them: ``custom_hooks`` of a user's config replaces that of its base."""
+    them: ``custom_hooks`` of a user's config replaces that of its base. A hook
+    is a name or a dict."""
     there = {str(getattr(hook.get('type'), '__name__', hook.get('type')))
              .split('.')[-1] for hook in (
                  *(cfg.get('custom_hooks') or ()),
                  *(cfg.get('default_hooks') or {}).values()) if hook}
     for name in names:
+        hook = name if isinstance(name, dict) else dict(type=name)
+        name = hook['type']
         if name not in there:
             cfg.default_hooks = dict(
                 cfg.get('default_hooks') or {}, **{
-                    name: dict(type=f'genpercept_mm.{name}')})
+                    name: dict(hook, type=f'genpercept_mm.{name}')})
 
 
 def _distribute_over_cpus(cfg):

@@ -5,7 +5,13 @@ import sys
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
-from tool_arguments import add_common_arguments, add_hooks, prepare_config
+from tool_arguments import (
+    add_amp,
+    add_common_arguments,
+    add_hooks,
+    amp_dtype,
+    prepare_config,
+)
 
 # Before the host's models: compat acts on import
 from genpercept_mm.engine.check_channels import check_channels
@@ -21,10 +27,7 @@ def parse_args():
         const='auto',
         help='continue from this checkpoint; without a path, from the '
         'latest one in the work dir')
-    parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='train with automatic mixed precision (needs an accelerator)')
+    add_amp(parser, 'train (on an accelerator) and validate')
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
@@ -34,6 +37,16 @@ def parse_args():
     return parser.parse_args()
 
 
+def set_precision(cfg, dtype):
+    """Train in mixed precision, and validate in the same."""
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    cfg.optim_wrapper.dtype = dtype
+    # bf16 has the range of fp32
+    cfg.optim_wrapper.setdefault('loss_scale', dict(
+        enabled=dtype == 'float16'))
+    add_hooks(cfg, dict(type='AutocastHook', dtype=dtype))
+
+
 def main():
     args = parse_args()
     cfg = Config.fromfile(args.config)
@@ -41,8 +54,7 @@ def main():
     add_hooks(cfg, 'ResumeDataHook', 'ResumeConfigHook', 'FiniteGuardHook',
               'LabelCheckHook')
     if args.amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        set_precision(cfg, amp_dtype(args.amp))
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise ValueError('--auto-scale-lr needs auto_scale_lr = '

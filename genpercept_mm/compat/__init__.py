@@ -16,6 +16,9 @@ each only where it is needed:
     place, which computes the same numbers with pycocotools. Where only its
     compiled part fails to load, that of pycocotools is used. An xtcocotools
     that works is left alone.
+``to_numpy`` (mmpose)
+    Takes tensors in bf16, which NumPy does not have, and fp16, which OpenCV
+    does not blur, as float32.
 ``OpencvBackendVisualizer.draw_circles`` (mmpose)
     Takes a radius in an array, which NumPy 2.4 does not convert.
 ``CheckpointLoader.load_checkpoint`` (mmengine)

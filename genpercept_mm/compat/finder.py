@@ -14,6 +14,7 @@ from .pose import (
     fill_mask,
     stand_in_spec,
     take_scalar_radii,
+    widen_half_precision,
 )
 from .state import store_no_functions
 from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
@@ -39,6 +40,7 @@ PATCHES = {
     'mmengine.visualization.vis_backend': _late(
         'vis_backend', 'write_pictures_whole'),
     'mmengine.optim.scheduler.param_scheduler': store_no_functions,
+    'mmpose.utils.tensor_utils': widen_half_precision,
     'mmpose.visualization.opencv_backend_visualizer': take_scalar_radii,
     'mmseg.apis.inference': _late('inferencers', 'draw_quantities'),
     'mmseg.apis.mmseg_inferencer': _late('inferencers', 'take_test_pipeline'),

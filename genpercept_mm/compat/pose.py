@@ -1,4 +1,5 @@
-"""What mmpose needs: xtcocotools by way of pycocotools, scalar radii."""
+"""What mmpose needs: xtcocotools by way of pycocotools, scalar radii, arrays
+of tensors in half precision."""
 import importlib
 import importlib.util
 import os.path as osp
@@ -41,3 +42,22 @@ def take_scalar_radii(module):
         return stock(self, center, radius, *args, **kwargs)
 
     visualizer.draw_circles = draw_circles
+
+
+def widen_half_precision(module):
+    """Let mmpose's ``to_numpy`` give float32 for tensors in bf16, which fail
+    ("Got unsupported ScalarType BFloat16"), and in fp16."""
+    stock = module.to_numpy
+
+    @wraps(stock)
+    def to_numpy(x, *args, **kwargs):
+        return stock(_widened(x), *args, **kwargs)
+
+    module.to_numpy = to_numpy
+
+
+def _widened(x):
+    if isinstance(x, (list, tuple)):
+        return type(x)(map(_widened, x))
+    half = str(getattr(x, 'dtype', '')) in ('torch.bfloat16', 'torch.float16')
+    return x.float() if half else x

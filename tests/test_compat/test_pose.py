@@ -80,3 +80,28 @@ def test_circles_are_drawn_with_a_radius_in_an_array(radius):
     rows, columns = np.nonzero(drawn)
     assert (rows.min(), rows.max()) == (columns.min(), columns.max()) == (
         7, 13)
+
+
+@pytest.mark.parametrize('dtype', ['bfloat16', 'float16'])
+def test_pose_in_half_precision(dtype):
+    """UDP heatmaps are decoded with OpenCV, from NumPy arrays."""
+    pytest.importorskip('mmpose')
+    import torch
+    from mmpose.codecs import UDPHeatmap
+    from mmpose.models.heads import HeatmapHead
+    from mmpose.utils.tensor_utils import to_numpy
+    value = torch.rand(2, 3, 4).to(getattr(torch, dtype))
+    for given, array in (
+            (value, to_numpy(value)), (value[0], to_numpy([*value])[0]),
+            (value[1], to_numpy((value, ), unzip=True)[1][0][0])):
+        assert array.dtype == np.float32
+        assert np.array_equal(array, given.float().numpy())
+    head = HeatmapHead(
+        4, 17, deconv_out_channels=None, decoder=dict(
+            type='UDPHeatmap', input_size=(48, 64), heatmap_size=(12, 16),
+            sigma=2), loss=dict(type='KeypointMSELoss'))
+    maps = torch.rand(1, 17, 16, 12).to(getattr(torch, dtype))
+    points = head.decode(maps)[0]['keypoints']
+    expected = UDPHeatmap((48, 64), (12, 16), sigma=2).decode(
+        maps[0].float().numpy())[0]
+    assert np.array_equal(points, expected)

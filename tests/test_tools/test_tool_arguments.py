@@ -2,7 +2,14 @@ import argparse
 
 import pytest
 from mmengine.config import Config
-from tool_arguments import add_common_arguments, add_hooks, prepare_config
+from tool_arguments import (
+    add_amp,
+    add_common_arguments,
+    add_hooks,
+    amp_dtype,
+    prepare_config,
+)
+from train import set_precision
 
 from genpercept_mm.engine import hooks
 from genpercept_mm.registry import HOOKS
@@ -58,3 +65,29 @@ def test_hooks_are_not_there_twice(kind, place):
     assert len(found) == 2
     assert [one.patience for one in found if 'patience' in one] == [3]
     assert found[-1] == dict(type='genpercept_mm.StrictLoadHook')
+
+
+@pytest.mark.parametrize('flags, bf16, expected', [
+    (['--amp'], True, 'bfloat16'), (['--amp'], False, 'float16'),
+    (['--amp', 'fp16'], True, 'float16'),
+    (['--amp', 'bf16'], False, 'bfloat16')])
+def test_mixed_precision(monkeypatch, flags, bf16, expected):
+    """bf16 where the GPU has it, and then without loss scaling."""
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda: bf16)
+    parser = argparse.ArgumentParser()
+    add_amp(parser, 'train')
+    assert parser.parse_args([]).amp is None
+    dtype = amp_dtype(parser.parse_args(flags).amp)
+    assert dtype == expected
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
+    set_precision(cfg, dtype)
+    wrapper = cfg.optim_wrapper
+    assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', expected)
+    assert wrapper.loss_scale == dict(enabled=expected == 'float16')
+    hook, = cfg.default_hooks.values()
+    assert hook == dict(type='genpercept_mm.AutocastHook', dtype=expected)
+    # a config's own scale stays
+    cfg = Config(dict(optim_wrapper=dict(loss_scale=512.)))
+    set_precision(cfg, dtype)
+    assert cfg.optim_wrapper.loss_scale == 512.

@@ -1,3 +1,4 @@
+from .autocast_hook import AutocastHook
 from .class_names_hook import ClassNamesHook
 from .dense_visualization_hook import DenseVisualizationHook
 from .deploy_hook import DeployHook
@@ -10,7 +11,7 @@ from .strict_load_hook import StrictLoadHook
 from .trained_weights_hook import TrainedWeightsHook
 
 __all__ = [
-    'ClassNamesHook', 'DenseVisualizationHook', 'DeployHook',
+    'AutocastHook', 'ClassNamesHook', 'DenseVisualizationHook', 'DeployHook',
     'FiniteGuardHook', 'LabelCheckHook', 'ResumeConfigHook', 'ResumeDataHook',
     'SafeCheckpointHook', 'StrictLoadHook', 'TrainedWeightsHook'
 ]
