@@ -49,5 +49,5 @@ $(VENV)/.genpercept_pose: $(REQUIREMENTS) | $(BIN)/python
 	touch $@ $(VENV)/.genpercept_demo
 
 $(VENV)/.genpercept_test: $(REQUIREMENTS) | $(BIN)/python
-	$(INSTALL) --groups mini dis hosts tests
+	$(INSTALL) --groups mini dis export hosts tests
 	touch $@ $(VENV)/.genpercept_demo $(VENV)/.genpercept_pose

@@ -83,6 +83,7 @@ setup(
     extras_require=dict(
         lite=['mmcv-lite==2.1.0'],
         dis=read_requirements('dis'),
+        export=read_requirements('export'),
         mini=read_requirements('mini'),
         hosts=read_requirements('hosts'),
         tests=read_requirements('tests')),

@@ -56,9 +56,10 @@ def main():
         '--groups',
         nargs='*',
         default=[],
-        choices=['dis', 'hosts', 'mini', 'tests'],
-        help='what to install besides the runtime: dis (PySODMetrics), hosts '
-        '(mmdet, mmpose), mini (the renderer of mini-Hypersim), tests')
+        choices=['dis', 'export', 'hosts', 'mini', 'tests'],
+        help='what to install besides the runtime: dis (PySODMetrics), '
+        'export (ONNX), hosts (mmdet, mmpose), mini (the renderer of '
+        'mini-Hypersim), tests')
     parser.add_argument(
         '--pip-args', default='', help='additional arguments for pip install')
     args = parser.parse_args()

@@ -4,8 +4,8 @@ import importlib
 # Imported at their first use: this module shall stay cheap
 _HOMES = dict(
     DenseInferencer='dense_inferencer', calibrate='calibration',
-    get_model='model_loading', init_model='model_loading',
-    list_models='zoo', verify='verification')
+    export_model='export', get_model='model_loading',
+    init_model='model_loading', list_models='zoo', verify='verification')
 
 __all__ = sorted(_HOMES)
 

@@ -9,6 +9,7 @@ from genpercept_mm.version import __version__
 # add_arguments(parser) and run(args), which returns the exit status.
 COMMANDS = dict(
     infer='predict maps for images, folders or videos',
+    export='write a model as ONNX or for torch.export',
     models='list the published weights that infer takes by name',
     verify='evaluate published weights on benchmarks, beside their papers',
     env='report what is installed and which path each piece takes')

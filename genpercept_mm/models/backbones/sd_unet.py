@@ -432,7 +432,7 @@ class SDUNet(BaseModule):
             x = F.pad(x, (0, -width % self.size_divisor,
                           0, -height % self.size_divisor))
         outs = self.run_unet(self.encode(x),
-                             self.draw_timesteps(len(x), x.device))
+                             self.draw_timesteps(x.shape[0], x.device))
         if pads and 0 in self.out_indices:
             stride = self.size_divisor // 2
             outs[0] = self.pyramid_up(outs[0])[
@@ -535,8 +535,10 @@ class SDUNet(BaseModule):
             if self.feature_type == 'pre_upsample':
                 outs[index] = hidden
             if block.upsamplers is not None:
-                # the next skip's size is not always twice this one
-                hidden = block.upsamplers[0](hidden, skips[-1].shape[2:])
+                # the next skip's size is not always twice this one; diffusers'
+                # own forward compares sizes, which fixes those of an export
+                hidden = block.upsamplers[0].conv(F.interpolate(
+                    hidden, skips[-1].shape[2:], mode='nearest'))
             if self.feature_type != 'pre_upsample':
                 outs[index] = hidden
         return outs, hidden

@@ -111,8 +111,8 @@ class CachedAttention(nn.Module):
         """Return (N, L, C) for (N, L, C); the tokens are known."""
         query = self._split(self.to_q(hidden_states))
         mixed = F.scaled_dot_product_attention(
-            query, self.keys.expand(len(query), -1, -1, -1),
-            self.values.expand(len(query), -1, -1, -1), scale=self.scale)
+            query, self.keys.expand(query.shape[0], -1, -1, -1),
+            self.values.expand(query.shape[0], -1, -1, -1), scale=self.scale)
         return self.to_out(mixed.transpose(1, 2).flatten(2))
 
 

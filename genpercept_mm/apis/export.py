@@ -1,0 +1,310 @@
+"""Models as files that run without this package."""
+import inspect
+import json
+import os
+import os.path as osp
+import shutil
+import tempfile
+import time
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from genpercept_mm.models.utils.folding import switch_to_deploy
+from genpercept_mm.utils.arguments import check_choice
+from genpercept_mm.utils.plain import to_plain
+
+SUFFIXES = ('.pt2', '.onnx')
+# diffusers' up-samplers treat larger batches differently
+LARGEST_BATCH = 63
+
+
+class ImageToMap(nn.Module):
+    """A model from pictures to its quantity, with all before and after.
+
+    Args:
+        model (nn.Module): A dense estimator, mmseg's ``EncoderDecoder`` or
+            mmpose's ``TopdownPoseEstimator``, with the weights. It is folded,
+            see `switch_to_deploy`.
+
+    Raises:
+        ValueError: If the data preprocessor has no mean and deviation.
+    """
+
+    def __init__(self, model):
+        super().__init__()
+        preprocessor = model.data_preprocessor
+        if not hasattr(preprocessor, 'mean'):
+            raise ValueError(
+                f'export: a {type(preprocessor).__name__} without mean and '
+                'std cannot be exported; set both in data_preprocessor.')
+        # channels_last pays on few devices and is not part of a file
+        self.model = switch_to_deploy(model).to(
+            memory_format=torch.contiguous_format)
+        for name in ('mean', 'std'):
+            self.register_buffer(
+                name, getattr(preprocessor, name).float().view(1, -1, 1, 1))
+        self.codec = getattr(model, 'codec', None)
+        protocol = getattr(model, 'protocol', None)
+        self.takes_noise = bool(getattr(protocol, 'stochastic', False))
+        self.is_pose = not hasattr(model, 'decode_head')
+        self.resizes = False
+
+    @property
+    def quantity(self):
+        """str: Name of what `forward` gives."""
+        if self.codec is not None:
+            return self.codec.quantity
+        return 'heatmaps' if self.is_pose else 'sem_seg'
+
+    def facts(self):
+        """Return what the values mean, as a dict of plain values."""
+        facts = {} if self.codec is None else self.codec.facts()
+        classes = (self.model.dataset_meta or {}).get(
+            'classes') if hasattr(self.model, 'dataset_meta') else None
+        if classes:
+            facts = dict(facts, classes=tuple(classes))
+        return to_plain(dict(facts, quantity=self.quantity))
+
+    def forward(self, image, noise=None):
+        """Predict.
+
+        Args:
+            image (Tensor): (N, H, W, 3) uint8 RGB.
+            noise (Tensor, optional): (N, 4, H / 8, W / 8) standard normal
+                values that a diffusion starts from, if `takes_noise`.
+
+        Returns:
+            Tensor: (N, H, W) or (N, H, W, K) float32, class ids (N, H, W)
+            int64, or heatmaps (N, K, h, w).
+        """
+        x = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
+        size = image.shape[1:3]
+        if self.codec is None:
+            return self._without_codec(x, size)
+        output = self.codec.condition(
+            self._output(x, noise).float(), self.model.decode_head.bound)
+        if self.resizes:
+            output = F.interpolate(
+                output, size, mode='bilinear', antialias=True)
+        quantity = self.codec.decode(output)
+        return (quantity[:, 0] if quantity.shape[1] == 1
+                else quantity.permute(0, 2, 3, 1))
+
+    def _output(self, x, noise):
+        if not self.takes_noise:
+            return self.model.encode_decode(x, None)
+        latent = self.model.protocol.sample(
+            self.model._velocity, self.model.backbone.encode(x), noise=noise,
+            num_steps=self.model.num_steps)
+        return self.model.decode_head.decode(latent)
+
+    def _without_codec(self, x, size):
+        features = self.model.extract_feat(x)
+        if self.is_pose:
+            return self.model.head.forward(features)
+        logits = self.model.decode_head.forward(features)
+        return F.interpolate(
+            logits.float(), size, mode='bilinear',
+            align_corners=self.model.align_corners).argmax(1)
+
+
+def export_model(model, path, size=None, report=print):
+    """Write a model as ``.pt2`` (torch.export) or ``.onnx``.
+
+    The file takes ``image`` (and ``noise``, see `ImageToMap`), any number of
+    pictures up to 63, whose height and width are multiples of 8 from 72 on
+    (of 64 from 128 on, if the head fuses features of different strides). Where
+    these cannot vary, an error says so. The written file is run beside the
+    model, on this device.
+
+    Args:
+        model (nn.Module): From `init_model`; it is folded.
+        path (str): File to write, with one of these suffixes.
+        size (Sequence[int], optional): The only height and width that the
+            file takes. Defaults to None (any).
+        report (callable): Takes lines of progress. Defaults to ``print``.
+
+    Returns:
+        dict: ``facts`` about the quantity, ``multiple`` of the sizes, and of
+        each size that was tried ``largest_difference``, relative to the range
+        of the model's output (for class ids: the share of pixels that
+        differ), and ``speed``, times that of the model in PyTorch.
+
+    Raises:
+        ValueError: If the suffix is another one, a size is no multiple of 8,
+            or the model cannot be exported.
+        ImportError: If a package for ONNX is missing.
+    """
+    check_choice('export', 'suffix', osp.splitext(path)[1], SUFFIXES)
+    if size is not None and any(length % 8 for length in size):
+        raise ValueError('export: height and width must be multiples of 8, '
+                         f'got {tuple(size)}.')
+    if path.endswith('.onnx'):
+        _check_onnx()
+    network = ImageToMap(model).eval()
+    begin = time.perf_counter()
+    program, multiple = _trace(network, size)
+    report(f'traced in {time.perf_counter() - begin:.0f} s, '
+           + (f'any size that is a multiple of {multiple}' if size is None
+              else f'{size[0]} x {size[1]}'))
+    facts = network.facts()
+    os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
+    # whole or not at all, and ONNX may write a second file
+    with tempfile.TemporaryDirectory(
+            dir=osp.dirname(osp.abspath(path))) as folder:
+        _write(program, osp.join(folder, osp.basename(path)), facts)
+        for name in sorted(os.listdir(folder), reverse=True):
+            shutil.move(osp.join(folder, name), osp.join(
+                osp.dirname(osp.abspath(path)), name))
+    report(f'wrote {path} after {time.perf_counter() - begin:.0f} s')
+    sizes = [size] if size is not None else [
+        (multiple * high, multiple * wide) for high, wide in (
+            (9, 10), (12, 16), (16, 9))]
+    checks = []
+    run = _runner(path)
+    for index, shape in enumerate(sizes):
+        check = _compare(network, run, shape, batch=1 + index % 2)
+        report(f'{shape[0]} x {shape[1]}, batch {1 + index % 2}: largest '
+               f'difference {check["largest_difference"]:.2g}, '
+               f'{check["speed"]:.2f} times as fast as PyTorch')
+        checks.append(check)
+    return dict(facts=facts, multiple=multiple, checks=checks)
+
+
+def _check_onnx():
+    missing = []
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        try:
+            __import__(name)
+        except ImportError:
+            missing.append(name)
+    if missing:
+        raise ImportError(f'export: ONNX needs {", ".join(missing)}; install '
+                          "with: pip install 'genpercept_mm[export]'")
+
+
+@torch.no_grad()
+def _trace(network, size):
+    """Export with fixed or free sizes; return also what divides them."""
+    if size is not None:
+        example = _example(network, 1, size)
+        network.resizes = _changes_size(network, example)
+        return torch.export.export(network, example, strict=False), 8
+    errors = []
+    for multiple in (8, 64):
+        smallest = 9 if multiple == 8 else 2
+        batch = torch.export.Dim('batch', min=1, max=LARGEST_BATCH)
+        high, wide = (
+            torch.export.Dim(name, min=smallest, max=8192 // multiple)
+            for name in ('high', 'wide'))
+        shapes = dict(image={0: batch, 1: multiple * high, 2: multiple * wide})
+        if network.takes_noise:
+            cells = multiple // 8
+            shapes['noise'] = {0: batch, 2: cells * high, 3: cells * wide}
+        example = _example(network, 2, (
+            multiple * (17 if multiple == 8 else 3),
+            multiple * (25 if multiple == 8 else 5)))
+        network.resizes = _changes_size(network, example)
+        try:
+            program = torch.export.export(
+                network, example, dynamic_shapes=shapes, strict=False)
+        except Exception as error:  # torch raises many kinds
+            errors.append(error)
+            continue
+        if _takes(program, network, multiple):
+            return program, multiple
+    reason = f' ({errors[-1]})' if errors else ''
+    raise ValueError('export: the sizes of this model cannot vary'
+                     f'{reason[:400]}; give a fixed size.')
+
+
+def _changes_size(network, example):
+    """Tell whether a head's output has another size than the image."""
+    network.resizes = False
+    return not network.is_pose and (
+        network(*example).shape[1:3] != example[0].shape[1:3])
+
+
+def _takes(program, network, multiple):
+    """Tell whether a program takes all sizes, which its guards may forbid."""
+    run = program.module()
+    smallest = 72 if multiple == 8 else 128
+    for batch, height, width in ((1, 0, 1), (3, 1, 0), (1, 3, 5)):
+        inputs = _example(network, batch, (
+            smallest + height * multiple, smallest + width * multiple))
+        try:
+            run(*inputs)
+        except (AssertionError, RuntimeError):
+            return False
+    return True
+
+
+def _example(network, batch, size):
+    generator = torch.Generator().manual_seed(0)
+    device = network.mean.device
+    image = torch.randint(0, 256, (batch, *size, 3), dtype=torch.uint8,
+                          generator=generator).to(device)
+    if not network.takes_noise:
+        return (image, )
+    cells = [length // 8 for length in size]
+    return image, torch.randn(
+        batch, 4, *cells, generator=generator).to(device)
+
+
+def _write(program, path, facts):
+    if path.endswith('.pt2'):
+        torch.export.save(program, path, extra_files={
+            'facts.json': json.dumps(facts)})
+        return
+    import onnx
+    names = list(inspect.signature(ImageToMap.forward).parameters)[1:]
+    exported = torch.onnx.export(
+        program, (), dynamo=True, verbose=False,
+        input_names=names[:len(program.graph_signature.user_inputs)],
+        output_names=[facts['quantity']])
+    exported.model.metadata_props['genpercept'] = json.dumps(facts)
+    exported.save(path, external_data=None)
+    onnx.checker.check_model(path)
+
+
+def _runner(path):
+    """Return a function that runs a file on arrays."""
+    if path.endswith('.pt2'):
+        program = torch.export.load(path).module()
+        return lambda *inputs: program(*inputs).detach().cpu()
+    import onnxruntime
+    session = onnxruntime.InferenceSession(path)
+    names = [given.name for given in session.get_inputs()]
+
+    def run(*inputs):
+        return torch.from_numpy(session.run(None, {
+            name: value.cpu().numpy()
+            for name, value in zip(names, inputs)})[0])
+
+    return run
+
+
+@torch.no_grad()
+def _compare(network, run, size, batch):
+    inputs = _example(network, batch, size)
+    expected, given = network(*inputs).cpu(), run(*inputs)
+    if expected.is_floating_point():
+        span = (expected.max() - expected.min()).clamp(min=1e-12)
+        difference = float((given - expected).abs().max() / span)
+    else:
+        difference = float((given != expected).float().mean())
+    seconds = [[_seconds(function, inputs) for function in (network, run)]
+               for _ in range(3)]
+    return dict(size=list(size), batch=batch, largest_difference=difference,
+                speed=median(ours / theirs for ours, theirs in seconds))
+
+
+def _seconds(function, inputs):
+    begin = time.perf_counter()
+    function(*inputs)
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - begin

@@ -1,0 +1,144 @@
+"""Exported files against the model itself."""
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT, assert_near
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+
+from genpercept_mm.apis.export import ImageToMap, export_model
+
+MINI = {
+    'depth': 'vae_mini-hypersim-depth', 'normal': 'vae_mini-hypersim-normal',
+    'classes-by-colour': 'vae_mini-hypersim-seg',
+    'matting': 'vae_mini-p3m10k-matting',
+    'readout': 'readout_mini-hypersim-depth',
+    'readout-classes': 'readout_mini-hypersim',
+    'dpt': 'dpt_mini-hypersim-disparity',
+    'upernet': 'upernet_mini-hypersim', 'pose': 'heatmap_mini-people'}
+CHANGES = {
+    'small-stem': ('readout', {'model.backbone.stem': 'taesd_mini'}),
+    'marigold': ('depth', {
+        'model.type': 'genpercept_mm.LatentDiffusionEstimator',
+        'model.protocol': 'marigold', 'model.backbone.in_channels': 8,
+        'model.test_cfg': dict(num_steps=2)})}
+
+
+def build(kind):
+    name, changes = CHANGES.get(kind, (kind, {}))
+    if name == 'pose':
+        pytest.importorskip('mmpose')
+    cfg = Config.fromfile(f'{ROOT}/configs/mini/genpercept_{MINI[name]}.py')
+    cfg.merge_from_dict({**changes, 'model.backbone.pretrained': None})
+    for head in ('decode_head', 'head'):
+        if 'pretrained' in cfg.model.get(head, ()):
+            cfg.merge_from_dict({f'model.{head}.pretrained': None})
+    torch.manual_seed(0)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        return MODELS.build(cfg.model).eval()
+
+
+def images(size, batch=2):
+    return torch.randint(
+        0, 256, (batch, *size, 3), dtype=torch.uint8,
+        generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize('kind', ['depth', 'normal', 'classes-by-colour',
+                                  'dpt', 'upernet', 'readout-classes'])
+@torch.no_grad()
+def test_a_picture_becomes_what_the_model_predicts(kind):
+    from mmseg.structures import SegDataSample
+    model, given = build(kind), images((64, 128))
+    samples = [SegDataSample(metainfo=dict(
+        ori_shape=(64, 128), img_shape=(64, 128))) for _ in given]
+    # loaders give BGR
+    data = model.data_preprocessor(dict(
+        inputs=list(given.permute(0, 3, 1, 2).flip(1)),
+        data_samples=samples), False)
+    field = ('pred_sem_seg' if not hasattr(model, 'codec')
+             else model.codec.pred_field)
+    expected = torch.stack([
+        sample.get(field).data for sample in model.predict(**data)])
+    network = ImageToMap(model)
+    result = network(given)
+    if result.is_floating_point():
+        expected = expected[:, 0] if expected.shape[1] == 1 else (
+            expected.permute(0, 2, 3, 1))
+        assert_near(result, expected)
+    else:
+        # folding rounds, so a tie may fall otherwise
+        assert (result != expected[:, 0]).float().mean() < 1e-3
+    assert network.facts()['quantity'] == network.quantity
+    json.dumps(network.facts())
+
+
+def exported(kind, path, **options):
+    lines = []
+    report = export_model(build(kind), str(path), report=lines.append,
+                          **options)
+    assert os.listdir(path.parent) == [path.name]
+    for check in report['checks']:
+        assert check['largest_difference'] < (
+            1e-4 if report['facts']['quantity'] != 'sem_seg' else 1e-3)
+    return report, lines
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize('suffix', ['pt2', 'onnx'])
+@pytest.mark.parametrize('kind', [*MINI, *CHANGES])
+def test_files_take_any_size(kind, suffix, tmp_path):
+    report, _ = exported(kind, tmp_path / f'model.{suffix}')
+    assert report['multiple'] == (64 if kind == 'dpt' else 8)
+    assert [check['batch'] for check in report['checks']] == [1, 2, 1]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize('suffix', ['pt2', 'onnx'])
+def test_a_fixed_size(suffix, tmp_path):
+    """Where the head's own sizes are multiples of 64."""
+    exported('dpt', tmp_path / f'model.{suffix}', size=(72, 104))
+
+
+@pytest.mark.nightly
+def test_a_prediction_without_torch(tmp_path):
+    """The example of the documents, with onnxruntime and NumPy alone."""
+    import cv2
+    with open(f'{ROOT}/docs/export.md') as file:
+        example = file.read().split('```python\n')[1].split('```')[0]
+    assert len(example.splitlines()) <= 30
+    model = build('readout')
+    cv2.imwrite(str(tmp_path / 'photo.jpg'), np.tile(np.linspace(
+        0, 255, 200, dtype=np.uint8)[None, :, None], (136, 1, 3)))
+    export_model(model, str(tmp_path / 'out/model.onnx'), report=str)
+    os.rename(tmp_path / 'out/model.onnx', tmp_path / 'model.onnx')
+    forbid = ("import sys\nfor name in ('torch', 'mmengine', 'genpercept_mm'):"
+              '\n    sys.modules[name] = None\n')
+    subprocess.run([sys.executable, '-c', forbid + example], cwd=tmp_path,
+                   check=True)
+    given = torch.from_numpy(cv2.imread(
+        str(tmp_path / 'photo.jpg'))[..., ::-1].copy())[None]
+    with torch.no_grad():
+        expected = ImageToMap(model)(given)[0]
+    assert_near(torch.from_numpy(np.load(tmp_path / 'depth.npy')), expected,
+                rel=1e-4)
+
+
+@pytest.mark.parametrize('path, options, message', [
+    ('model.pth', {}, "suffix must be one of .*.onnx.*, got '.pth'"),
+    ('model.pt2', dict(size=(64, 100)), r'multiples of 8, got \(64, 100\)')])
+def test_arguments(path, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export_model(None, str(tmp_path / path), **options)
+    assert not os.listdir(tmp_path)
+
+
+def test_missing_packages_are_named(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, 'onnxscript', None)
+    with pytest.raises(ImportError, match=r'needs onnxscript; .*\[export\]'):
+        export_model(None, str(tmp_path / 'model.onnx'))
