@@ -55,6 +55,8 @@ def images(size, batch=2):
 def test_a_picture_becomes_what_the_model_predicts(kind):
     from mmseg.structures import SegDataSample
     model, given = build(kind), images((64, 128))
+    # folding, which rounds, has tests of its own
+    network = ImageToMap(model)
     samples = [SegDataSample(metainfo=dict(
         ori_shape=(64, 128), img_shape=(64, 128))) for _ in given]
     # loaders give BGR
@@ -65,15 +67,14 @@ def test_a_picture_becomes_what_the_model_predicts(kind):
              else model.codec.pred_field)
     expected = torch.stack([
         sample.get(field).data for sample in model.predict(**data)])
-    network = ImageToMap(model)
     result = network(given)
     if result.is_floating_point():
         expected = expected[:, 0] if expected.shape[1] == 1 else (
             expected.permute(0, 2, 3, 1))
-        assert_near(result, expected)
+        # unit length magnifies the rounding of short vectors
+        assert_near(result, expected, rel=1e-3 if kind == 'normal' else 1e-5)
     else:
-        # folding rounds, so a tie may fall otherwise
-        assert (result != expected[:, 0]).float().mean() < 1e-3
+        assert torch.equal(result, expected[:, 0])
     assert network.facts()['quantity'] == network.quantity
     json.dumps(network.facts())
 
