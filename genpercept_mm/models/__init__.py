@@ -1,5 +1,6 @@
 from .backbones import SDUNet
 from .data_preprocessors import OneStepDataPreprocessor
+from .distillers import TinyAutoencoderDistiller
 from .estimators import DenseEstimator, LatentDiffusionEstimator
 from .heads import (
     BaseDenseHead,
@@ -13,5 +14,5 @@ from .losses import *  # noqa: F401, F403
 __all__ = [
     'BaseDenseHead', 'DPTDecodeHead', 'DenseEstimator',
     'LatentDiffusionEstimator', 'OneStepDataPreprocessor', 'ReadoutHead',
-    'ReadoutSegHead', 'SDUNet', 'VAEDecodeHead'
+    'ReadoutSegHead', 'SDUNet', 'TinyAutoencoderDistiller', 'VAEDecodeHead'
 ]

@@ -63,8 +63,9 @@ def load_tiny(module, source, side):
         module (nn.Module): With ``vae`` from `build_tiny`.
         source (str): A folder that diffusers saved, a hub id such as
             ``'madebyollin/taesd'``, or a file (``.pth`` of TAESD's own
-            repository, whose layers are counted differently, included), here
-            or on the hub (``'owner/name/file'``).
+            repository, whose layers are counted differently, and checkpoints
+            of a `TinyAutoencoderDistiller`), here or on the hub
+            (``'owner/name/file'``).
         side (str): ``'encoder'`` or ``'decoder'``.
 
     Raises:
@@ -84,8 +85,10 @@ def _read(source, side, owner):
         return read_part(snapshot_download(
             source, allow_patterns=['*.json', 'diffusion_pytorch_model.*']))
     state = read_file(local_file(source, owner))
-    if any(key.startswith(f'{side}.') for key in state):
-        return state
+    if any(f'{side}.layers.' in key for key in state):
+        # of diffusers, or of a TinyAutoencoderDistiller
+        return {key.removeprefix('small.'): value
+                for key, value in state.items()}
     # upstream's decoder begins with a layer without weights, the clamp
     shift = 0 if side == 'encoder' else -1
     renamed = {}

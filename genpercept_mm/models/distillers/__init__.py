@@ -1,0 +1,3 @@
+from .tiny_autoencoder_distiller import TinyAutoencoderDistiller
+
+__all__ = ['TinyAutoencoderDistiller']
