@@ -238,6 +238,9 @@ class SDUNet(BaseModule):
         self.register_buffer('prompt_embeds', torch.randn(
             1, 2, unet_cfg['cross_attention_dim'], device='cpu',
             generator=torch.Generator().manual_seed(0)))
+        # on the device: a number would be copied there in each call
+        self.register_buffer('_timesteps', torch.arange(
+            NUM_TIMESTEPS, device='cpu'), persistent=False)
         self._has_weights = pretrained is None
         self.deployed = self._timestep_is_folded = False
         self._latent_sign = 1 if prediction_type == 'sample' else -1
@@ -545,6 +548,8 @@ class SDUNet(BaseModule):
 
     def _embed_time(self, latents, timesteps):
         if not self._timestep_is_folded:
+            if isinstance(timesteps, int):
+                timesteps = self._timesteps[timesteps]
             return self.unet.time_embedding(
                 self.unet.get_time_embed(latents, timesteps))
         if timesteps != self.timestep:

@@ -1,5 +1,6 @@
 """Align overlapping windows of an affine-invariant map to each other."""
 import numpy as np
+import torch
 
 MAX_SAMPLES = 20000
 # smaller standard deviations say nothing about the scale
@@ -21,6 +22,7 @@ def align_windows(windows, boxes):
     against all others, are only shifted; one that overlaps nothing stays as it
     is.
     """
+    windows = _to_cpu(windows)
     count = len(windows)
     anchor = int(np.argmax([float(w.max() - w.min()) for w in windows]))
     overlaps = [(i, j, *_overlap(windows[i], boxes[i], windows[j], boxes[j]))
@@ -70,6 +72,14 @@ def blend_weights(size):
     return np.outer(rows, columns).astype(np.float32)
 
 
+def _to_cpu(windows):
+    """Copy tensors of any shapes to the CPU at once: each copy would wait for
+    the device."""
+    values = torch.cat([window.detach().flatten() for window in windows]).cpu()
+    return [part.view(window.shape) for part, window in zip(
+        values.split([window.numel() for window in windows]), windows)]
+
+
 def _overlap(first, first_box, second, second_box):
     top, left = (max(first_box[k], second_box[k]) for k in (0, 2))
     bottom, right = (min(first_box[k], second_box[k]) for k in (1, 3))
@@ -79,6 +89,6 @@ def _overlap(first, first_box, second, second_box):
     for window, box in ((first, first_box), (second, second_box)):
         shared = window[:, top - box[0]:bottom - box[0],
                         left - box[2]:right - box[2]]
-        values.append(shared.detach().flatten().double().cpu().numpy())
+        values.append(shared.flatten().double().numpy())
     step = max(1, len(values[0]) // MAX_SAMPLES)
     return values[0][::step], values[1][::step]
