@@ -4,7 +4,7 @@ import importlib
 # Imported at their first use: this module shall stay cheap
 _HOMES = dict(
     DenseInferencer='dense_inferencer', calibrate='calibration',
-    export_model='export', get_model='model_loading',
+    export_model='model_export', get_model='model_loading',
     init_model='model_loading', list_models='zoo', verify='verification')
 
 __all__ = sorted(_HOMES)

@@ -185,12 +185,13 @@ class BaseDenseCodec(metaclass=ABCMeta):
 def mirror_directions(values, channel_axis):
     """Change the sign of the first of the three components that vectors, in an
     array or a tensor, have along ``channel_axis``."""
-    shape = [1] * values.ndim
-    shape[channel_axis] = 3
-    sign = np.array([-1, 1, 1], np.float32).reshape(shape)
-    if not isinstance(values, np.ndarray):
-        sign = values.new_tensor(sign)
-    return values * sign
+    if isinstance(values, np.ndarray):
+        shape = [1] * values.ndim
+        shape[channel_axis] = 3
+        return values * np.array([-1, 1, 1], np.float32).reshape(shape)
+    import torch
+    first, rest = values.split([1, 2], dim=channel_axis)
+    return torch.cat([-first, rest], dim=channel_axis)
 
 
 def directional_label_keys():

@@ -81,7 +81,9 @@ class NormalCodec(BaseDenseCodec):
         output = output.float().clamp(-1, 1)
         if self.normalize:
             output = _unit(output)
-        return output * output.new_tensor(self.signs).view(1, 3, 1, 1)
+        # numbers, not a tensor that would be copied to the device
+        return torch.cat([sign * part for sign, part in zip(
+            self.signs, output.split(1, dim=1))], dim=1)
 
     def facts(self):
         """See `BaseDenseCodec.facts`; ``axes`` are those of the three
