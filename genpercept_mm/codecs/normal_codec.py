@@ -81,6 +81,7 @@ class NormalCodec(BaseDenseCodec):
         output = output.float().clamp(-1, 1)
         if self.normalize:
             output = _unit(output)
+        import torch
         # numbers, not a tensor that would be copied to the device
         return torch.cat([sign * part for sign, part in zip(
             self.signs, output.split(1, dim=1))], dim=1)
