@@ -311,7 +311,8 @@ def pretended_gpu():
 
     answers = dict(
         is_available=lambda: True, device_count=lambda: 1,
-        current_device=lambda: 0, is_bf16_supported=lambda *args: True,
+        current_device=lambda: 0,
+        is_bf16_supported=lambda *args, **kwargs: True,
         is_current_stream_capturing=lambda: False,
         synchronize=lambda *args: None, empty_cache=lambda: None,
         manual_seed_all=lambda seed: None)

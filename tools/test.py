@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 # imports this package before the host's models, as compat acts on import
 from tool_arguments import (
     add_amp,
+    add_autocast,
     add_common_arguments,
     add_hooks,
     amp_dtype,
@@ -139,8 +140,7 @@ def main():
     if args.deploy:
         add_hooks(cfg, 'DeployHook')
     if args.amp:
-        add_hooks(cfg, dict(
-            type='AutocastHook', dtype=amp_dtype(args.amp)))
+        add_autocast(cfg, amp_dtype(args.amp, cfg.get('default_scope')))
     if args.show or args.show_dir:
         set_pictures(cfg, args)
     if args.tta:

@@ -53,15 +53,26 @@ def add_amp(parser, purpose):
     parser.add_argument(
         '--amp', nargs='?', const='auto', choices=['auto', 'bf16', 'fp16'],
         help=f'{purpose} in mixed precision: bf16 or fp16; without a value, '
-        'bf16 where the device has it')
+        'bf16 where the device has it (mmdet: fp16)')
 
 
-def amp_dtype(amp):
-    """Return ``'bfloat16'`` or ``'float16'`` for a value of ``--amp``."""
+def amp_dtype(amp, scope=None):
+    """Return ``'bfloat16'`` or ``'float16'`` for a value of ``--amp`` and the
+    default scope of a config."""
     if amp == 'auto':
-        amp = 'fp16' if torch.cuda.is_available() and not (
-            torch.cuda.is_bf16_supported()) else 'bf16'
+        # mmdet makes boxes in the type of the scores, which bf16 rounds to 8
+        # pixels and NumPy does not take
+        lacking = torch.cuda.is_available() and not (
+            torch.cuda.is_bf16_supported(including_emulation=False))
+        amp = 'fp16' if lacking or scope == 'mmdet' else 'bf16'
     return dict(bf16='bfloat16', fp16='float16')[amp]
+
+
+def add_autocast(cfg, dtype):
+    """Let a config validate and test in mixed precision; detectors, whose
+    boxes would be rounded, stay in fp32."""
+    if cfg.get('default_scope') != 'mmdet':
+        add_hooks(cfg, dict(type='AutocastHook', dtype=dtype))
 
 
 def add_hooks(cfg, *names):

@@ -7,6 +7,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 from tool_arguments import (
     add_amp,
+    add_autocast,
     add_common_arguments,
     add_hooks,
     amp_dtype,
@@ -37,14 +38,18 @@ def parse_args():
     return parser.parse_args()
 
 
-def set_precision(cfg, dtype):
-    """Train in mixed precision, and validate in the same."""
+def set_precision(cfg, amp):
+    """Train in mixed precision, and validate in the same. ``amp`` is the value
+    of ``--amp``; a config's own type is kept where it names none."""
+    dtype = amp_dtype(amp, cfg.get('default_scope'))
+    if amp == 'auto':
+        dtype = cfg.optim_wrapper.get('dtype') or dtype
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     cfg.optim_wrapper.dtype = dtype
     # bf16 has the range of fp32
     cfg.optim_wrapper.setdefault('loss_scale', dict(
         enabled=dtype == 'float16'))
-    add_hooks(cfg, dict(type='AutocastHook', dtype=dtype))
+    add_autocast(cfg, dtype)
 
 
 def main():
@@ -54,7 +59,7 @@ def main():
     add_hooks(cfg, 'ResumeDataHook', 'ResumeConfigHook', 'FiniteGuardHook',
               'LabelCheckHook')
     if args.amp:
-        set_precision(cfg, amp_dtype(args.amp))
+        set_precision(cfg, args.amp)
     if args.auto_scale_lr:
         if 'base_batch_size' not in (cfg.get('auto_scale_lr') or {}):
             raise ValueError('--auto-scale-lr needs auto_scale_lr = '

@@ -19,7 +19,7 @@ train_dataloader = dict(
     dataset=dict(
         type='BaseSegDataset',
         metainfo=dict(classes=()),
-        img_suffix=('.jpg', '.jpeg', '.png'),
+        img_suffix=('.jpg', '.jpeg', '.png', '.JPG', '.JPEG', '.PNG'),
         data_prefix=dict(img_path='data/pictures'),
         pipeline=[
             dict(type='LoadImageFromFile'),

@@ -105,10 +105,13 @@ class ImageToMap(nn.Module):
         features = self.model.extract_feat(x)
         if self.is_pose:
             return self.model.head.forward(features)
-        logits = self.model.decode_head.forward(features)
-        return F.interpolate(
-            logits.float(), size, mode='bilinear',
-            align_corners=self.model.align_corners).argmax(1)
+        head = self.model.decode_head
+        logits = F.interpolate(
+            head.forward(features).float(), size, mode='bilinear',
+            align_corners=self.model.align_corners)
+        if logits.shape[1] == 1:
+            return (logits[:, 0].sigmoid() > head.threshold).long()
+        return logits.argmax(1)
 
 
 def export_model(model, path, size=None, report=print):
@@ -118,7 +121,7 @@ def export_model(model, path, size=None, report=print):
     pictures up to 63, whose height and width are multiples of 8 from 72 on
     (of 64 from 128 on, if the head fuses features of different strides). Where
     these cannot vary, an error says so. The written file is run beside the
-    model, on this device.
+    model; ONNX on the CPU.
 
     Args:
         model (nn.Module): From `init_model`; it is folded.
@@ -128,8 +131,9 @@ def export_model(model, path, size=None, report=print):
         report (callable): Takes lines of progress. Defaults to ``print``.
 
     Returns:
-        dict: ``facts`` about the quantity, ``multiple`` of the sizes, and of
-        each size that was tried ``largest_difference``, relative to the range
+        dict: ``facts`` about the quantity, ``multiple`` of the sizes (in the
+        file, too), and as ``checks``, of each size that was tried,
+        ``largest_difference``, relative to the range
         of the model's output (for class ids: the share of pixels that
         differ), and ``speed``, times that of the model in PyTorch.
 
@@ -138,19 +142,21 @@ def export_model(model, path, size=None, report=print):
             or the model cannot be exported.
         ImportError: If a package for ONNX is missing.
     """
-    check_choice('export', 'suffix', osp.splitext(path)[1], SUFFIXES)
-    if size is not None and any(length % 8 for length in size):
-        raise ValueError('export: height and width must be multiples of 8, '
-                         f'got {tuple(size)}.')
-    if path.endswith('.onnx'):
-        _check_onnx()
+    check_target(path, size)
+    for field in ('flip', 'ensemble_size'):
+        if (model.test_cfg or {}).get(field, 1) not in (1, False, None):
+            report(f'test_cfg.{field} is not part of the file, which predicts '
+                   'once')
+    if (model.test_cfg or {}).get('mode') == 'slide':
+        report("test_cfg.mode='slide' is not part of the file, which takes "
+               'whole pictures')
     network = ImageToMap(model).eval()
     begin = time.perf_counter()
     program, multiple = _trace(network, size)
     report(f'traced in {time.perf_counter() - begin:.0f} s, '
            + (f'any size that is a multiple of {multiple}' if size is None
               else f'{size[0]} x {size[1]}'))
-    facts = network.facts()
+    facts = dict(network.facts(), multiple=multiple)
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
     # whole or not at all, and ONNX may write a second file
     with tempfile.TemporaryDirectory(
@@ -172,6 +178,16 @@ def export_model(model, path, size=None, report=print):
                f'{check["speed"]:.2f} times as fast as PyTorch')
         checks.append(check)
     return dict(facts=facts, multiple=multiple, checks=checks)
+
+
+def check_target(path, size=None):
+    """Raise the errors of `export_model` that need no model."""
+    check_choice('export', 'suffix', osp.splitext(path)[1], SUFFIXES)
+    if size is not None and any(length % 8 for length in size):
+        raise ValueError('export: height and width must be multiples of 8, '
+                         f'got {tuple(size)}.')
+    if path.endswith('.onnx'):
+        _check_onnx()
 
 
 def _check_onnx():

@@ -15,7 +15,8 @@ def find_dtype(dtype, device):
     for other names.
     """
     if dtype is None:
-        half = device.type == 'cuda' and torch.cuda.is_bf16_supported()
+        half = device.type == 'cuda' and torch.cuda.is_bf16_supported(
+            including_emulation=False)
         return torch.bfloat16 if half else torch.float32
     if dtype in PRECISIONS.values():
         return dtype

@@ -22,8 +22,11 @@ def add_arguments(parser):
 
 def run(args):
     """Write the file and compare it with the model; return 1 on errors."""
-    from ..apis import export_model, init_model
+    from ..apis.model_export import check_target, export_model
+    from ..apis.model_loading import init_model
     try:
+        # before gigabytes are loaded
+        check_target(args.out, args.size)
         export_model(init_model(args.model, args.weights, 'cpu', args.task),
                      args.out, args.size)
     except (ImportError, OSError, RuntimeError, ValueError) as error:

@@ -105,7 +105,10 @@ class ColormapCodec(BaseDenseCodec):
         # in strips, as every pixel has a score for each class
         for strip in output.float().clamp(-1, 1).split(128, dim=2):
             # |y - c|^2 without |y|^2, which all classes share
-            score = torch.einsum('nchw,kc->nkhw', strip, colors * -2) + norms
+            # no product that autocast would compute in half precision
+            score = norms - 2 * sum(
+                strip[:, channel, None] * colors[:, channel].view(1, -1, 1, 1)
+                for channel in range(3))
             ids.append(score.argmin(dim=1, keepdim=True))
         return torch.cat(ids, dim=2)
 

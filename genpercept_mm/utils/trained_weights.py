@@ -62,10 +62,13 @@ def frozen_checksums(model):
 def strip_frozen(checkpoint, checksums):
     """Take the weights of `frozen_checksums` out of a checkpoint, in place,
     and note which."""
+    # some modules leave out weights by themselves
+    checksums = {key: value for key, value in checksums.items()
+                 if key in checkpoint['state_dict']}
     checkpoint['state_dict'] = type(checkpoint['state_dict'])(
         (key, value) for key, value in checkpoint['state_dict'].items()
         if key not in checksums)
-    checkpoint.setdefault('meta', {})[KEY] = dict(checksums)
+    checkpoint.setdefault('meta', {})[KEY] = checksums
 
 
 def restore_frozen(checkpoint, model):

@@ -1,4 +1,6 @@
 """Models from configs, checkpoints and folders."""
+import shutil
+
 import pytest
 import torch
 from conftest import MINI_CONFIG, make_once
@@ -58,3 +60,27 @@ def test_unknown_models_are_named(tmp_path):
     torch.save(dict(state_dict=dict(a=torch.ones(2))), tmp_path / 'bare.pth')
     with pytest.raises(ValueError, match='bare.pth does not hold its config'):
         init_model(str(tmp_path / 'bare.pth'))
+
+
+def test_a_small_stem_comes_from_the_checkpoint(tmp_path):
+    """Its weights are in the checkpoint, as those of pretrained are."""
+    from diffusers import AutoencoderTiny
+    from mini_models import build
+
+    from genpercept_mm.models.utils.tiny_autoencoder import TINY_ARCHS
+    AutoencoderTiny(**TINY_ARCHS['taesd_mini']).save_pretrained(
+        tmp_path / 'stem')
+    cfg = Config.fromfile(
+        'configs/mini/genpercept_readout_mini-hypersim-depth.py')
+    cfg.merge_from_dict({
+        'model.backbone.stem': 'taesd_mini',
+        'model.backbone.stem_weights': str(tmp_path / 'stem')})
+    path = str(tmp_path / 'depth.pth')
+    trained = build('small-stem')
+    torch.save(dict(state_dict=trained.state_dict(),
+                    meta=dict(cfg=cfg.pretty_text)), path)
+    shutil.rmtree(tmp_path / 'stem')
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(init_model(path, device='cpu').encode_decode(
+            image, None), trained.encode_decode(image, None))

@@ -7,7 +7,8 @@ from genpercept_mm.cli.main import main
 
 @pytest.mark.parametrize('arguments, message', [
     (['none.pth', '--out', 'a.onnx'], 'none.pth'),
-    (['a.pth', '--out', 'a.jpg'], 'a.pth')])
+    (['a.pth', '--out', 'a.jpg'], 'suffix must be one of'),
+    (['a.pth', '--out', 'a.pt2', '--size', '64', '90'], 'multiples of 8')])
 def test_errors_are_one_line(arguments, message, tmp_path, monkeypatch,
                              capsys):
     monkeypatch.chdir(tmp_path)

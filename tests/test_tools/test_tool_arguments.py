@@ -74,20 +74,28 @@ def test_hooks_are_not_there_twice(kind, place):
 def test_mixed_precision(monkeypatch, flags, bf16, expected):
     """bf16 where the GPU has it, and then without loss scaling."""
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
-    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda: bf16)
+    monkeypatch.setattr('torch.cuda.is_bf16_supported',
+                        lambda including_emulation=True: (
+                            bf16 or including_emulation))
     parser = argparse.ArgumentParser()
     add_amp(parser, 'train')
     assert parser.parse_args([]).amp is None
     dtype = amp_dtype(parser.parse_args(flags).amp)
     assert dtype == expected
     cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper')))
-    set_precision(cfg, dtype)
+    set_precision(cfg, parser.parse_args(flags).amp)
     wrapper = cfg.optim_wrapper
     assert (wrapper.type, wrapper.dtype) == ('AmpOptimWrapper', expected)
     assert wrapper.loss_scale == dict(enabled=expected == 'float16')
     hook, = cfg.default_hooks.values()
     assert hook == dict(type='genpercept_mm.AutocastHook', dtype=expected)
     # a config's own scale stays
-    cfg = Config(dict(optim_wrapper=dict(loss_scale=512.)))
-    set_precision(cfg, dtype)
+    cfg = Config(dict(optim_wrapper=dict(loss_scale=512., dtype='float16')))
+    set_precision(cfg, 'auto')
     assert cfg.optim_wrapper.loss_scale == 512.
+    assert cfg.optim_wrapper.dtype == 'float16'
+    # boxes are not rounded
+    cfg = Config(dict(optim_wrapper=dict(), default_scope='mmdet'))
+    set_precision(cfg, 'auto')
+    assert cfg.optim_wrapper.dtype == 'float16' and not cfg.get(
+        'default_hooks')

@@ -4,7 +4,7 @@
 # shared by the devices and cut into micro batches of
 # train_dataloader.batch_size.
 optim_wrapper = dict(
-    type='OptimWrapper',  # --amp gives the fp16 of the official recipe
+    type='OptimWrapper',  # --amp fp16 is the official recipe
     optimizer=dict(type='Adam', lr=3e-5))
 param_scheduler = [
     # step n has (n + 1) % of the rate; the official code's first step has 0

@@ -52,7 +52,8 @@ class SDUNet(BaseModule):
 
     Note:
         - N: images in a batch; H, W: image height and width
-        - h, w: latent cells, floor(H / 8) and floor(W / 8)
+        - h, w: latent cells, floor(H / 8) and floor(W / 8); with a small stem
+          ceil(H / 8) and ceil(W / 8)
 
     ===========  ====================  =============  ============  =========
     out_indices  feature (SD 1.5, 2.1) post_upsample  pre_upsample  pyramid
@@ -129,7 +130,7 @@ class SDUNet(BaseModule):
             'vae'.
         stem_weights (str, optional): Weights of a small stem, see
             `load_tiny`, for example ``'madebyollin/taesd'``. Needed with
-            ``pretrained``. Defaults to None.
+            ``pretrained``, and not read without. Defaults to None.
 
     Attributes:
         out_channels (tuple[int]): Channels of each output.
@@ -138,7 +139,7 @@ class SDUNet(BaseModule):
             ``ceil(H / stride)`` with ``'pyramid'``, as in a ResNet.
         size_divisor (int): The VAE's stride. An input that is not a multiple
             is cropped at the right and bottom edge, or with ``'pyramid'``
-            padded there with mid-grey.
+            padded there with mid-grey; a small stem crops nothing.
 
     Raises:
         ValueError: If an argument is outside its set or contradicts another,
@@ -195,10 +196,10 @@ class SDUNet(BaseModule):
         check_choice('SDUNet', 'stem', stem, ('vae', *TINY_ARCHS))
         self.has_small_stem = stem != 'vae'
         if self.has_small_stem and (
-                (pretrained is None) != (stem_weights is None)):
+                pretrained is not None and stem_weights is None):
             raise ValueError(
-                f'SDUNet: pretrained brings the U-Net and stem_weights the '
-                f'stem={stem!r}; set both or neither.')
+                'SDUNet: pretrained brings the U-Net alone; set stem_weights '
+                f'for stem={stem!r}, too.')
         if stem_weights is not None and not self.has_small_stem:
             raise ValueError("SDUNet: stem_weights are of a small stem; set "
                              "stem='taesd', or remove them.")
@@ -350,7 +351,9 @@ class SDUNet(BaseModule):
         self._check_prediction_type(folder)
         # before the slow part, as a text encoder is easily forgotten
         prompt_embeds = embed_prompt(folder, self.prompt) if embeds else None
-        load_parts(self, folder, parts)
+        if parts:
+            load_parts(self, folder, parts)
+        self._has_weights = True
         if self.has_small_stem:
             load_tiny(self, self.stem_weights, 'encoder')
         if self.unet_weights is not None:
@@ -668,6 +671,6 @@ def _adapt_state_dict(module, state_dict, prefix, *args):
         optional=('.lora_', 'pyramid_up.'),
         resized=('prompt_embeds', ),
         fields=('arch', 'in_channels', 'feature_type', 'out_indices',
-                'lora_rank'))
+                'lora_rank', 'stem'))
     if given:
         module._set_prompt(state_dict[prefix + 'prompt_embeds'])

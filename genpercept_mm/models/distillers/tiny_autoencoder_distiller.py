@@ -97,7 +97,9 @@ class TinyAutoencoderDistiller(BaseModel):
         if mode == 'tensor':
             return latents
         require_weights(self)
-        with torch.no_grad():
+        # targets in half precision would be off by more than what is learnt
+        with torch.no_grad(), torch.autocast(
+                inputs.device.type, enabled=False):
             moments = self.vae.quant_conv(self.vae.encoder(inputs))
             target = moments.chunk(2, dim=1)[0] * self.scaling_factor
         height, width = target.shape[2:]

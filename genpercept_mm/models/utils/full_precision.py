@@ -20,7 +20,7 @@ class FullPrecisionConv2d(nn.Conv2d):
     def forward(self, x):
         """Convolve (N, C, H, W) of any floating type."""
         x = x.to(self.weight.dtype)
-        if not torch.is_autocast_enabled(x.device.type):
+        if x.is_meta or not torch.is_autocast_enabled(x.device.type):
             return super().forward(x)
         with torch.autocast(x.device.type, enabled=False):
             return super().forward(x)

@@ -1,6 +1,7 @@
 """Small autoencoders of TAESD's architecture."""
 import os.path as osp
 
+import torch
 from torch.utils.checkpoint import checkpoint
 
 from genpercept_mm.utils.arguments import check_choice
@@ -51,7 +52,7 @@ def encode_tiny(model, images, with_cp=False):
     units of the U-Net, with h = ceil(H / 8) and w = ceil(W / 8)."""
     # EncoderTiny.forward leaves out this step under gradient checkpointing
     scaled = images.add(1).div(2)
-    if with_cp and scaled.requires_grad:
+    if with_cp and torch.is_grad_enabled():
         return checkpoint(model.encoder.layers, scaled, use_reentrant=False)
     return model.encoder.layers(scaled)
 
@@ -77,13 +78,24 @@ def load_tiny(module, source, side):
               f'{owner}: the small {side} of {source!r}')
 
 
+def _download(repo, owner):
+    from huggingface_hub import snapshot_download
+    try:
+        return snapshot_download(repo, allow_patterns=[
+            'config.json', 'diffusion_pytorch_model.safetensors'])
+    except OSError as error:
+        raise OSError(
+            f'{owner}: cannot download {repo!r}: {str(error).rstrip(".")}. '
+            f'On a machine with network: hf download {repo}') from error
+
+
 def _read(source, side, owner):
+    source = osp.expanduser(source)
     if osp.isdir(source):
         return read_part(source)
-    if source.count('/') == 1 and not osp.isfile(source):
-        from huggingface_hub import snapshot_download
-        return read_part(snapshot_download(
-            source, allow_patterns=['*.json', 'diffusion_pytorch_model.*']))
+    is_file = osp.splitext(source)[1] in ('.pth', '.pt', '.safetensors')
+    if source.count('/') == 1 and source[0] not in './' and not is_file:
+        return read_part(_download(source, owner))
     state = read_file(local_file(source, owner))
     if any(f'{side}.layers.' in key for key in state):
         # of diffusers, or of a TinyAutoencoderDistiller

@@ -165,11 +165,12 @@ def _run_setting(suite, setting, variants, images, clock, state, report,
         if len(row['seconds']) >= (1 if once else suite.rounds) or (
                 'left_out' in row):
             continue
+        row.pop('failed', None)
         try:
             function = _prepare(
                 key, row, variants, images, clock, outputs, models)
         except Exception as error:  # the others must go on
-            row['left_out'] = f'{type(error).__name__}: {error}'[:300]
+            row['failed'] = f'{type(error).__name__}: {error}'[:300]
             report(f'{key} failed:\n{traceback.format_exc(limit=-3)}')
             continue
         if once:
@@ -314,9 +315,11 @@ def table(content):
             'precision | ms | images a second | largest difference | stem, '
             'U-Net, head (ms) | peak (GiB) |', '|' + '---|' * 10]
         for key, row in setting['rows'].items():
-            if 'left_out' in row:
-                lines.append(f'| {row["title"]} | {row["dtype"]} | '
-                             f'{row["run"]} | left out: {row["left_out"]} |')
+            for reason in ('left_out', 'failed'):
+                if reason in row:
+                    lines.append(
+                        f'| {row["title"]} | {row["dtype"]} | {row["run"]} | '
+                        f'{reason.replace("_", " ")}: {row[reason]} |')
             if not row['seconds']:
                 continue
             seconds = median(row['seconds'])
