@@ -9,6 +9,7 @@ the bundled networks make of two public-domain photographs of scikit-image.
 """
 import argparse
 import os.path as osp
+import re
 from glob import glob
 
 import cv2
@@ -58,13 +59,26 @@ def demo_column(task):
             f'work_dirs/demo_{task}/pictures is empty; run '
             f'make demo TASK={task} first.')
     strip = cv2.imread(files[len(files) // 2])
-    if task == 'pose':
+    stem = osp.splitext(osp.basename(files[len(files) // 2]))[0]
+    if task in ('pose', 'seg'):
+        # the hosts' own visualizers: label and prediction
         label, prediction = np.split(strip, 2, axis=1)
-        stem = osp.splitext(osp.basename(files[len(files) // 2]))[0]
-        image = cv2.imread(f'data/mini_people/val/{stem}.jpg')
+        image = cv2.imread(
+            f'data/mini_people/val/{stem}.jpg' if task == 'pose' else
+            _preview(stem))
     else:
-        image, prediction, label, _ = np.split(strip, 4, axis=1)
+        # class ids have no error map
+        image, prediction, label = np.split(
+            strip, strip.shape[1] // WIDTH, axis=1)[:3]
     return [fit(part) for part in (image, prediction, label)]
+
+
+def _preview(stem):
+    """Find the picture that mmseg's hook calls test_SCENE_CAMERA_frNNNN_0."""
+    scene, camera, frame = re.fullmatch(
+        r'test_(.*)_(cam_\d+)_fr(\d+)_\d+', stem).groups()
+    return (f'data/mini_hypersim/{scene}/images/scene_{camera}_final_preview/'
+            f'frame.{frame}.tonemap.jpg')
 
 
 def draw_tasks():
