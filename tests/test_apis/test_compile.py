@@ -45,6 +45,7 @@ def test_one_graph_for_many_sizes(kind):
     torch._dynamo.reset()
 
 
+@pytest.mark.nightly
 @torch.no_grad()
 def test_one_graph_without_breaks():
     """At a fixed size, which is traced faster."""

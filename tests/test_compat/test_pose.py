@@ -99,7 +99,7 @@ def test_pose_in_half_precision(dtype):
     head = HeatmapHead(
         4, 17, deconv_out_channels=None, decoder=dict(
             type='UDPHeatmap', input_size=(48, 64), heatmap_size=(12, 16),
-            sigma=2), loss=dict(type='KeypointMSELoss'))
+            sigma=2), loss=dict(type='mmpose.KeypointMSELoss'))
     maps = torch.rand(1, 17, 16, 12).to(getattr(torch, dtype))
     points = head.decode(maps)[0]['keypoints']
     expected = UDPHeatmap((48, 64), (12, 16), sigma=2).decode(

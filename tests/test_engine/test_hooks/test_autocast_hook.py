@@ -42,7 +42,7 @@ def test_other_types_are_refused():
         AutocastHook('float32')
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 def test_predictions_of_the_command(hypersim_root, trained_mini, tmp_path):
     logits = []
     for flags in ((), ('--amp', 'bf16')):
