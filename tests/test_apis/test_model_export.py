@@ -61,8 +61,11 @@ def exported(kind, path, **options):
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize('suffix', ['pt2', 'onnx'])
-@pytest.mark.parametrize('kind', [*MINI, *CHANGES])
+@pytest.mark.parametrize('kind, suffix', [
+    pytest.param(kind, suffix, marks=[pytest.mark.xfail(
+        strict=True, reason='docs/export.md names this gap')]
+        if kind == 'marigold' or (kind, suffix) == ('dpt', 'onnx') else [])
+    for kind in (*MINI, *CHANGES) for suffix in ('pt2', 'onnx')])
 def test_files_take_any_size(kind, suffix, tmp_path):
     report, _ = exported(kind, tmp_path / f'model.{suffix}')
     assert report['multiple'] == (64 if kind == 'dpt' else 8)
