@@ -117,9 +117,9 @@ class ImageToMap(nn.Module):
 def export_model(model, path, size=None, report=print):
     """Write a model as ``.pt2`` (torch.export) or ``.onnx``.
 
-    The file takes ``image`` (and ``noise``, see `ImageToMap`), any number of
-    pictures up to 63, whose height and width are multiples of 8 from 72 on
-    (of 64 from 128 on, if the head fuses features of different strides). Where
+    The file takes ``image``, see `ImageToMap`: any number of pictures up to 63,
+    whose height and width are multiples of 8 from 72 on (of 64 from 128 on, if
+    the head fuses features of different strides). Where
     these cannot vary, an error says so. The written file is run beside the
     model; ONNX on the CPU.
 
@@ -151,8 +151,15 @@ def export_model(model, path, size=None, report=print):
         report("test_cfg.mode='slide' is not part of the file, which takes "
                'whole pictures')
     network = ImageToMap(model).eval()
+    if network.takes_noise:
+        raise ValueError('export: a network that starts from noise, such as '
+                         "Marigold's, cannot be exported yet.")
     begin = time.perf_counter()
     program, multiple = _trace(network, size)
+    if size is None and multiple == 64 and path.endswith('.onnx'):
+        raise ValueError('export: ONNX with a head that fuses features of '
+                         'different strides, such as DPT, cannot take any '
+                         'size yet; give a fixed size.')
     report(f'traced in {time.perf_counter() - begin:.0f} s, '
            + (f'any size that is a multiple of {multiple}' if size is None
               else f'{size[0]} x {size[1]}'))
@@ -217,9 +224,6 @@ def _trace(network, size):
             torch.export.Dim(name, min=smallest, max=8192 // multiple)
             for name in ('high', 'wide'))
         shapes = dict(image={0: batch, 1: multiple * high, 2: multiple * wide})
-        if network.takes_noise:
-            cells = multiple // 8
-            shapes['noise'] = {0: batch, 2: cells * high, 3: cells * wide}
         example = _example(network, 2, (
             multiple * (17 if multiple == 8 else 3),
             multiple * (25 if multiple == 8 else 5)))
@@ -263,11 +267,7 @@ def _example(network, batch, size):
     device = network.mean.device
     image = torch.randint(0, 256, (batch, *size, 3), dtype=torch.uint8,
                           generator=generator).to(device)
-    if not network.takes_noise:
-        return (image, )
-    cells = [length // 8 for length in size]
-    return image, torch.randn(
-        batch, 4, *cells, generator=generator).to(device)
+    return (image, )
 
 
 def _write(program, path, facts):
