@@ -117,7 +117,7 @@ class ImageToMap(nn.Module):
 def export_model(model, path, size=None, report=print):
     """Write a model as ``.pt2`` (torch.export) or ``.onnx``.
 
-    The file takes ``image``, see `ImageToMap`: any number of pictures up to 63,
+    The file takes ``image``, see `ImageToMap`: up to 63 pictures,
     whose height and width are multiples of 8 from 72 on (of 64 from 128 on, if
     the head fuses features of different strides). Where
     these cannot vary, an error says so. The written file is run beside the
