@@ -44,7 +44,8 @@ def test_a_step_and_a_prediction(kind, dtype):
         1e-4, 4 * torch.finfo(dtype).eps))
     if dtype == torch.float32:
         if expected.is_floating_point():
-            assert_near(given, expected, rel=1e-4)
+            # cuDNN's convolutions round otherwise
+            assert_near(given, expected, rel=1e-3)
         else:
             assert (given != expected).float().mean() < .01
     assert given.isfinite().all()

@@ -25,6 +25,9 @@ each only where it is needed:
     Loads with ``weights_only``, so no code in a downloaded file runs,
     whatever torch's environment variables say. The training history and the
     NumPy arrays of numbers that mmengine's files hold are read as well.
+``Runner.resume`` (mmengine)
+    Loads to the CPU first, not to the GPU beside the model, where Adam's step
+    counts would stay and each step would wait for them.
 ``MessageHub.state_dict`` and ``load_state_dict`` (mmengine)
     Store that history as plain lists, and NumPy or torch scalars as numbers,
     so that ``torch.load(path, weights_only=True)`` reads our checkpoints

@@ -179,10 +179,29 @@ def _mapped(path):
 
 def map_and_save_whole(module):
     """Let the `Runner` of mmengine's module map checkpoints while it loads
-    them; for the other half, see `save_whole`."""
+    them, and resume from the CPU; for the rest, see `save_whole`."""
     runner = module.Runner
     runner.load_checkpoint = mapped_loading()(runner.load_checkpoint)
+    resume_from_cpu(runner)
     save_whole(module)
+
+
+def resume_from_cpu(runner):
+    """Let a class of runners load what it resumes to the CPU first.
+
+    mmengine loads to the GPU, where it is a second copy of model and
+    optimizer. Adam's step counts would also stay there, and each step of each
+    parameter would wait for one.
+    """
+    stock = runner.resume
+
+    @wraps(stock)
+    def resume(self, filename, resume_optimizer=True,
+               resume_param_scheduler=True, map_location='default'):
+        return stock(self, filename, resume_optimizer, resume_param_scheduler,
+                     'cpu' if map_location == 'default' else map_location)
+
+    runner.resume = resume
 
 
 def save_whole(module):

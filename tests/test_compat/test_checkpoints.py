@@ -266,6 +266,43 @@ def test_runners_and_models_map_and_others_read(tmp_path, monkeypatch):
     assert seen == [False, True, True, False] and not options.mmap
 
 
+def test_a_runner_resumes_from_the_cpu(tmp_path, monkeypatch):
+    """mmengine would load to the device; Adam's step counts would stay on it,
+    as torch leaves them where they are."""
+    from mmengine.model import BaseModel
+    from mmengine.runner import Runner
+
+    class Toy(BaseModel):
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Linear(2, 1)
+
+        def forward(self, inputs, mode):
+            return dict(loss=self.layer(inputs).mean())
+
+    def build(name, iters, **options):
+        return Runner(
+            Toy(), str(tmp_path), experiment_name=name,
+            train_dataloader=dict(
+                dataset=[dict(inputs=torch.ones(2))] * 8, batch_size=1,
+                sampler=dict(type='InfiniteSampler'),
+                collate_fn=dict(type='default_collate')),
+            train_cfg=dict(by_epoch=False, max_iters=iters),
+            optim_wrapper=dict(optimizer=dict(type='AdamW', lr=.1)),
+            default_hooks=dict(checkpoint=dict(
+                type='CheckpointHook', by_epoch=False, interval=2)),
+            **options)
+
+    build('first', 2).train()
+    runner = build('second', 3, resume=True)
+    # stands for a GPU: mmengine would load the checkpoint to it
+    monkeypatch.setattr('mmengine.runner.runner.get_device', lambda: 'meta')
+    runner.train()
+    state = runner.optim_wrapper.optimizer.state_dict()['state'][0]
+    assert state['step'].device.type == 'cpu' and state['step'] == 3
+
+
 def test_a_mapped_file_is_not_changed(tmp_path):
     path = tmp_path / 'x.pth'
     torch.save(dict(state_dict=state()), path)

@@ -53,6 +53,7 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
             pad_val=0,
             seg_pad_val=seg_pad_val,
             bgr_to_rgb=bgr_to_rgb)
+        self._non_blocking = True
         # mmseg would call the list
         self.batch_augments = [
             MODELS.build(augment) if isinstance(augment, dict) else augment
@@ -102,7 +103,8 @@ class OneStepDataPreprocessor(SegDataPreProcessor):
                 f'{tuple(image.shape)} for {_name(samples, index)}; load it '
                 "with color_type='color'.")
         if self.channel_conversion:
-            image = image[[2, 1, 0]]
+            # a list of indices would be copied to the device
+            image = image.flip(0)
         return (image.float() - self.mean) / self.std
 
 

@@ -92,6 +92,15 @@ class Clock:
             return torch.cuda.max_memory_allocated(self.device) / 2**30
         return peak_resident_memory()
 
+    def allocated(self):
+        """Read how much memory tensors take on a GPU now.
+
+        Returns:
+            float: GiB; 0 on a CPU.
+        """
+        return (torch.cuda.memory_allocated(self.device) / 2**30
+                if self.cuda else 0.)
+
     def _synchronize(self):
         if self.cuda:
             torch.cuda.synchronize(self.device)
