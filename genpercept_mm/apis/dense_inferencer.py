@@ -23,7 +23,7 @@ from .inputs import Inputs, Names
 from .metric_scale import MetricScale
 from .model_loading import init_model
 from .outputs import check_kinds, write_metres, write_result
-from .precision import autocast, find_dtype
+from .precision import find_dtype, use_precision
 
 # Working sizes above this are cut into tiles of half of it
 LARGEST, SMALLEST_TILE = 1536, 64
@@ -77,6 +77,7 @@ class DenseInferencer(BaseInferencer):
         self.show_progress = show_progress
         self.device = next(self.model.parameters()).device
         self.dtype = find_dtype(dtype, self.device)
+        self._precision = use_precision(self.model, self.dtype)
         self.codec = getattr(self.model, 'codec', None)
         self.quantity = 'sem_seg' if self.codec is None else (
             self.codec.quantity)
@@ -391,7 +392,7 @@ class DenseInferencer(BaseInferencer):
                 before, mode='slide', crop_size=(tile, tile),
                 stride=(stride, stride))
         try:
-            with autocast(self.model, self.dtype):
+            with self._precision():
                 samples = self.model.test_step(self.collate_fn(batch))
             if self.dtype == torch.float16 and not all(
                     np.isfinite(self._values(sample)).all()

@@ -1,8 +1,10 @@
 """The precision in which networks predict."""
 import contextlib
+import functools
 
 import torch
 
+from genpercept_mm.models.backbones import SDUNet
 from genpercept_mm.utils.arguments import check_choice
 
 PRECISIONS = dict(fp32=torch.float32, fp16=torch.float16, bf16=torch.bfloat16)
@@ -24,8 +26,25 @@ def find_dtype(dtype, device):
     return PRECISIONS[dtype]
 
 
-def autocast(network, dtype):
-    """Return a context in which a network runs in a precision."""
+def use_precision(network, dtype):
+    """Let a network run in a precision.
+
+    With an `SDUNet`, bf16 takes the weights themselves. Other networks run
+    under autocast, and so does fp16, as what overflows is predicted again
+    with weights in fp32.
+
+    Args:
+        network (nn.Module): Changed in place.
+        dtype (torch.dtype): See `find_dtype`.
+
+    Returns:
+        callable: Gives the context in which the network must be called.
+    """
+    if dtype == torch.bfloat16 and isinstance(
+            getattr(network, 'backbone', None), SDUNet):
+        network.to(dtype)
+        dtype = torch.float32
     if dtype == torch.float32:
-        return contextlib.nullcontext()
-    return torch.autocast(next(network.parameters()).device.type, dtype)
+        return contextlib.nullcontext
+    return functools.partial(
+        torch.autocast, next(network.parameters()).device.type, dtype)

@@ -19,7 +19,7 @@ from genpercept_mm.utils.files import write_bytes
 from genpercept_mm.version import __version__
 
 from .model_loading import init_model, read_model
-from .precision import autocast, find_dtype
+from .precision import find_dtype, use_precision
 from .zoo import find_entry, get_weights, weight_checksums
 
 #: The config whose test sets and metrics judge a task.
@@ -85,7 +85,8 @@ def verify(name, data_root, out=None, device=None, dtype='fp32',
     if not todo:
         return report
     network = init_model(path, device=device)
-    precision = find_dtype(dtype, next(network.parameters()).device)
+    precision = use_precision(network, find_dtype(
+        dtype, next(network.parameters()).device))
     for label, dataset in todo.items():
         begin = time.time()
         ours = _evaluate(network, dataset, _metrics(cfg, label), precision,
@@ -200,7 +201,7 @@ def _evaluate(network, dataset, metrics, precision, num_workers, label):
     loader = DataLoader(dataset, batch_size=1, num_workers=num_workers,
                         collate_fn=pseudo_collate)
     for batch in track(loader, label):
-        with autocast(network, precision):
+        with precision():
             samples = network.test_step(batch)
         evaluator.process(samples, batch)
     values = evaluator.evaluate(len(dataset))
