@@ -115,6 +115,9 @@ def describe(result, count, folder):
     facts = ', '.join(
         f'{key} {result[key]}' for key in ('kind', 'near', 'axes', 'range')
         if result.get(key) is not None)
+    if result['quantity'] == 'sem_seg':
+        facts = (f'{len(result["classes"])} classes'
+                 if result.get('classes') else 'class ids')
     height, width = result['working_size']
     return (f'{count} x {result["quantity"]} in {folder} ({facts}; '
             f'network at {width} x {height}, {result["rule"]}; '

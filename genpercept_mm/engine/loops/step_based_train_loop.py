@@ -130,11 +130,13 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         self.sampler = StepBatchSampler(
             sampler, batch_size, micro_batch, rank, world_size)
         self.accumulation = self.sampler.accumulation
-        options = OPTIONS + (WORKER_OPTIONS if loader.num_workers else ())
-        return DataLoader(
-            SeededDataset(loader.dataset), batch_sampler=self.sampler,
-            **{name: getattr(loader, name) for name in options
-               if hasattr(loader, name)})
+        names = OPTIONS + (WORKER_OPTIONS if loader.num_workers else ())
+        options = {name: getattr(loader, name) for name in names
+                   if hasattr(loader, name)}
+        # so that copies to a GPU do not wait
+        options['pin_memory'] |= torch.cuda.is_available()
+        return DataLoader(SeededDataset(loader.dataset),
+                          batch_sampler=self.sampler, **options)
 
     @property
     def seed(self):

@@ -71,11 +71,18 @@ def lower_median(values, valid, empty=0.):
     ``values`` and ``valid`` (bool) are (N, C, H, W), and the result is
     (N, 1, 1, 1). As in ``torch.median``, it is the lower of the two middle
     values if their number is even. An image without valid elements gets
-    ``empty``.
+    ``empty``. With ``torch.use_deterministic_algorithms``, which forbids
+    CUDA's median, it is found by sorting.
     """
     chosen = torch.where(valid, values, torch.nan).flatten(1)
-    median = chosen.nanmedian(dim=1).values
-    median = torch.where(valid.flatten(1).any(1), median, empty)
+    counts = valid.flatten(1).sum(1)
+    if torch.are_deterministic_algorithms_enabled():
+        # NaN comes last
+        middle = (counts - 1).clamp(min=0)[:, None] // 2
+        median = chosen.sort(dim=1).values.gather(1, middle)[:, 0]
+    else:
+        median = chosen.nanmedian(dim=1).values
+    median = torch.where(counts > 0, median, empty)
     return median[:, None, None, None]
 
 

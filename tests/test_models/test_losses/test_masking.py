@@ -123,6 +123,15 @@ def test_masked_mean_of_nothing():
     assert values.grad.tolist() == [[0, 0]]
 
 
+@pytest.fixture(params=[False, True], ids=['any order', 'deterministic'])
+def algorithms(request):
+    """With and without what ``randomness=dict(deterministic=True)`` sets."""
+    torch.use_deterministic_algorithms(request.param)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures('algorithms')
 def test_lower_median_by_sorting():
     rng = np.random.default_rng(0)
     values = rng.integers(0, 9, (40, 2, 3, 4)).astype(np.float32)
@@ -141,10 +150,14 @@ def test_lower_median_by_sorting():
     assert even > 5
 
 
-def test_median_of_nothing_has_a_zero_gradient():
-    values = torch.ones(1, 1, 1, 2, requires_grad=True)
-    lower_median(values, torch.zeros(1, 1, 1, 2, dtype=bool)).backward()
-    assert values.grad.tolist() == [[[[0, 0]]]]
+@pytest.mark.usefixtures('algorithms')
+def test_gradients_of_medians():
+    """Zero if there is none, otherwise 1 at the element itself."""
+    values = torch.tensor([[[[4., 1., 3., 2.]]]], requires_grad=True)
+    lower_median(values, torch.zeros_like(values, dtype=bool)).backward()
+    assert values.grad.tolist() == [[[[0, 0, 0, 0]]]]
+    lower_median(values, values > 1).backward()
+    assert values.grad.tolist() == [[[[0, 0, 1, 0]]]]
 
 
 def row(*values):
