@@ -16,7 +16,7 @@ from .pose import (
     take_scalar_radii,
     widen_half_precision,
 )
-from .state import store_no_functions
+from .state import begin_with_new_scale, store_no_functions
 from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
 
 
@@ -39,6 +39,7 @@ PATCHES = {
     'mmengine.runner.runner': map_and_save_whole,
     'mmengine.visualization.vis_backend': _late(
         'vis_backend', 'write_pictures_whole'),
+    'mmengine.optim.optimizer.amp_optimizer_wrapper': begin_with_new_scale,
     'mmengine.optim.scheduler.param_scheduler': store_no_functions,
     'mmpose.utils.tensor_utils': widen_half_precision,
     'mmpose.visualization.opencv_backend_visualizer': take_scalar_radii,

@@ -47,3 +47,20 @@ def store_no_functions(module):
                 if not callable(value)}
 
     scheduler.state_dict = state_dict
+
+
+def begin_with_new_scale(module):
+    """Make ``AmpOptimWrapper`` of a module go on from a run without a loss
+    scale, which torch refuses."""
+    wrapper = module.AmpOptimWrapper
+    stock = wrapper.load_state_dict
+
+    @wraps(stock)
+    def load_state_dict(self, state_dict):
+        # what a scaler that is off, as for bf16, stores
+        if state_dict.get('loss_scaler') == {}:
+            state_dict = {key: value for key, value in state_dict.items()
+                          if key != 'loss_scaler'}
+        return stock(self, state_dict)
+
+    wrapper.load_state_dict = load_state_dict

@@ -3,7 +3,7 @@ import io
 import pytest
 import torch
 from mmengine.logging import MessageHub
-from mmengine.optim import OneCycleLR
+from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
 
 
 def test_scheduler_state_is_plain_and_comes_back():
@@ -45,3 +45,28 @@ def test_our_history_is_plain_and_comes_back(tmp_path):
         assert ours.tolist() == theirs.tolist()
     other.update_scalar('train/loss', 5.0)
     assert other.get_scalar('train/loss').max() == 5
+
+
+@pytest.mark.parametrize('before', ['off', 'on'])
+def test_fp16_goes_on_from_bf16(before):
+    """torch's scaler refuses the empty state of one that was off."""
+    def build(enabled):
+        layer = torch.nn.Linear(2, 1)
+        # mmengine's constructor wants a GPU
+        wrapper = AmpOptimWrapper.__new__(AmpOptimWrapper)
+        OptimWrapper.__init__(
+            wrapper, torch.optim.Adam(layer.parameters(), lr=.5))
+        wrapper.loss_scaler = torch.amp.GradScaler(
+            'cpu', init_scale=8. if enabled else 2., enabled=enabled)
+        layer(torch.ones(1, 2)).sum().backward()
+        return wrapper
+
+    first = build(before == 'on')
+    first.optimizer.step()
+    state = first.state_dict()
+    second = build(True)
+    second.loss_scaler = torch.amp.GradScaler('cpu', init_scale=4.)
+    second.load_state_dict(state)
+    # a scale that was there is taken over
+    assert second.loss_scaler.get_scale() == (8. if before == 'on' else 4.)
+    assert second.optimizer.state_dict()['state'][0]['step'] == 1
