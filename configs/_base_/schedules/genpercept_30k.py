@@ -38,6 +38,7 @@ default_hooks = dict(
     resume_data=dict(type='genpercept_mm.ResumeDataHook'),
     resume_config=dict(type='genpercept_mm.ResumeConfigHook'),
     finite_guard=dict(type='genpercept_mm.FiniteGuardHook'),
+    cudnn_benchmark=dict(type='genpercept_mm.CudnnBenchmarkHook'),
     visualization=dict(
         type='genpercept_mm.DenseVisualizationHook', draw=True, interval=50))
 auto_scale_lr = dict(enable=False, base_batch_size=32)

@@ -37,5 +37,6 @@ default_hooks = dict(
     resume_data=dict(type='genpercept_mm.ResumeDataHook'),
     resume_config=dict(type='genpercept_mm.ResumeConfigHook'),
     finite_guard=dict(type='genpercept_mm.FiniteGuardHook'),
+    cudnn_benchmark=dict(type='genpercept_mm.CudnnBenchmarkHook'),
     visualization=dict(
         type='genpercept_mm.DenseVisualizationHook', draw=True, interval=1))

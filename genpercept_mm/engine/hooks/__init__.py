@@ -1,5 +1,6 @@
 from .autocast_hook import AutocastHook
 from .class_names_hook import ClassNamesHook
+from .cudnn_benchmark_hook import CudnnBenchmarkHook
 from .dense_visualization_hook import DenseVisualizationHook
 from .deploy_hook import DeployHook
 from .finite_guard_hook import FiniteGuardHook
@@ -11,7 +12,8 @@ from .strict_load_hook import StrictLoadHook
 from .trained_weights_hook import TrainedWeightsHook
 
 __all__ = [
-    'AutocastHook', 'ClassNamesHook', 'DenseVisualizationHook', 'DeployHook',
-    'FiniteGuardHook', 'LabelCheckHook', 'ResumeConfigHook', 'ResumeDataHook',
+    'AutocastHook', 'ClassNamesHook', 'CudnnBenchmarkHook',
+    'DenseVisualizationHook', 'DeployHook', 'FiniteGuardHook',
+    'LabelCheckHook', 'ResumeConfigHook', 'ResumeDataHook',
     'SafeCheckpointHook', 'StrictLoadHook', 'TrainedWeightsHook'
 ]
