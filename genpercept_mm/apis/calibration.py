@@ -13,11 +13,14 @@ from genpercept_mm.utils.files import write_bytes
 
 MODES = ('affine', 'scale', 'log')
 QUANTITIES = ('depth', 'disparity')
+# Of files of points
+TEXTS = ('.txt', '.csv', '.xyz')
+SUFFIXES = (*TEXTS, '.npy', '.png', '.tif', '.tiff', '.exr')
 TRIALS, SEED = 1000, 0
 # Points without which there is no vote on outliers, and those that suffice
 FEWEST, MOST = 8, 5000
-# Smallest result, in metres or 1 / m
-SMALLEST = 1e-3
+# Smallest and largest result, in metres
+SMALLEST, LARGEST = 1e-3, 1e3
 # Smallest prediction in log space
 TINY = 1e-6
 
@@ -63,21 +66,25 @@ class Calibration:
             pred (np.ndarray | dict): (H, W), or a result of `DenseInferencer`.
 
         Returns:
-            np.ndarray: (H, W) float32, positive; NaN where the line gives no
-            distance in front of the camera, or more than a kilometre.
+            np.ndarray: (H, W) float32; NaN where the line gives no distance
+            in front of the camera, less than a millimetre or more than a
+            kilometre.
 
         Raises:
             ValueError: If the prediction is of the other quantity.
         """
         values, _ = _prediction(pred, self.quantity)
+        values = values.astype(np.float64)
         if self.mode == 'log':
             values = np.log(np.maximum(values, TINY))
         fitted = self.scale * values + self.shift
         if self.mode == 'log':
             fitted = np.exp(fitted)
-        fitted = np.where(fitted >= SMALLEST, fitted, np.nan)
-        metres = 1 / fitted if self.quantity == 'disparity' else fitted
-        return metres.astype(np.float32)
+        if self.quantity == 'disparity':
+            fitted = np.where(fitted > 0, fitted, np.nan)
+            fitted = 1 / fitted
+        inside = (fitted >= SMALLEST) & (fitted <= LARGEST)
+        return np.where(inside, fitted, np.nan).astype(np.float32)
 
     def to_json(self):
         """Return it as the bytes of a JSON file."""
@@ -136,8 +143,15 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
     rows, columns, metres = _read_points(points, values.shape, depth_scale)
     x = values[rows, columns].astype(np.float64)
     y = 1 / metres if quantity == 'disparity' else metres
+    if mode != 'affine':
+        # the clipped end of the range says nothing about ratios
+        positive = x > 0
+        if len(x) and not positive.any():
+            raise ValueError(f'calibrate: mode={mode!r} needs a positive '
+                             'prediction at a known point.')
+        x, y = x[positive], y[positive]
     if mode == 'log':
-        x, y = np.log(np.maximum(x, TINY)), np.log(y)
+        x, y = np.log(x), np.log(y)
     least = 1 if mode == 'scale' else 2
     if len(y) < least:
         raise ValueError(f'calibrate: {len(y)} known points; mode={mode!r} '
@@ -148,20 +162,24 @@ def calibrate(pred, points, mode='affine', robust=True, quantity=None,
     if mode != 'scale':
         scale, shift = fit_scale_and_shift(x[inside], y[inside])
     else:
-        positive = x > 0
-        if not positive.any():
-            raise ValueError("calibrate: mode='scale' needs a positive "
-                             'prediction at a known point.')
-        scale, shift = np.median(y[positive] / x[positive]), 0.
+        scale, shift = np.median(y / x), 0.
     if not scale > 0:
         raise ValueError(
             f'calibrate: the prediction does not increase with the known '
             f'{quantity} (scale {scale:g}); check the order of u and v, and '
             'that image and points belong together.')
-    found = Calibration(quantity, float(scale), float(shift), len(y),
+    found = Calibration(quantity, float(scale), float(shift), len(metres),
                         int(inside.sum()), mode=mode)
     at_points = found.apply(values)[rows, columns]
-    found.error = float(np.nanmedian(np.abs(at_points - metres) / metres))
+    errors = np.abs(at_points - metres) / metres
+    # no distance is as wrong as can be
+    found.error = float(np.median(np.where(
+        np.isfinite(errors), errors, np.inf)))
+    if not np.isfinite(found.error):
+        raise ValueError(
+            'calibrate: the fit gives no distance at half of the known '
+            'points; check that image and points belong together, and that z '
+            'is in metres.')
     return found
 
 
@@ -195,6 +213,9 @@ def _read_points(points, shape, depth_scale):
         raise ValueError(
             f"calibrate: depth_scale is for maps of the image's size {shape}, "
             f'and {name} is {points.shape}; z of points u v z is in metres.')
+    if depth_scale is not None and not depth_scale > 0:
+        raise ValueError('calibrate: depth_scale must be positive, in metres '
+                         f'per unit, got {depth_scale}.')
     if is_map and depth_scale is None and points.dtype.kind in 'iu':
         raise ValueError(
             f'calibrate: {name} holds integers and needs depth_scale, metres '
@@ -209,9 +230,11 @@ def _read_points(points, shape, depth_scale):
             f'calibrate: {name} must be (N, 3) of u, v, z or a map of the '
             f"prediction's size {shape}, got {points.shape}.")
     u, v, metres = points[np.isfinite(points).all(1)].T
-    columns, rows = np.round(u).astype(int), np.round(v).astype(int)
-    outside = (rows < 0) | (rows >= shape[0]) | (columns < 0) | (
-        columns >= shape[1])
+    # pixels have whole numbers at their centres, or in their corners
+    outside = (u < -.5) | (u >= shape[1]) | (v < -.5) | (v >= shape[0])
+    columns, rows = (
+        np.clip(np.round(place), 0, length - 1).astype(int)
+        for place, length in ((u, shape[1]), (v, shape[0])))
     if outside.any():
         raise ValueError(
             f'calibrate: {outside.sum()} of {len(rows)} points of {name} are '
@@ -224,14 +247,20 @@ def _read_points(points, shape, depth_scale):
 
 def _read_file(path):
     suffix = osp.splitext(path)[1].lower()
-    if suffix in ('.txt', '.csv', '.xyz', ''):
+    if suffix in (*TEXTS, ''):
         try:
             return np.loadtxt(path, delimiter=',' if suffix == '.csv' else
-                              None, ndmin=2)
+                              None, ndmin=2, encoding='utf-8-sig')
         except ValueError as error:
             raise ValueError(f'calibrate: {path} must have lines of u v z '
                              f'({error}).') from error
-    return read_array(path)
+    try:
+        return read_array(path)
+    except (OSError, ValueError) as error:
+        if suffix in SUFFIXES:
+            raise
+        raise ValueError(f'calibrate: {path} has none of the suffixes '
+                         f'{SUFFIXES} ({error})') from error
 
 
 def _consensus(x, y, least):

@@ -1,12 +1,14 @@
 """Videos of predictions."""
+import logging
 import os
 import os.path as osp
 import tempfile
 
 import cv2
 import numpy as np
+from mmengine.logging import print_log
 
-from genpercept_mm.utils.files import PART
+from genpercept_mm.utils.files import PART, printable, usable_path
 
 from .clip_alignment import ClipAlignment
 
@@ -25,11 +27,15 @@ class Clip:
 
     def __init__(self, path, fps):
         self.path, self.fps = path, fps
+        if printable(path) != path:
+            # OpenCV would end the process
+            raise OSError(f'{printable(path)}: OpenCV writes no videos to '
+                          'names that are not UTF-8; choose another out_dir.')
         os.makedirs(osp.dirname(path) or '.', exist_ok=True)
         handle, self._part = tempfile.mkstemp(
             dir=osp.dirname(path) or '.', prefix=PART, suffix='.mp4')
         os.close(handle)
-        self._writer = None
+        self._writer, self.frames = None, 0
 
     def add(self, image, picture):
         """Append a frame: the image (H, W, 3) BGR and the map (H, W, 3)
@@ -45,6 +51,7 @@ class Clip:
                 raise OSError(f'OpenCV cannot write {self.path}; choose '
                               "'picture' to save single frames.")
         self._writer.write(np.ascontiguousarray(frame))
+        self.frames += 1
 
     def close(self):
         """Finish the file; without a frame there is none."""
@@ -55,12 +62,28 @@ class Clip:
             os.chmod(self._part, 0o644)
             os.replace(self._part, self.path)
 
+    def close_early(self):
+        """Keep the frames so far of a video that was stopped, if they can be
+        written."""
+        try:
+            self.close()
+        except OSError:
+            self.abandon()
+        else:
+            print_log(f'{self.path} was stopped after {self.frames} frames',
+                      logger='current', level=logging.WARNING)
+
     def abandon(self):
         """Remove what is not finished."""
         if self._writer is not None:
             self._writer.release()
         if osp.exists(self._part):
             os.remove(self._part)
+
+
+def _name(result):
+    """Return the name of the video that a result is a frame of."""
+    return result['name'].rpartition('/')[0]
 
 
 class Clips:
@@ -81,12 +104,16 @@ class Clips:
         return self
 
     def __exit__(self, error, *args):
-        if self.clip is not None:
-            self.clip.abandon() if error else self.clip.close()
+        if self.clip is not None and not error:
+            self.clip.close()
+        elif self.clip is not None:
+            self.clip.close_early()
 
     def shown(self, result):
         """Return the result to draw, aligned with the frames before."""
         source = result.get('video')
+        if source is not None:
+            source = _name(result)
         if source != self.source:
             if self.clip is not None:
                 self.clip.close()
@@ -99,15 +126,20 @@ class Clips:
         result.update(scale=self.alignment.scale, shift=self.alignment.shift)
         return {**result, result['quantity']: values}
 
+    def finish(self):
+        """Finish the video of the clip at hand, if there is one."""
+        if self.clip is not None:
+            self.clip.close()
+        self.source = self.clip = self.alignment = None
+
     def add(self, result, image, picture):
         """Append a frame to the video of its clip, and return its path; None
         if there is none."""
         if self.out_dir is None or self.source is None:
             return None
         if self.clip is None:
-            name = result['name'].rpartition('/')[0]
-            self.clip = Clip(osp.join(
-                self.out_dir, f'{name}_{result["quantity"]}.mp4'),
+            self.clip = Clip(usable_path(
+                self.out_dir, f'{self.source}_{result["quantity"]}.mp4'),
                 result['fps'])
         self.clip.add(image, picture)
         return self.clip.path

@@ -3,6 +3,7 @@ import logging
 import os.path as osp
 import time
 from collections import defaultdict
+from math import prod
 from numbers import Integral
 
 import numpy as np
@@ -85,7 +86,7 @@ class DenseInferencer(BaseInferencer):
         self.pipeline = self._init_pipeline(self.cfg)
         self.collate_fn = pseudo_collate
         self.visualizer = None
-        self._batch_limit = self._tile_limit = None
+        self._batch_limit = self._tile_limit = self._too_many_pixels = None
         # by the output folder: no call overwrites files of an earlier one
         self._names = defaultdict(Names)
 
@@ -103,16 +104,17 @@ class DenseInferencer(BaseInferencer):
             a folder, a pattern, a video or a batch; see `stream`.
         """
         items = self._inputs(inputs, kwargs.get('channel_order', 'bgr'),
-                             kwargs.get('out_dir'))
+                             kwargs.get('out_dir'),
+                             kwargs.get('skip_errors', False))
         results = list(self.stream(items, batch_size, **kwargs))
         return results[0] if items.single else results
 
-    def _inputs(self, inputs, channel_order, out_dir):
+    def _inputs(self, inputs, channel_order, out_dir, skip_errors):
         if isinstance(inputs, Inputs):
             return inputs
         names = None if out_dir is None else self._names[
             osp.realpath(out_dir)]
-        return Inputs(inputs, channel_order, names, out_dir)
+        return Inputs(inputs, channel_order, names, out_dir, skip_errors)
 
     def stream(self, inputs, batch_size=1, size=None, tile=None, out_dir=None,
                save=('picture', 'png16'), return_picture=False,
@@ -137,9 +139,9 @@ class DenseInferencer(BaseInferencer):
             return_picture (bool): Add ``picture`` to results. Defaults to
                 False.
             skip_errors (bool): Yield dicts with ``path`` and ``error`` for
-                files that cannot be read, and ``error`` beside the map where
-                the calibration failed, instead of raising. Defaults to
-                False.
+                what is not there or cannot be read, and ``error`` beside the
+                map where the calibration failed, or ``save`` is ``'video'``
+                and the input an image, instead of raising. Defaults to False.
             channel_order (str): Order of the channels of arrays, ``'bgr'`` or
                 ``'rgb'``. Defaults to 'bgr', as mmcv reads files.
             align_frames (float, optional): Draw the frames of a video with
@@ -187,7 +189,7 @@ class DenseInferencer(BaseInferencer):
             calibrate.check(self.quantity)
         tile = _check_tile(tile)
         pipeline, rule = self._pipeline_of(size)
-        items = self._inputs(inputs, channel_order, out_dir)
+        items = self._inputs(inputs, channel_order, out_dir, skip_errors)
         results = self._track(self._predict_all(
             items, batch_size, pipeline, rule, tile, skip_errors),
             items.total)
@@ -199,9 +201,13 @@ class DenseInferencer(BaseInferencer):
                 image = result.pop('image', None)
                 if image is not None and kinds == ('video', ) and (
                         result.get('video') is None):
-                    raise ValueError(
+                    problem = (
                         "DenseInferencer: save='video' writes nothing of an "
                         f'image such as {result["name"]}; add another kind.')
+                    if not skip_errors:
+                        clips.finish()
+                        raise ValueError(problem)
+                    result['error'] = problem
                 if image is not None and calibrate is not None:
                     _add_metres(result, calibrate, skip_errors)
                 if image is not None and drawn:
@@ -298,6 +304,9 @@ class DenseInferencer(BaseInferencer):
                 image = item.read()
                 packed = self._pack(image, item, pipeline)
             except (OSError, TypeError, ValueError) as error:
+                if item.late and not skip:
+                    print_log(str(error), 'current', logging.WARNING)
+                    continue
                 if not skip:
                     raise
                 image, packed = None, str(error)
@@ -345,7 +354,9 @@ class DenseInferencer(BaseInferencer):
         edge = max(batch[0]['inputs'].shape[1:])
         if tile is None:
             tile = LARGEST // 2 if edge > LARGEST else 0
-        if self._tile_limit and (not tile or tile > self._tile_limit):
+        pixels = prod(batch[0]['inputs'].shape[1:])
+        if self._tile_limit and (not tile or tile > self._tile_limit) and (
+                pixels >= self._too_many_pixels):
             tile = self._tile_limit
         limit = self._batch_limit or len(batch)
         samples, notes = [], []
@@ -373,6 +384,10 @@ class DenseInferencer(BaseInferencer):
                         f'{batch[0]["data_samples"].get("img_path")}: memory '
                         f'does not suffice for tiles of {tile} pixels '
                         f'({problem}); set a smaller size.')
+                # smaller images may still run whole, as in another order
+                self._too_many_pixels = min(
+                    pixels, tile**2 or pixels,
+                    self._too_many_pixels or pixels)
                 self._tile_limit = tile = smaller
                 note = f'tiles of {tile}, for lack of memory'
             print_log(f'DenseInferencer: {note}', logger='current',
@@ -395,8 +410,7 @@ class DenseInferencer(BaseInferencer):
             with self._precision():
                 samples = self.model.test_step(self.collate_fn(batch))
             if self.dtype == torch.float16 and not all(
-                    np.isfinite(self._values(sample)).all()
-                    for sample in samples):
+                    self._is_finite(sample) for sample in samples):
                 print_log(
                     'DenseInferencer: overflow in float16; the images are '
                     'predicted again in float32', logger='current',
@@ -406,6 +420,16 @@ class DenseInferencer(BaseInferencer):
         finally:
             self.model.test_cfg = before
 
+    def _is_finite(self, sample):
+        """Tell whether a prediction has neither NaN nor infinite values."""
+        if self.quantity != 'sem_seg':
+            return bool(np.isfinite(self._values(sample)).all())
+        if 'seg_logits' in sample:
+            return bool(sample.seg_logits.data.isfinite().all())
+        # what the codec gives where it has no number
+        return not (sample.pred_sem_seg.data == self.codec.ignore_index
+                    ).any()
+
     def _values(self, sample):
         """Return the map of a data sample, (C, H, W)."""
         return to_numpy(sample.get(f'pred_{self.quantity}' + (
@@ -413,7 +437,7 @@ class DenseInferencer(BaseInferencer):
 
     def _result(self, item, image, packed, sample, rule, seconds, notes):
         values = channels_last(self._values(sample))
-        if not np.isfinite(values).all():
+        if not self._is_finite(sample):
             raise FloatingPointError(
                 f'{item.path or item.name}: the prediction has values that '
                 'are NaN or infinite; check the weights'

@@ -18,14 +18,17 @@ import torch
 from mmengine.logging import print_log
 
 from genpercept_mm.datasets.io.file_listing import IMAGE_SUFFIXES, walk_files
+from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.files import printable
 
 VIDEO_SUFFIXES = ('.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg',
-                  '.mpeg', '.wmv')
+                  '.mpeg', '.wmv', '.flv', '.3gp', '.ogv', '.mts', '.m2ts')
 SUFFIXES = IMAGE_SUFFIXES + VIDEO_SUFFIXES
 SECONDS = 60
 # How far floats may be outside of [0, 1]
 SLACK = 1e-2
+# Frames that a video may lack of those it announces, which some files guess
+LACKING, LACKING_SHARE = 2, .02
 
 
 @dataclass
@@ -40,6 +43,8 @@ class Item:
         video (str | None): The video that it is a frame of.
         frame (int): Its number in the video.
         fps (float): Frames a second of the video.
+        late (bool): Whether ``read`` raises for what came before, which is
+            good as far as it goes.
         stem (str): The name before it was changed because another input had
             it already.
     """
@@ -49,6 +54,7 @@ class Item:
     video: Optional[str] = None
     frame: int = 0
     fps: float = 25.
+    late: bool = False
 
     def __post_init__(self):
         self.stem = self.name
@@ -64,19 +70,39 @@ class Names:
     def __init__(self):
         self.images = 0
         self._before, self._now = {}, {}
+        # folders of frames, and of images that are called like frames
+        self._videos, self._numbered = set(), set()
 
     def start(self):
         """Begin a call: the same file may have its name again."""
         self._before.update(self._now)
         self._now = {}
 
-    def claim(self, name, path):
-        """Return a name, numbered if it is another input's."""
+    def claim(self, name, path, is_video=False):
+        """Return a name, numbered if it is another input's, or if a frame of a
+        video has it, whose frames are called ``<name>/000000`` and so on."""
+        if path is not None and not _is_address(path):
+            path = osp.realpath(path)
+        folder, _, last = name.rpartition('/')
+        like_a_frame = not is_video and last.isdigit()
+
+        def is_free(own):
+            if own in self._now or self._before.get(own, path) != path:
+                return False
+            if is_video:
+                return own not in self._numbered
+            return not (like_a_frame and own == name
+                        and folder in self._videos)
+
         own, count = name, 1
-        while own in self._now or self._before.get(own, path) != path:
+        while not is_free(own):
             count += 1
             own = f'{name}-{count}'
         self._now[own] = path
+        if is_video:
+            self._videos.add(own)
+        elif like_a_frame and own == name:
+            self._numbered.add(folder)
         return own
 
 
@@ -96,8 +122,10 @@ class Inputs:
         channel_order (str): ``'bgr'``, as mmcv and OpenCV read files, or
             ``'rgb'``; only arrays can have either. Defaults to 'bgr'.
         names (Names, optional): Those of earlier calls.
-        exclude (str, optional): A folder inside of ``inputs`` to leave out,
-            the one of the outputs.
+        exclude (str, optional): A folder to leave out where it lies inside of
+            ``inputs``, the one of the outputs.
+        skip_errors (bool): Whether paths that do not exist become items that
+            cannot be read. Defaults to False.
 
     Attributes:
         single (bool): Whether it is one image, not a folder, pattern, video
@@ -108,21 +136,27 @@ class Inputs:
         FileNotFoundError: If there is no such file or folder, or it contains
             no image.
         TypeError: If something else is given.
-        ValueError: If ``exclude`` is the folder of the inputs itself.
+        ValueError: If ``exclude`` is the folder of the inputs itself, or
+            ``channel_order`` is another one.
     """
 
-    def __init__(self, inputs, channel_order='bgr', names=None, exclude=None):
+    def __init__(self, inputs, channel_order='bgr', names=None, exclude=None,
+                 skip_errors=False):
+        check_choice('Inputs', 'channel_order', channel_order, ('bgr', 'rgb'))
         self.channel_order = channel_order
+        self._skip_errors = skip_errors
         self._names = Names() if names is None else names
         self._names.start()
         self._exclude = exclude
         self.single = False
         if isinstance(inputs, (list, tuple)):
-            parts = [self._expand(part) for part in inputs]
+            # of a single one, the error is all there is
+            self._skip_errors &= len(inputs) > 1
+            parts = [self._expand_part(part) for part in inputs]
             known = all(isinstance(part, list) for part in parts)
             self.total = sum(map(len, parts)) if known else None
         elif isinstance(inputs, Iterable) and not _is_one(inputs):
-            parts, self.total = map(self._expand, inputs), None
+            parts, self.total = map(self._expand_part, inputs), None
         else:
             parts = [self._expand(inputs)]
             self.total = len(parts[0]) if isinstance(parts[0], list) else None
@@ -143,9 +177,18 @@ class Inputs:
                     stem = item.stem.rpartition('/')[0]
                     if item.video not in videos:
                         videos[item.video] = self._names.claim(
-                            stem, item.video)
+                            stem, item.video, is_video=True)
                     item.name = videos[item.video] + item.stem[len(stem):]
                 yield item
+
+    def _expand_part(self, value):
+        """Expand one of several inputs."""
+        try:
+            return self._expand(value)
+        except (OSError, TypeError) as error:
+            if not self._skip_errors:
+                raise
+            return [_unreadable(error, value)]
 
     def _expand(self, value):
         if isinstance(value, (str, os.PathLike)):
@@ -190,15 +233,20 @@ class Inputs:
         return _items(found, folder)
 
     def _without_outputs(self, paths, source):
-        """Leave out files below the folder of the outputs."""
+        """Leave out files below the folder of the outputs, if that lies
+        inside of the folder that is searched."""
         if self._exclude is None:
             return paths
         outputs = osp.realpath(self._exclude)
-        if osp.isdir(source) and osp.realpath(source) == outputs:
+        searched = osp.realpath(
+            source if osp.isdir(source) else _plain_part(source))
+        if osp.isdir(source) and searched == outputs:
             raise ValueError(
                 f'{printable(source)} is the folder of the inputs, and a '
                 'second run would take the results for inputs; choose another '
                 'out_dir.')
+        if not outputs.startswith(osp.join(searched, '')):
+            return paths
         kept = [path for path in paths if not osp.realpath(path).startswith(
             outputs + os.sep)]
         if len(kept) < len(paths):
@@ -212,6 +260,24 @@ class Inputs:
             self._names.images + 1)
         return Item(f'image_{number:06}', None,
                     lambda: to_bgr(image, order))
+
+
+def _unreadable(error, value):
+    """Return an item for an input that is not there."""
+    path = os.fspath(value) if isinstance(value, (str, os.PathLike)) else None
+
+    def read():
+        raise error
+
+    return Item(osp.splitext(osp.basename(path or ''))[0] or 'input', path,
+                read)
+
+
+def _plain_part(pattern):
+    """Return the folder in front of the first wildcard."""
+    while glob.has_magic(pattern):
+        pattern = osp.dirname(pattern)
+    return pattern or '.'
 
 
 def _is_address(path):
@@ -304,12 +370,17 @@ def _download(address):
 def _frames(name, path):
     """Yield the frames of a video; of a broken one, an item that raises an
     OSError when it is read."""
-    def broken(reason):
+    def broken(reason, late=False):
         def read():
             raise OSError(f'{printable(path)} {reason}')
 
-        return Item(name, path, read)
+        return Item(name, path, read, late=late)
 
+    if printable(path) != path:
+        # OpenCV would end the process
+        yield broken('has a name that is not UTF-8, which OpenCV cannot open '
+                     'as a video; rename it.')
+        return
     video = cv2.VideoCapture(path)
     try:
         if not video.isOpened():
@@ -324,8 +395,12 @@ def _frames(name, path):
             yield Item(f'{name}/{number:06}', path, lambda image=image: image,
                        path, number, fps)
             number += 1
+        announced = video.get(cv2.CAP_PROP_FRAME_COUNT)
         if number == 0:
             yield broken('has no frame that OpenCV can decode.')
+        elif announced - number > max(LACKING, LACKING_SHARE * announced):
+            yield broken(f'ends after {number} of {announced:.0f} frames; it '
+                         'is cut off or damaged.', late=True)
     finally:
         video.release()
 
@@ -372,6 +447,8 @@ def _from_pil(image):
 
 
 def _to_uint8(image):
+    # of the other byte order, too
+    image = image.astype(image.dtype.newbyteorder('='), copy=False)
     if image.dtype == np.uint8:
         return image
     if image.dtype == bool:

@@ -2,10 +2,13 @@
 import os
 import os.path as osp
 
-from .calibration import QUANTITIES, Calibration, calibrate
-
-TEXTS = ('.txt', '.csv', '.xyz')
-SUFFIXES = (*TEXTS, '.npy', '.png', '.tif', '.tiff', '.exr')
+from .calibration import (
+    QUANTITIES,
+    SUFFIXES,
+    TEXTS,
+    Calibration,
+    calibrate,
+)
 
 
 class MetricScale:

@@ -46,6 +46,10 @@ class ImageToMap(nn.Module):
         for name in ('mean', 'std'):
             self.register_buffer(
                 name, getattr(preprocessor, name).float().view(1, -1, 1, 1))
+        # pipelines load BGR, which the preprocessor turns into RGB, or not
+        self.takes_bgr = not getattr(
+            preprocessor, 'channel_conversion',
+            getattr(preprocessor, '_channel_conversion', True))
         self.codec = getattr(model, 'codec', None)
         protocol = getattr(model, 'protocol', None)
         self.takes_noise = bool(getattr(protocol, 'stochastic', False))
@@ -80,8 +84,11 @@ class ImageToMap(nn.Module):
             Tensor: (N, H, W) or (N, H, W, K) float32, class ids (N, H, W)
             int64, or heatmaps (N, K, h, w).
         """
-        x = (image.permute(0, 3, 1, 2).float() - self.mean) / self.std
-        size = image.shape[1:3]
+        image = image.permute(0, 3, 1, 2)
+        if self.takes_bgr:
+            image = image.flip(1)
+        x = (image.float() - self.mean) / self.std
+        size = image.shape[2:]
         if self.codec is None:
             return self._without_codec(x, size)
         output = self.codec.condition(

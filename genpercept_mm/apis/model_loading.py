@@ -14,7 +14,7 @@ from genpercept_mm.registry import MODELS
 from genpercept_mm.utils.state_dicts import find_misfits
 from genpercept_mm.utils.trained_weights import KEY, restore_frozen
 
-from .zoo import find_entry, get_weights
+from .zoo import find_entry, get_weights, read_entries
 
 CHECKPOINTS = ('.pth', '.pt', '.ckpt', '.safetensors', '.npz')
 
@@ -100,7 +100,10 @@ def read_model(model, weights=None, task=None):
     cfg = None
     if isinstance(model, (str, os.PathLike)):
         model = osp.expanduser(os.fspath(model))
-        if osp.isdir(model):
+        # of outputs, for example, that are called like the model
+        hidden = osp.isdir(model) and model in read_entries() and (
+            not _holds_weights(model))
+        if osp.isdir(model) and not hidden:
             if weights is not None:
                 raise ValueError(f'{model} is a folder of weights, so '
                                  f'weights={weights!r} have no place.')
@@ -132,6 +135,11 @@ def read_model(model, weights=None, task=None):
             'a config alone predicts nothing: give weights=, a checkpoint '
             'that was trained with it.')
     return cfg, read_checkpoint(weights), str(weights)
+
+
+def _holds_weights(folder):
+    return any(name.lower().endswith((*CHECKPOINTS, '.bin'))
+               for _, _, names in os.walk(folder) for name in names)
 
 
 def _named(name, weights):

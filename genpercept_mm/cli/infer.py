@@ -1,4 +1,6 @@
 """``genpercept infer``: maps from photographs."""
+import argparse
+import math
 import pickle
 import sys
 
@@ -62,7 +64,14 @@ def _size(text):
 
 def _fraction(text):
     numerator, _, denominator = text.partition('/')
-    return float(numerator) / float(denominator or 1)
+    try:
+        value = float(numerator) / float(denominator or 1)
+    except (ValueError, ZeroDivisionError):
+        value = 0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a positive number or fraction, such as 1/256')
+    return value
 
 
 def run(args):
@@ -87,6 +96,10 @@ def run(args):
             if 'quantity' in result:
                 done += 1
                 last = result
+    except SyntaxError as error:  # of a config
+        print(f'genpercept infer: {args.model}, line {error.lineno}: '
+              f'{error.msg}', file=sys.stderr)
+        return 1
     except (ArithmeticError, OSError, RuntimeError, TypeError, ValueError,
             pickle.UnpicklingError) as error:
         print(f'genpercept infer: {error}', file=sys.stderr)

@@ -95,7 +95,8 @@ class ColormapCodec(BaseDenseCodec):
         return ((colors - low) / span * 2 - 1).astype(np.float32), valid
 
     def decode(self, output):
-        """See `BaseDenseCodec.decode`; the quantity is int64 class ids."""
+        """See `BaseDenseCodec.decode`; the quantity is int64 class ids, and
+        ``ignore_index`` where the output is NaN."""
         import torch
         colors = torch.as_tensor(
             self.palette, dtype=torch.float32,
@@ -109,7 +110,10 @@ class ColormapCodec(BaseDenseCodec):
             score = norms - 2 * sum(
                 strip[:, channel, None] * colors[:, channel].view(1, -1, 1, 1)
                 for channel in range(3))
-            ids.append(score.argmin(dim=1, keepdim=True))
+            nearest = score.argmin(dim=1, keepdim=True)
+            ids.append(torch.where(
+                strip.sum(1, keepdim=True).isnan(), self.ignore_index,
+                nearest))
         return torch.cat(ids, dim=2)
 
     def facts(self):

@@ -95,7 +95,7 @@ class GenPerceptFolder:
         task = task or named
         if task is None:
             raise ValueError(
-                'The folder does not say what the model predicts; give '
+                f'{self.home} does not say what the model predicts; give '
                 f'--task, one of {FOLDER_TASKS}.')
         wanted = '-dpt' in f'{task} {named}'
         head = (self._find_dpt_head(unet_folder, wanted)

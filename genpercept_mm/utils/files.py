@@ -95,6 +95,18 @@ def write_named(folder, name, content):
     return path
 
 
+def usable_path(folder, name):
+    """Join a folder and a name that comes from data; one that the file system
+    does not take, being too long, is changed as by `write_named`."""
+    path = osp.join(folder, name)
+    try:
+        os.lstat(path)
+    except OSError as error:
+        if error.errno in _NAME_ERRORS:
+            return osp.join(folder, *map(_taken, name.split(os.sep)))
+    return path
+
+
 def _taken(part):
     """Change one part of a path so that any file system takes it; different
     names stay different."""

@@ -224,3 +224,75 @@ def test_a_dense_map_of_a_large_image_is_no_problem():
     metres[wrong] = rng.uniform(1, 50, wrong.sum())
     found = calibrate(pred, metres, quantity='depth')
     assert (found.scale, found.shift) == pytest.approx((4, .5), rel=.01)
+
+
+@pytest.mark.parametrize('count', [1, 60])
+def test_the_clipped_end_says_nothing_about_ratios(count):
+    """In log space, zeros would be far below all other points."""
+    pred = np.linspace(.1, 1, SIZE[0] * SIZE[1]).reshape(SIZE)
+    metres = 3 * pred**.5
+    pred[0] = 0
+    pred[1:, 0] = 0
+    points = some_points(metres, 300)
+    zero = pred[points[:, 1].astype(int), points[:, 0].astype(int)] == 0
+    points = np.concatenate([points[~zero][:6 + count], np.array(
+        [[number % 40, 0, 2.] for number in range(count)])])
+    found = calibrate(pred, points, 'log', quantity='depth')
+    assert found.scale == pytest.approx(.5, rel=1e-6)
+    assert found.points == 6 + 2 * count
+
+
+@pytest.mark.parametrize('quantity', ['depth', 'disparity'])
+def test_no_distance_beyond_a_kilometre_or_below_a_millimetre(quantity):
+    metres = np.array([[5e-4, 2e-3, 900., 1100.]])
+    pred = metres if quantity == 'depth' else 1 / metres
+    found = Calibration(quantity, 1, 0).apply(pred)
+    np.testing.assert_allclose(
+        found, [[np.nan, 2e-3, 900, np.nan]], rtol=1e-6)
+
+
+def test_points_without_a_distance_count_as_wrong():
+    """Here, the line is below zero at a third of the points."""
+    pred, metres = scene()
+    points = some_points(metres, 60)
+    points[:, 2] = np.where(
+        points[:, 2] < np.quantile(points[:, 2], .33), .01,
+        points[:, 2] * 3 - 9)
+    points = points[points[:, 2] > 0]
+    found = calibrate(pred, points, robust=False, quantity='depth')
+    at = found.apply(pred)[points[:, 1].astype(int), points[:, 0].astype(int)]
+    errors = np.abs(at - points[:, 2]) / points[:, 2]
+    assert np.isnan(errors).any()
+    assert found.error == pytest.approx(np.sort(np.nan_to_num(
+        errors, nan=np.inf))[[(len(errors) - 1) // 2,
+                              len(errors) // 2]].mean())
+
+
+def test_points_up_to_the_edge_of_the_last_pixel():
+    pred, metres = scene()
+    points = some_points(metres, 300)
+    expected = calibrate(pred, points, quantity='depth')
+    edge = points.copy()
+    last = points[:, 0] == SIZE[1] - 1
+    assert last.any()
+    edge[last, 0] = SIZE[1] - .3
+    assert calibrate(pred, edge, quantity='depth') == expected
+    edge[0, 0] = SIZE[1]
+    with pytest.raises(ValueError, match='1 of 300 points .*outside'):
+        calibrate(pred, edge, quantity='depth')
+
+
+def test_odd_files_of_points(tmp_path):
+    pred, metres = scene()
+    points = some_points(metres, 50)
+    expected = calibrate(pred, points, quantity='depth')
+    text = '\n'.join(' '.join(map(repr, map(float, row))) for row in points)
+    (tmp_path / 'bom.txt').write_text('\ufeff' + text, encoding='utf-8')
+    assert calibrate(
+        pred, str(tmp_path / 'bom.txt'), quantity='depth') == expected
+    (tmp_path / 'a.dat').write_text(text)
+    with pytest.raises(ValueError, match='a.dat has none of the suffixes'):
+        calibrate(pred, str(tmp_path / 'a.dat'), quantity='depth')
+    for wrong in (0, -1., np.nan):
+        with pytest.raises(ValueError, match='depth_scale must be positive'):
+            calibrate(pred, metres, quantity='depth', depth_scale=wrong)

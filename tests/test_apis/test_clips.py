@@ -77,3 +77,25 @@ def test_single_images_stay_as_they_are(tmp_path):
         assert clips.shown(given) is given
         clips.add(given, None, None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_copies_of_a_clip_become_two_videos(tmp_path):
+    picture = np.zeros((32, 32, 3), np.uint8)
+    with Clips(str(tmp_path), None) as clips:
+        for name in ('a', 'a-2'):
+            for frame in range(2):
+                values = dict(result(name, frame, picture), video='a.avi')
+                clips.shown(values)
+                clips.add(values, picture, picture)
+    for name in ('a', 'a-2'):
+        assert len(frames_of(tmp_path / f'{name}_depth.mp4')) == 2
+
+
+def test_a_name_that_is_too_long_is_changed(tmp_path):
+    picture, name = np.zeros((32, 32, 3), np.uint8), 'x' * 250
+    with Clips(str(tmp_path), None) as clips:
+        values = result(name, 0, picture)
+        clips.shown(values)
+        path = clips.add(values, picture, picture)
+    assert [str(item) for item in tmp_path.iterdir()] == [path]
+    assert len(frames_of(path)) == 1

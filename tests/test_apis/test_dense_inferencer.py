@@ -283,11 +283,35 @@ def test_a_video_becomes_a_video(depth, video, tmp_path):
         (48, 64))).mean() < 20
 
 
-def test_a_video_that_stops_leaves_nothing_behind(depth, video, tmp_path):
-    stream = depth.stream(video, out_dir=str(tmp_path / 'out'), save='video')
+def test_a_video_that_is_stopped_has_the_frames_so_far(depth, video,
+                                                       tmp_path):
+    out = tmp_path / 'out'
+    stream = depth.stream(video, out_dir=str(out), save='video')
+    next(stream)
     next(stream)
     stream.close()
-    assert list((tmp_path / 'out').iterdir()) == []
+    assert [path.name for path in out.iterdir()] == ['clip_depth.mp4']
+    written = cv2.VideoCapture(str(out / 'clip_depth.mp4'))
+    assert [written.read()[0] for _ in range(3)] == [True, True, False]
+
+
+@pytest.mark.parametrize('skip', [True, False])
+def test_pictures_among_videos(depth, video, photo, tmp_path, skip):
+    """They have no video, but do not cost one."""
+    out = tmp_path / 'out'
+    stream = depth.stream([video, photo, video], out_dir=str(out),
+                          save='video', skip_errors=skip)
+    if not skip:
+        with pytest.raises(ValueError, match='nothing of an image such as'):
+            list(stream)
+        assert [path.name for path in out.iterdir()] == ['clip_depth.mp4']
+        return
+    results = list(stream)
+    assert ['error' in result for result in results] == [
+        False] * 4 + [True] + [False] * 4
+    assert 'depth' in results[4]
+    assert sorted(path.name for path in out.iterdir()) == [
+        'clip-2_depth.mp4', 'clip_depth.mp4']
 
 
 @pytest.mark.parametrize('quantity', ['depth', 'disparity'])
@@ -397,6 +421,41 @@ def test_maps_that_are_not_finite_are_not_written(checkpoints, photo,
     result, = inferencer.stream(photo, skip_errors=True)
     assert 'NaN or infinite' in result['error']
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('kind', ['upernet', 'colormap'])
+def test_classes_of_networks_that_are_not_finite(tmp_path, photo, kind):
+    """The largest of NaN is class 0."""
+    config = dict(upernet=MINI_CONFIG,
+                  colormap=f'{MINI}hypersim-seg.py')[kind]
+    write_checkpoint(f'{tmp_path}/{kind}.pth', config)
+    inferencer = DenseInferencer(f'{tmp_path}/{kind}.pth', device='cpu')
+    inferencer(photo)
+    with torch.no_grad():
+        next(inferencer.model.decode_head.parameters()).fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match='photo.png: the prediction'):
+        inferencer(photo)
+
+
+def test_a_lack_of_memory_does_not_tile_smaller_images(
+        checkpoints, monkeypatch):
+    inferencer = DenseInferencer(checkpoints['depth'], device='cpu')
+    stock = inferencer._forward
+
+    def forward(batch, tile):
+        height, width = batch[0]['inputs'].shape[1:]
+        if min(tile or height, height) * min(tile or width, width) > 100**2:
+            raise torch.OutOfMemoryError('CUDA out of memory. Tried')
+        return stock(batch, tile)
+
+    monkeypatch.setattr(inferencer, '_forward', forward)
+    large, small = photograph((96, 128)), photograph((72, 96))
+    first = inferencer(small, size='native')
+    assert 'tiles of 64, for lack of memory' in inferencer(
+        large, size='native')['notes']
+    again = inferencer(small, size='native')
+    assert again['notes'] == first['notes'] == []
+    np.testing.assert_array_equal(again['depth'], first['depth'])
 
 
 def test_other_devices_and_tiles_are_refused(checkpoints, depth, photo):

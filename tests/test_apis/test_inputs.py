@@ -1,6 +1,7 @@
 """Whatever a user gives becomes images, in order and under own names."""
 import functools
 import http.server
+import os
 import threading
 
 import cv2
@@ -266,3 +267,85 @@ def test_addresses_with_blanks_and_cut_answers(folder, monkeypatch):
         with pytest.raises(OSError, match='cut.png cannot be downloaded'):
             item.read()
         server.shutdown()
+
+
+def test_frames_do_not_take_the_names_of_pictures(tmp_path):
+    """A clip lies beside the folder of its own frames."""
+    write_video(tmp_path / 'clip.avi', 3)
+    (tmp_path / 'clip').mkdir()
+    for number in range(3):
+        Image.fromarray(RGB).save(tmp_path / 'clip' / f'00000{number}.png')
+    known = Names()
+    for given in (str(tmp_path), [str(tmp_path / 'clip.avi'), str(tmp_path)],
+                  str(tmp_path)):
+        found = names(given, names=known)
+        assert len(set(found)) == len(found) == (
+            9 if isinstance(given, list) else 6)
+    # later calls give the same file the same name
+    assert names(str(tmp_path), names=known) == found
+
+
+def test_one_file_by_two_paths_keeps_its_name(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    known = Names()
+    for path in ('a.png', './a.png', str(folder / 'a.png')):
+        assert names(path, names=known) == ['a']
+
+
+def test_outputs_around_the_inputs_hide_nothing(folder):
+    sub = str(folder / 'sub')
+    for given in (sub, f'{sub}/*.png', f'{sub}/**/*.*'):
+        assert names(given, exclude=str(folder)) == names(given) != []
+    assert names(f'{folder}/*.png', exclude=str(folder)) == [
+        'a', 'b', 'twin']
+    assert names(f'{folder}/**/*.png', exclude=sub) == ['a', 'b', 'twin']
+
+
+def test_a_video_that_is_cut_off_is_told(tmp_path):
+    path = tmp_path / 'long.avi'
+    write_video(path, 40)
+    assert [item.late for item in Inputs(str(path))] == [False] * 40
+    content = path.read_bytes()
+    path.write_bytes(content[:len(content) // 2])
+    *frames, last = Inputs(str(path))
+    assert 2 < len(frames) < 30 and not any(item.late for item in frames)
+    assert last.late
+    with pytest.raises(OSError, match=f'ends after {len(frames)} of 40 frame'):
+        last.read()
+
+
+def test_a_video_that_opencv_cannot_name_is_passed_over(tmp_path, run_python):
+    """OpenCV would end the process."""
+    write_video(tmp_path / 'a.avi', 3)
+    os.rename(tmp_path / 'a.avi', os.fsencode(tmp_path) + b'/caf\xe9.avi')
+    Image.fromarray(RGB).save(tmp_path / 'z.png')
+    text = run_python('-c', f"""
+from genpercept_mm.apis.inputs import Inputs
+broken, image = Inputs({str(tmp_path)!r})
+image.read()
+try:
+    broken.read()
+except OSError as error:
+    print(error)""")
+    assert 'name that is not UTF-8' in text.stdout
+
+
+def test_what_is_not_there_can_be_passed_over(folder):
+    paths = [str(folder / name) for name in ('a.png', 'no.png', 'b.png')]
+    for given in (paths, iter(paths)):
+        items = list(Inputs(given, skip_errors=True))
+        assert [item.name for item in items] == ['a', 'no', 'b']
+        with pytest.raises(FileNotFoundError, match='no.png does not exist'):
+            items[1].read()
+    with pytest.raises(FileNotFoundError, match='no.png does not exist'):
+        Inputs(paths)
+
+
+def test_orders_of_channels_and_bytes():
+    with pytest.raises(ValueError, match="channel_order must be one of"):
+        Inputs(RGB, channel_order='RGB')
+    deep = (RGB.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(to_bgr(deep.astype('>u2'), 'rgb'), BGR)
+    small = (RGB // 255).astype('>u2')
+    np.testing.assert_array_equal(
+        to_bgr(small, 'rgb'), to_bgr(small.astype('<u2'), 'rgb'))

@@ -49,6 +49,15 @@ def test_a_picture_becomes_what_the_model_predicts(kind):
     json.dumps(network.facts())
 
 
+@torch.no_grad()
+def test_networks_that_take_bgr():
+    """As mmseg's, if its preprocessor does not convert."""
+    model, given = build('depth'), images((64, 64), 1)
+    expected = ImageToMap(build('depth'))(given.flip(-1))
+    model.data_preprocessor.channel_conversion = False
+    assert torch.equal(ImageToMap(model)(given), expected)
+
+
 def exported(kind, path, **options):
     lines = []
     report = export_model(build(kind), str(path), report=lines.append,

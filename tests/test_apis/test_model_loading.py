@@ -8,6 +8,7 @@ from mmengine.config import Config
 from weights import write_checkpoint
 
 from genpercept_mm.apis import init_model
+from genpercept_mm.apis.model_loading import read_model
 
 CONFIGS = dict(
     depth='configs/mini/genpercept_vae_mini-hypersim-depth.py',
@@ -84,3 +85,16 @@ def test_a_small_stem_comes_from_the_checkpoint(tmp_path):
     with torch.no_grad():
         assert torch.equal(init_model(path, device='cpu').encode_decode(
             image, None), trained.encode_decode(image, None))
+
+
+def test_outputs_called_like_a_model_do_not_hide_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / 'mini-depth'
+    folder.mkdir()
+    (folder / 'photo_depth.png').write_bytes(b'x')
+    _, checkpoint, source = read_model('mini-depth')
+    assert source != 'mini-depth' and checkpoint['state_dict']
+    (folder / 'unet').mkdir()
+    (folder / 'unet' / 'diffusion_pytorch_model.safetensors').touch()
+    with pytest.raises((OSError, ValueError), match='mini-depth'):
+        read_model('mini-depth')
