@@ -106,6 +106,11 @@ class BaseDenseCodec(metaclass=ABCMeta):
         [-1, 1], which is all that happens here."""
         return bound(output)
 
+    def select(self, first, second):
+        """Merge two outputs (N, C, H, W) for one image, where ``ensembling``
+        is None; here, to their mean."""
+        return (first + second) / 2
+
     @abstractmethod
     def decode(self, output):
         """Turn a network output into the quantity.

@@ -98,23 +98,39 @@ class ColormapCodec(BaseDenseCodec):
         """See `BaseDenseCodec.decode`; the quantity is int64 class ids, and
         ``ignore_index`` where the output is NaN."""
         import torch
-        colors = torch.as_tensor(
-            self.palette, dtype=torch.float32,
-            device=output.device) / 127.5 - 1
-        norms = colors.square().sum(1).view(1, -1, 1, 1)
         ids = []
-        # in strips, as every pixel has a score for each class
-        for strip in output.float().clamp(-1, 1).split(128, dim=2):
-            # |y - c|^2 without |y|^2, which all classes share
-            # no product that autocast would compute in half precision
-            score = norms - 2 * sum(
-                strip[:, channel, None] * colors[:, channel].view(1, -1, 1, 1)
-                for channel in range(3))
+        for strip, score in self._scores(output):
             nearest = score.argmin(dim=1, keepdim=True)
             ids.append(torch.where(
                 strip.sum(1, keepdim=True).isnan(), self.ignore_index,
                 nearest))
         return torch.cat(ids, dim=2)
+
+    def select(self, first, second):
+        """Merge two outputs (N, 3, H, W): each pixel is that of the output
+        which is nearer to the colour of a class, as a mean of both would be
+        the colour of a third class."""
+        import torch
+        distances = [torch.cat([
+            (strip.square().sum(1, keepdim=True)
+             + score.amin(1, keepdim=True)) for strip, score in
+            self._scores(output)], dim=2) for output in (first, second)]
+        return torch.where(distances[1] < distances[0], second, first)
+
+    def _scores(self, output):
+        """Yield strips (N, 3, h, W) of an output, clipped, and for each class
+        |y - c|^2 without |y|^2, (N, K, h, W)."""
+        import torch
+        colors = torch.as_tensor(
+            self.palette, dtype=torch.float32,
+            device=output.device) / 127.5 - 1
+        norms = colors.square().sum(1).view(1, -1, 1, 1)
+        # in strips, as every pixel has a score for each class
+        for strip in output.float().clamp(-1, 1).split(128, dim=2):
+            # no product that autocast would compute in half precision
+            yield strip, norms - 2 * sum(
+                strip[:, channel, None] * colors[:, channel].view(1, -1, 1, 1)
+                for channel in range(3))
 
     def facts(self):
         """See `BaseDenseCodec.facts`; values are class ids."""

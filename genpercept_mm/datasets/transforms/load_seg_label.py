@@ -15,15 +15,17 @@ class LoadSegLabel(LoadAnnotations):
     """mmseg's ``LoadAnnotations``, refusing files that it would misread.
 
     The stock transform casts the content of any file to uint8 and accepts any
-    shape and any id. ``reduce_zero_label`` is that of the data set.
+    shape and any id. ``reduce_zero_label`` is that of the data set; here, it
+    can only repeat it.
 
     Required keys: ``seg_map_path``, ``seg_fields``, ``label_map``,
     ``reduce_zero_label``, and ``ori_shape`` if the image is loaded. Added
     keys: ``gt_seg_map`` (H, W) uint8.
 
     Args:
-        num_ids (int): Ids in the file are 0..num_ids - 1, or 255 (ignored);
-            with ``reduce_zero_label`` the ignored 0 is one of them.
+        num_ids (int): Ids in the file are 0..num_ids - 1, or 255 (ignored), so
+            there are at most 255 of them; with ``reduce_zero_label`` the
+            ignored 0 is one.
         label_map (dict[int, int], optional): New ids by those in the file, for
             example ``{255: 1}`` for masks of 0 and 255; ``num_ids`` counts the
             new ones.
@@ -31,13 +33,17 @@ class LoadSegLabel(LoadAnnotations):
 
     Raises:
         OSError: If the file cannot be decoded.
-        ValueError: If ``label_map`` gives ids out of range, or the label has
-            several channels or an id out of range, or may not match the image
-            in size or EXIF rotation.
+        ValueError: If ``num_ids`` is not 1..255, ``label_map`` gives ids out
+            of range, ``reduce_zero_label`` is not that of the data set, or the
+            label has several channels or an id out of range, or may not match
+            the image in size or EXIF rotation.
     """
 
     def __init__(self, num_ids, label_map=None, **kwargs):
         super().__init__(**kwargs)
+        if not 0 < num_ids <= 255:
+            raise ValueError('LoadSegLabel: num_ids must be 1..255, as 255 '
+                             f'stands for pixels to ignore, got {num_ids}.')
         allowed = (*range(num_ids), 255)
         wrong = [new for new in (label_map or {}).values()
                  if new not in allowed]
@@ -54,6 +60,13 @@ class LoadSegLabel(LoadAnnotations):
         return super().transform(results) if is_sample(results) else results
 
     def _load_seg_map(self, results):
+        if self.reduce_zero_label not in (None, results['reduce_zero_label']):
+            raise ValueError(
+                'LoadSegLabel: reduce_zero_label is '
+                f'{self.reduce_zero_label} here and '
+                f'{results["reduce_zero_label"]} in the data set, which '
+                'decides; set it there, or give label_map={0: 255, 1: 0, '
+                '...}.')
         with errors_named('LoadSegLabel'):
             label = self._read(results)
         # unlike the stock transform, no squeeze: labels may be one pixel wide

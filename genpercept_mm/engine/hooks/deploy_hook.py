@@ -1,5 +1,5 @@
 """Testing a folded model."""
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 
 from genpercept_mm.models.utils.folding import switch_to_deploy
@@ -20,5 +20,9 @@ class DeployHook(Hook):
         Raises:
             ValueError: If nothing in the model can be folded.
         """
+        # the averaged weights are those of the checkpoint; a copy that is not
+        # folded cannot take the model's place
+        runner._hooks = [hook for hook in runner.hooks
+                         if not isinstance(hook, EMAHook)]
         model = runner.model
         switch_to_deploy(model.module if is_model_wrapper(model) else model)

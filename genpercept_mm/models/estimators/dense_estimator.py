@@ -284,8 +284,9 @@ class DenseEstimator(EncoderDecoder):
         maps = infer(inputs)
         if self.test_cfg.get('flip'):
             mirrored = infer(inputs.flip(-1))
-            maps = {name: (values + self._mirror(name, mirrored[name])) / 2
-                    for name, values in maps.items()}
+            maps = {name: self._merge_views(
+                name, values, self._mirror(name, mirrored[name]))
+                for name, values in maps.items()}
         if inputs.shape[2:] != size:
             maps = {name: _part(values, size, inputs.shape[2:])
                     for name, values in maps.items()}
@@ -302,6 +303,12 @@ class DenseEstimator(EncoderDecoder):
         padding = (0, width - inputs.shape[3], 0, height - inputs.shape[2])
         return F.pad(inputs, padding, mode='replicate') if any(
             padding) else inputs
+
+    def _merge_views(self, name, first, second):
+        """Merge two maps of this name in `_infer`."""
+        if name == 'output' and self.codec.ensembling is None:
+            return self.codec.select(first, second)
+        return (first + second) / 2
 
     def _mirror(self, name, maps):
         """Mirror maps (N, C, H, W) that have this name in `_infer`."""
@@ -341,6 +348,8 @@ class DenseEstimator(EncoderDecoder):
         total = outputs[0].new_zeros(height, width)
         for (top, bottom, left, right), weight in zip(boxes, weights):
             total[top:bottom, left:right] += weight
+        if self.codec.ensembling is None:
+            weights, total = _choose(boxes, weights, total), 1
         for n in range(len(inputs)):
             windows = [output[n] for output in outputs]
             if self.codec.affine_invariant:
@@ -350,9 +359,10 @@ class DenseEstimator(EncoderDecoder):
                         windows, align_windows(windows, boxes))]
             for window, (top, bottom, left, right), weight in zip(
                     windows, boxes, weights):
-                merged[n, :, top:bottom, left:right] += (
-                    window * weight / total[top:bottom, left:right])
-        return _fit_range(merged)
+                merged[n, :, top:bottom, left:right] += window * weight
+        merged = merged / total
+        return (_fit_range(merged) if self.codec.affine_invariant
+                else merged.clamp(-1, 1))
 
     def _spans(self, length, axis):
         """List the windows along one axis, placed as mmseg places them."""
@@ -408,6 +418,22 @@ def _resize(output, size, kind='antialias'):
     if tuple(output.shape[2:]) == tuple(size):
         return output
     return F.interpolate(output, tuple(size), **RESIZES[kind])
+
+
+def _choose(boxes, weights, like):
+    """Turn weights of windows into 1 for the window that has the largest one
+    at a pixel, and 0 for the others."""
+    largest, chosen = torch.zeros_like(like), torch.zeros_like(
+        like, dtype=torch.long)
+    for number, ((top, bottom, left, right), weight) in enumerate(
+            zip(boxes, weights)):
+        place = slice(top, bottom), slice(left, right)
+        better = weight > largest[place]
+        largest[place] = torch.where(better, weight, largest[place])
+        chosen[place] = torch.where(better, number, chosen[place])
+    return [(chosen[top:bottom, left:right] == number).to(weight)
+            for number, ((top, bottom, left, right), weight) in enumerate(
+                zip(boxes, weights))]
 
 
 def _fit_range(maps):

@@ -3,8 +3,12 @@ import numpy as np
 import torch
 
 MAX_SAMPLES = 20000
-# smaller standard deviations say nothing about the scale
+# Smaller standard deviations say nothing about the scale
 FLAT = 1e-6
+# Overlaps that agree less than this say nothing either, nor do those that vary
+# by a smaller share of their window's range, unless they agree entirely: on a
+# plane wall, what varies is the error of the network
+CORRELATED, SHARE, SAME = .7, .02, .95
 
 
 def align_windows(windows, boxes):
@@ -18,13 +22,14 @@ def align_windows(windows, boxes):
 
     ``windows`` are K tensors (C, h, w), and ``boxes`` their (top, bottom,
     left, right) in the image. Returns an array (K, 2) with the scale and shift
-    of each window. Scales are positive; flat windows, and those that run
-    against all others, are only shifted; one that overlaps nothing stays as it
-    is.
+    of each window. Scales are positive; windows that are flat or have little
+    in common with others where they overlap are only shifted; one that
+    overlaps nothing stays as it is.
     """
     windows = _to_cpu(windows)
     count = len(windows)
-    anchor = int(np.argmax([float(w.max() - w.min()) for w in windows]))
+    ranges = [float(w.max() - w.min()) for w in windows]
+    anchor = int(np.argmax(ranges))
     overlaps = [(i, j, *_overlap(windows[i], boxes[i], windows[j], boxes[j]))
                 for i in range(count) for j in range(i)]
     overlaps = [overlap for overlap in overlaps if len(overlap[2])]
@@ -35,7 +40,8 @@ def align_windows(windows, boxes):
             continue
         correlation = np.mean((first - first.mean()) * (
             second - second.mean())) / (spreads[0] * spreads[1])
-        if correlation > 0:
+        share = min(spreads[0] / ranges[i], spreads[1] / ranges[j])
+        if correlation > (CORRELATED if share > SHARE else SAME):
             ratios.append((i, j, len(first) * correlation**2,
                            np.log(spreads[1] / spreads[0])))
     scales = np.exp(_solve_differences(count, anchor, ratios))

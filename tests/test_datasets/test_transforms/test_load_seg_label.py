@@ -174,3 +174,25 @@ def test_the_map_of_the_data_set_comes_after(tmp_path):
     found = load_ids(tmp_path / 'a.png', ids, 3, {255: 2},
                      reduce_zero_label=True, label_map={0: 5, 1: 6})
     assert found.tolist() == [[255, 5, 6]]
+
+
+def test_more_ids_than_a_byte_has_are_refused():
+    """300 would be stored as 44."""
+    with pytest.raises(ValueError, match='num_ids must be 1..255.*got 300'):
+        LoadSegLabel(num_ids=300)
+
+
+@pytest.mark.parametrize('own, ok', [(None, True), (False, True),
+                                     (True, False)])
+def test_zero_is_reduced_as_the_data_set_says(tmp_path, own, ok):
+    """mmseg's transform has an assertion."""
+    path = str(tmp_path / 'a.png')
+    Image.fromarray(np.arange(4, dtype=np.uint8).reshape(2, 2)).save(path)
+    load = LoadSegLabel(num_ids=5, reduce_zero_label=own)
+    results = dict(seg_map_path=path, seg_fields=[], label_map=None,
+                   reduce_zero_label=False)
+    if ok:
+        assert load(results)['gt_seg_map'].tolist() == [[0, 1], [2, 3]]
+        return
+    with pytest.raises(ValueError, match='True here and False in the data'):
+        load(results)

@@ -35,6 +35,14 @@ class PixelHead(BaseDenseHead):
 
 
 @MODELS.register_module()
+class ColorHead(PixelHead):
+    """The image itself."""
+
+    def forward(self, inputs):
+        return inputs[0]
+
+
+@MODELS.register_module()
 class Identity(torch.nn.Module):
     """A backbone that gives the image."""
 
@@ -54,7 +62,8 @@ def estimator(codec='AffineDepthCodec', head='PixelHead', **test_cfg):
         return DenseEstimator(
             backbone=dict(type='genpercept_mm.Identity'),
             decode_head=dict(
-                type=f'genpercept_mm.{head}', codec=dict(type=codec)),
+                type=f'genpercept_mm.{head}',
+                codec=codec if isinstance(codec, dict) else dict(type=codec)),
             data_preprocessor=dict(
                 type='genpercept_mm.OneStepDataPreprocessor',
                 size_divisor=1, bgr_to_rgb=False),
@@ -346,3 +355,44 @@ def test_label_latents_have_full_precision_in_a_mixed_training():
         image_latent = model.backbone.encode(torch.zeros(1, 3, 16, 24))
     assert image_latent.dtype == torch.bfloat16
     assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize('codec, low, high', [
+    ('NormalCodec', (.5, .5, 1), (.5, .5, 1)), ('MatteCodec', .4, 1),
+    ('NormalCodec', (.45, .5, .98), (.55, .5, 1))])
+def test_windows_of_absolute_quantities_keep_their_values(codec, low, high):
+    """A saturated map that does not reach the other end of its range, through
+    a network without surroundings."""
+    ramp = torch.linspace(0, 1, 90)[None, None].expand(1, 50, 90)
+    low, high = (torch.as_tensor(value).expand(3)[:, None, None]
+                 for value in (low, high))
+    picture = (low + (high - low) * ramp).clamp(max=1) * 255
+    head = 'ColorHead' if codec == 'NormalCodec' else 'PixelHead'
+    whole, = predict(estimator(codec, head), picture)
+    windows, = predict(estimator(
+        codec, head, mode='slide', crop_size=(32, 32), stride=(24, 24)),
+        picture)
+    for name in whole.keys():
+        if name.startswith('pred_'):
+            torch.testing.assert_close(
+                windows.get(name).data, whole.get(name).data, atol=1e-4,
+                rtol=0)
+
+
+@pytest.mark.parametrize('test_cfg', [
+    dict(flip=True), dict(mode='slide', crop_size=(24, 24), stride=(8, 8)),
+    dict(mode='slide', crop_size=(24, 24), stride=(16, 16), flip=True)])
+def test_views_that_differ_do_not_make_a_third_class(test_cfg):
+    """The mean of black and white would be grey. A network that takes the left
+    of what it sees for the one and the right for the other."""
+    codec = dict(type='ColormapCodec', palette=[
+        (0, 0, 0), (255, 255, 255), (128, 128, 128)])
+    network = estimator(codec, **test_cfg)
+
+    def halves(inputs, metas=None):
+        columns = torch.linspace(-.9, 1, inputs.shape[-1])
+        return columns.sign().expand(len(inputs), 3, *inputs.shape[2:])
+
+    network.encode_decode = halves
+    result, = predict(network, image(40, 72))
+    assert set(result.pred_sem_seg.data.unique().tolist()) == {0, 1}

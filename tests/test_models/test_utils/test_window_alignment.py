@@ -93,3 +93,20 @@ def test_weights_fall_off_to_the_border():
     weights = blend_weights((3, 4))
     assert weights == pytest.approx(
         np.outer([.5, 1, .5], [.4, .8, .8, .4]))
+
+
+@pytest.mark.parametrize('seed', range(8))
+def test_a_plane_wall_in_the_overlap_says_nothing_about_scales(seed):
+    """All that varies there is the error of the network, not the scene."""
+    from scipy.ndimage import gaussian_filter
+    rng = np.random.default_rng(seed)
+    scene = np.interp(np.linspace(0, 1, 448), [0, .42, .58, 1],
+                      [-.8, 0, 0, .8])[None].repeat(256, 0)
+    boxes, windows = [(0, 256, 0, 256), (0, 256, 192, 448)], []
+    for (_, _, left, right), size in zip(boxes, (.004, .012)):
+        error = gaussian_filter(rng.normal(size=(256, 256)), 12)
+        windows.append(torch.from_numpy(
+            scene[:, left:right] + error * size / error.std())[None])
+    found = align_windows(windows, boxes)
+    assert found[:, 0] == pytest.approx([1, 1], rel=.05)
+    assert found[:, 1] == pytest.approx([0, 0], abs=.02)
