@@ -101,4 +101,5 @@ def _distribute_over_cpus(cfg):
         dict(
             type='MMDistributedDataParallel',
             device_ids=None,
-            broadcast_buffers=False))
+            broadcast_buffers=False,
+            find_unused_parameters=cfg.get('find_unused_parameters', False)))

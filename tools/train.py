@@ -17,6 +17,9 @@ from tool_arguments import (
 # Before the host's models: compat acts on import
 from genpercept_mm.engine.check_channels import check_channels
 from genpercept_mm.engine.check_config import check_config
+from genpercept_mm.engine.hooks.safe_checkpoint_hook import (
+    load_where_nothing_resumes,
+)
 
 
 def parse_args():
@@ -65,6 +68,7 @@ def main():
             raise ValueError('--auto-scale-lr needs auto_scale_lr = '
                              'dict(base_batch_size=...) in the config.')
         cfg.auto_scale_lr.enable = True
+    load_from = cfg.get('load_from')
     if args.resume is not None:
         cfg.resume = True
         cfg.load_from = None if args.resume == 'auto' else args.resume
@@ -73,6 +77,8 @@ def main():
     runner = (
         RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg))
     check_channels(runner.model, cfg.model)
+    if args.resume == 'auto' and load_from:
+        load_where_nothing_resumes(runner, load_from)
     try:
         runner.train()
     except KeyboardInterrupt:

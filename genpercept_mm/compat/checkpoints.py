@@ -8,6 +8,7 @@ from collections import OrderedDict
 from functools import wraps
 
 from genpercept_mm.utils.files import write_whole
+from genpercept_mm.utils.plain import to_storable
 from genpercept_mm.utils.weight_files import (
     SAFETENSORS,
     ZIP,
@@ -220,6 +221,11 @@ def save_whole(module):
                     filename, backend_args=backend_args)) is not LocalBackend:
             return stock(checkpoint, filename, file_client_args, backend_args)
 
+        if 'meta' in checkpoint:
+            # of a data set, for example, which may hold anything
+            checkpoint = dict(checkpoint, meta=to_storable(
+                checkpoint['meta'], _tell_of_text))
+
         def write(part):
             import torch
             torch.save(checkpoint, part)
@@ -235,6 +241,13 @@ def save_whole(module):
                 'continue with --resume') from error
 
     module.save_checkpoint = save_checkpoint
+
+
+def _tell_of_text(value):
+    """Say what a checkpoint holds as text, as it would not load."""
+    from mmengine.logging import print_log
+    print_log(f'checkpoint: a {type(value).__name__} of meta is stored as '
+              f'text: {value}', 'current')
 
 
 def _size(value):

@@ -1,6 +1,8 @@
 """Training state that is plain data, so that it loads as weights only."""
 from functools import wraps
 
+from genpercept_mm.utils.plain import to_storable
+
 
 def store_plain_history():
     """Make `MessageHub` store its history as lists and plain numbers."""
@@ -16,10 +18,7 @@ def store_plain_history():
                 count_history=buffer.data[1].tolist(),
                 max_length=buffer.max_length))
             for key, buffer in state['log_scalars'].items())
-        state['runtime_info'] = {
-            key: value.item() if hasattr(value, 'dtype')
-            and hasattr(value, 'item') and value.ndim == 0 else value
-            for key, value in state['runtime_info'].items()}
+        state['runtime_info'] = to_storable(dict(state['runtime_info']))
         return state
 
     @wraps(stock_load)

@@ -20,3 +20,22 @@ def not_finite(named):
     return [name for name, values in named.items()
             if isinstance(values, (np.ndarray, torch.Tensor))
             and not is_finite(values)]
+
+
+def wrong_weights(state, model):
+    """List the weights and running statistics of a state that are not finite.
+
+    A mask of minus infinity, among a model's other buffers, is none of them.
+
+    Args:
+        state (dict): Tensors by name; names may begin with ``module.``.
+        model (nn.Module): Whose state it is.
+
+    Returns:
+        list[str]: Names.
+    """
+    buffers = {name.removeprefix('module.')
+               for name, _ in model.named_buffers()
+               if not name.endswith(('running_mean', 'running_var'))}
+    return [name for name in not_finite(state)
+            if name.removeprefix('module.') not in buffers]

@@ -22,19 +22,24 @@ def seed_of(*words):
 
 
 class _Draws:
-    """The generators of a micro batch."""
+    """The generators of a micro batch.
 
-    def __init__(self, generators, shared, places):
+    ``words`` are seed and step, and ``calls`` numbers the calls of
+    `repeatable_generators` by what each drew from torch's generator.
+    """
+
+    def __init__(self, generators, shared, places, words, calls):
         self.generators, self.shared, self.places = generators, shared, places
+        self.words, self.calls = words, calls
 
 
 @contextlib.contextmanager
 def step_draws(seed, step, places):
     """Give the images of a micro batch their generators.
 
-    The global generators are seeded with the step, and restored afterwards:
-    what draws from them is the same in every run of the step, and in all of
-    its micro batches.
+    The global generators are seeded with the step and the first place, and
+    restored afterwards: what draws from them is the same in every run of the
+    step that divides it equally.
 
     Args:
         seed (int): Seed of the training.
@@ -43,9 +48,9 @@ def step_draws(seed, step, places):
     """
     _STACK.append(_Draws(
         [_generator(seed, step, place) for place in places],
-        _generator(seed, step, _SHARED), list(places)))
+        _generator(seed, step, _SHARED), list(places), (seed, step), {}))
     try:
-        with seeded(seed, step, _SHARED):
+        with seeded(seed, step, _SHARED, *places[:1]):
             yield
     finally:
         _STACK.pop()
@@ -70,13 +75,16 @@ def repeatable_generators(count):
     """Return other generators of the images, as `image_generators`, that are
     the same where gradient checkpointing computes a layer again.
 
-    One number is drawn from torch's global generator, which checkpointing
-    restores, and mixed with the place of each image.
+    They follow the number of the call. One number is drawn from torch's global
+    generator, which checkpointing restores, so that a call is recognized when
+    it comes again.
     """
     if not _checked(count):
         return None
-    word = int(torch.randint(2**31, ()))
-    return [_generator(word, place) for place in _STACK[-1].places]
+    draws = _STACK[-1]
+    call = draws.calls.setdefault(
+        int(torch.randint(2**31, ())), len(draws.calls))
+    return [_generator(*draws.words, place, call) for place in draws.places]
 
 
 def _checked(count):
@@ -105,7 +113,8 @@ def draws_of(images):
     again = torch.Generator()
     again.set_state(draws.shared.get_state())
     _STACK.append(_Draws(
-        draws.generators[images], again, draws.places[images]))
+        draws.generators[images], again, draws.places[images], draws.words,
+        draws.calls))
     try:
         yield
     finally:

@@ -1,9 +1,14 @@
 import io
+import pathlib
+from collections import defaultdict, deque
 
+import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import MessageHub
 from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
+from mmengine.runner.checkpoint import save_checkpoint
 
 
 def test_scheduler_state_is_plain_and_comes_back():
@@ -70,3 +75,31 @@ def test_fp16_goes_on_from_bf16(before):
     # a scale that was there is taken over
     assert second.loss_scaler.get_scale() == (8. if before == 'on' else 4.)
     assert second.optimizer.state_dict()['state'][0]['step'] == 1
+
+
+def test_what_a_data_set_says_of_itself_loads_again(tmp_path):
+    """mmengine keeps its metainfo; a config's dicts are ConfigDicts."""
+    hub = MessageHub.get_instance('metainfo')
+    given = Config(dict(label_map={255: 1}, source=dict(name='mine'))
+                   )._cfg_dict
+    metainfo = dict(
+        given, classes=('a', 'b'), names=np.array(['x', 'y']),
+        root=pathlib.PurePosixPath('some/where'), more=deque([1, 2]),
+        colors=np.arange(3), kind=defaultdict(int, a=1), n=range(2))
+    hub.update_info('dataset_meta', metainfo)
+    path = str(tmp_path / 'x.pth')
+    save_checkpoint(dict(
+        meta=dict(dataset_meta=metainfo, other=torch.float16),
+        message_hub=hub.state_dict()), path)
+    saved = torch.load(path, weights_only=True)
+    other = MessageHub.get_instance('metainfo again')
+    other.load_state_dict(saved['message_hub'])
+    for found in (saved['meta']['dataset_meta'],
+                  other.get_info('dataset_meta')):
+        assert found['label_map'] == {255: 1}
+        assert found['source'] == dict(name='mine')
+        assert found['classes'] == ('a', 'b')
+        assert found['names'] == ['x', 'y'] and found['kind'] == dict(a=1)
+        assert found['root'] == 'some/where' and found['more'] == [1, 2]
+        assert found['colors'] == [0, 1, 2] and found['n'] == [0, 1]
+    assert saved['meta']['other'] == 'torch.float16'

@@ -41,6 +41,7 @@ class MixtureSampler(Sampler):
             sampler=dict(type='InfiniteSampler'),
             batch_sampler=dict(
                 type='genpercept_mm.MixtureSampler',
+                batch_size=4,  # else that above, and the order with it
                 probabilities=[0.9, 0.1]),
             dataset=dict(type='ConcatDataset', datasets=[hypersim, vkitti]))
 

@@ -14,7 +14,11 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.structures import BaseDataElement
 
 from genpercept_mm.registry import HOOKS
-from genpercept_mm.utils.finite import is_finite, not_finite
+from genpercept_mm.utils.finite import (
+    is_finite,
+    not_finite,
+    wrong_weights,
+)
 
 
 @HOOKS.register_module()
@@ -63,6 +67,14 @@ class FiniteGuardHook(Hook):
 
     def _before_step(self, optimizer, args, kwargs):
         """Take the gradients away if one of them is not finite."""
+        overflow = getattr(optimizer, 'found_inf', None)
+        if overflow is not None:
+            # a fused optimizer skips overflows itself, where the scaler
+            # tells it; its gradients are still scaled
+            if not overflow:
+                self.updates += 1
+                self._updated = True
+            return
         parameters = [
             parameter for group in optimizer.param_groups
             for parameter in group['params'] if parameter.grad is not None]
@@ -146,7 +158,8 @@ class FiniteGuardHook(Hook):
         Raises:
             RuntimeError: If a weight is not finite.
         """
-        wrong = not_finite(checkpoint.get('state_dict', checkpoint))
+        wrong = wrong_weights(
+            checkpoint.get('state_dict', checkpoint), runner.model)
         if wrong:
             raise RuntimeError(
                 f'{len(wrong)} weights of the checkpoint are not finite, such '

@@ -138,6 +138,9 @@ def describe(runner):
     if isinstance(loop, StepBasedTrainLoop):
         # neither devices nor micro batches change anything
         split = dict(step=f'{loop.batch_size} images')
+        if hasattr(loop.sampler.sampler, 'groups'):
+            # but not those that a MixtureSampler draws from one data set
+            split['images of one data set'] = loop.sampler.sampler.batch_size
     return to_plain(dict(
         **split,
         optimizer_wrapper=type(wrapper).__name__,

@@ -13,6 +13,7 @@ from genpercept_mm.utils.config_text import parse_config
 from ..loops import StepBasedTrainLoop
 
 KEY = 'data_seed'
+VALIDATED = 'validated_step'
 # Set in the meta of a checkpoint whose iterations became steps
 CONVERTED = 'iterations_became_steps'
 
@@ -53,6 +54,8 @@ class ResumeDataHook(Hook):
         source = _seeded(runner.train_loop)
         if hasattr(source, 'seed'):
             checkpoint[KEY] = int(source.seed)
+        if isinstance(runner.train_loop, StepBasedTrainLoop):
+            checkpoint[VALIDATED] = runner.train_loop.validated
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Remember the seed of the data, if the checkpoint contains it, and
@@ -76,6 +79,9 @@ class ResumeDataHook(Hook):
                     "batches; resume with train_cfg.type='genpercept_mm."
                     "StepBasedTrainLoop'.")
             return
+        # older checkpoints do not say
+        runner.train_loop.validated = checkpoint.get(
+            VALIDATED, meta['iter'])
         accumulated = 1 if counts_steps else _accumulated(meta)
         if accumulated > 1:
             steps = meta['iter'] // accumulated
@@ -97,7 +103,7 @@ class ResumeDataHook(Hook):
         source = _seeded(loop)
         if source is None or loop.iter == 0:
             return
-        if self.seed is not None:
+        if self.seed is not None and not self._given:
             source.seed = self.seed
         _skip(loop, source)
         infinite = type(loop.dataloader_iterator)

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.arguments import check_keywords
 from genpercept_mm.utils.files import PART, write_bytes
-from genpercept_mm.utils.finite import not_finite
+from genpercept_mm.utils.finite import wrong_weights
 from genpercept_mm.utils.plain import to_plain
 
 from .finite_guard_hook import last_step_failed
@@ -87,7 +87,7 @@ class SafeCheckpointHook(CheckpointHook):
             return
         if runner._load_from is None:
             runner._load_from = find_newest_checkpoint(
-                runner.work_dir, self._folder(runner))
+                runner.work_dir, _folder(runner, self.out_dir))
         if runner._load_from is None:
             # mmengine would resume from what an empty file names
             runner._resume = False
@@ -98,14 +98,6 @@ class SafeCheckpointHook(CheckpointHook):
         for module in unwrap_model(runner.model).modules():
             if hasattr(module, 'skip_pretrained'):
                 module.skip_pretrained = True
-
-    def _folder(self, runner):
-        """Return the folder of the checkpoints, as mmengine sets it later."""
-        if self.out_dir in (None, runner.work_dir):
-            return runner.work_dir
-        name = osp.basename(osp.abspath(runner.work_dir))
-        return (self.out_dir if osp.basename(self.out_dir) == name
-                else osp.join(self.out_dir, name))
 
     def before_train(self, runner):
         """Set up the output folder and the rule of ``save_best``."""
@@ -175,7 +167,7 @@ class SafeCheckpointHook(CheckpointHook):
         Raises:
             ValueError: If a weight is not finite.
         """
-        wrong = not_finite(checkpoint['state_dict'])
+        wrong = wrong_weights(checkpoint['state_dict'], runner.model)
         if wrong:
             raise ValueError(
                 f'{len(wrong)} weights are not finite after iteration '
@@ -238,6 +230,29 @@ class SafeCheckpointHook(CheckpointHook):
                 })
         finally:
             self.file_backend = backend
+
+
+def load_where_nothing_resumes(runner, load_from):
+    """Let a runner that shall resume load ``load_from`` where no checkpoint is
+    there yet; mmengine would begin with the weights of the config."""
+    out_dir = next((hook.out_dir for hook in runner.hooks
+                    if isinstance(hook, CheckpointHook)), None)
+    if find_newest_checkpoint(
+            runner.work_dir, _folder(runner, out_dir)) is None:
+        runner._resume, runner._load_from = False, load_from
+        print_log(
+            f'{runner.work_dir} has no checkpoint to resume; the training '
+            f'starts anew, from {load_from}.', logger='current',
+            level=logging.WARNING)
+
+
+def _folder(runner, out_dir):
+    """Return the folder of the checkpoints, as mmengine sets it later."""
+    if out_dir in (None, runner.work_dir):
+        return runner.work_dir
+    name = osp.basename(osp.abspath(runner.work_dir))
+    return (out_dir if osp.basename(out_dir) == name
+            else osp.join(out_dir, name))
 
 
 def find_newest_checkpoint(*folders):

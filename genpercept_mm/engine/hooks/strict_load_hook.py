@@ -1,12 +1,40 @@
 """Refusing to evaluate a checkpoint that does not fit."""
+import copy
 import re
+import warnings
 
+import torch
 from mmengine.hooks import Hook
 
 from genpercept_mm.registry import HOOKS
 from genpercept_mm.utils.state_dicts import find_misfits
 
 from ..model_wrappers import unwrap_model
+
+
+def _fits_when_renamed(model, state):
+    """Tell whether a model takes all of its tensors from a state by names of
+    older versions, which it changes while it loads them."""
+    # a copy without values
+    memo = {id(tensor): _without_values(tensor) for tensor in (
+        *model.parameters(), *model.buffers())}
+    copied = copy.deepcopy(model, memo)
+    try:
+        with warnings.catch_warnings():
+            # that loading into a copy without values does nothing
+            warnings.simplefilter('ignore')
+            missing = copied.load_state_dict(dict(state), strict=False)[0]
+    except RuntimeError:  # another shape
+        return False
+    return not [key for key in missing
+                if not key.endswith('num_batches_tracked')]
+
+
+def _without_values(tensor):
+    empty = torch.empty_like(tensor, device='meta')
+    if isinstance(tensor, torch.nn.Parameter):
+        return torch.nn.Parameter(empty, requires_grad=tensor.requires_grad)
+    return empty
 
 
 @HOOKS.register_module()
@@ -35,7 +63,7 @@ class StrictLoadHook(Hook):
                  checkpoint.get('state_dict', checkpoint).items()}
         model = unwrap_model(runner.model)
         misfits = find_misfits(given, model.state_dict())
-        if misfits:
+        if misfits and not _fits_when_renamed(model, given):
             raise RuntimeError(
                 f'The checkpoint does not belong to this config: {misfits}. '
                 'Use the config it was trained with.')

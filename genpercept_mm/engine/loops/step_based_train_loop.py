@@ -67,6 +67,9 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         accumulation (int): Micro batches of a rank in a step.
         micro_batch (int): Images in a micro batch.
         seed (int): Determines the order of images and all random draws.
+        validated (int): Step after which the last validation has begun. One
+            that is due and did not run before a checkpoint was resumed comes
+            first.
 
     Raises:
         TypeError: If the order of the sampler is unknown, or there are several
@@ -89,12 +92,15 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         self.dataloader_iterator = None
         self._epoch = self._iter = 0
         self.val_begin, self.val_interval = val_begin, val_interval
+        self.validated = 0
         self.stop_training = False
         # losses that are averaged over ranks, known at the first step
         self._loss_names = None
         self.dynamic_milestones, self.dynamic_intervals = (
             calc_dynamic_intervals(val_interval, dynamic_intervals))
-        auto_scale_lr = runner.auto_scale_lr or {}
+        # a FlexibleRunner has the latter
+        auto_scale_lr = getattr(runner, 'auto_scale_lr', getattr(
+            runner, '_auto_scale_lr', None)) or {}
         if batch_size is None:
             batch_size = auto_scale_lr.get('base_batch_size')
         if auto_scale_lr.get('enable'):
@@ -102,7 +108,7 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
                 'StepBasedTrainLoop: a step has the same number of images on '
                 'any machine, so auto_scale_lr does not change the rate.',
                 logger='current', level=logging.WARNING)
-            runner.auto_scale_lr = None
+            auto_scale_lr['enable'] = False
         dataset = self.dataloader.dataset
         runner.visualizer.dataset_meta = getattr(dataset, 'metainfo', None)
         self.dataloader = self._by_steps(
@@ -178,6 +184,13 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
         runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
+        self._decide_current_val_interval()
+        if self._iter and self.validated < self._iter and self._is_due():
+            print_log(
+                'StepBasedTrainLoop: the checkpoint is older than the '
+                f'validation after step {self._iter}, which comes first.',
+                logger='current')
+            self._validate()
         self.sampler.start = self._iter
         self.dataloader_iterator = iter(self.dataloader)
         while self._iter < self._max_iters and not self.stop_training:
@@ -185,13 +198,23 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
             self.run_iter(list(itertools.islice(
                 self.dataloader_iterator, self.accumulation)))
             self._decide_current_val_interval()
-            if (runner.val_loop is not None and self._iter >= self.val_begin
-                    and (self._iter % self.val_interval == 0
-                         or self._iter == self._max_iters)):
-                runner.val_loop.run()
+            if self._is_due():
+                self._validate()
         runner.call_hook('after_train_epoch')
         runner.call_hook('after_train')
         return runner.model
+
+    def _is_due(self):
+        """Tell whether a validation follows the last step."""
+        return (self.runner.val_loop is not None
+                and self._iter >= self.val_begin
+                and (self._iter % self.val_interval == 0
+                     or self._iter == self._max_iters))
+
+    def _validate(self):
+        # first, for the checkpoint of a new best score
+        self.validated = self._iter
+        self.runner.val_loop.run()
 
     def run_iter(self, data_batch):
         """Make one step; ``data_batch`` is the list of its micro batches."""
@@ -256,6 +279,16 @@ class StepBasedTrainLoop(IterBasedTrainLoop):
                 f'{self.micro_batch} images at a time, as the official code '
                 "does; with reduction='image', the result does not depend on "
                 'the number of devices and micro batches.', logger='current')
+        weighted = sorted({
+            type(module).__name__ for module in self.runner.model.modules()
+            if getattr(module, 'avg_non_ignore', False)
+            or getattr(module, 'class_weight', None) is not None})
+        if weighted:
+            print_log(
+                f'{", ".join(weighted)} averages over the labelled or weighted'
+                f' pixels of {self.micro_batch} images at a time, so the '
+                'result depends on the number of devices and micro batches.',
+                logger='current')
         norms = [module for module in self.runner.model.modules()
                  if isinstance(module, _BatchNorm) and module.training]
         if not norms:

@@ -40,12 +40,38 @@ class _Channels(_StepDropout):
         return (*x.shape[1:2], *(1, ) * (x.ndim - 2))
 
 
+class _Paths:
+    """Stochastic depth, as mmcv's and timm's ``DropPath``: of each image, the
+    whole branch or nothing."""
+
+    def forward(self, x):
+        generators = None
+        if self.training and self.drop_prob and self.drop_prob < 1:
+            try:
+                generators = repeatable_generators(len(x))
+            except ValueError:
+                pass
+        if generators is None:
+            return super().forward(x)
+        keep = torch.stack([
+            torch.rand((1, ) * (x.ndim - 1), generator=generator)
+            >= self.drop_prob for generator in generators]).to(x.device)
+        if getattr(self, 'scale_by_keep', True):
+            return x * keep / (1 - self.drop_prob)
+        return x * keep
+
+
 def use_step_dropout(model):
-    """Let a model's ``nn.Dropout`` (of single values) and ``nn.Dropout2d`` (of
-    channels), and classes that only inherit them, follow `step_draws`, in
-    place."""
+    """Let a model's ``nn.Dropout`` (of single values), ``nn.Dropout2d`` (of
+    channels) and classes that only inherit them, and ``DropPath`` (of whole
+    branches), follow `step_draws`, in place."""
     for module in model.modules():
-        for stock, ours in ((nn.Dropout, _Values), (nn.Dropout2d, _Channels)):
-            kind = type(module)
+        kind, ours = type(module), None
+        if kind.__name__ == 'DropPath' and hasattr(module, 'drop_prob'):
+            ours = _Paths
+        for stock, candidate in ((nn.Dropout, _Values),
+                                 (nn.Dropout2d, _Channels)):
             if isinstance(module, stock) and kind.forward is stock.forward:
-                module.__class__ = type(kind.__name__, (ours, kind), {})
+                ours = candidate
+        if ours is not None and not isinstance(module, ours):
+            module.__class__ = type(kind.__name__, (ours, kind), {})

@@ -158,12 +158,12 @@ def overflowing(limit):
     return Toy(spoil)
 
 
-def scaled(folder, model, iters, **options):
+def scaled(folder, model, iters, fused=False, **options):
     return runner(
         folder, iters, model,
         [dict(type='genpercept_mm.FiniteGuardHook', **options)],
-        optim_wrapper=dict(
-            type='ToyScaled', optimizer=dict(type='SGD', lr=.1)))
+        optim_wrapper=dict(type='ToyScaled', optimizer=dict(
+            type='SGD', lr=.1, **(dict(fused=True) if fused else {}))))
 
 
 @pytest.mark.parametrize('options, last', [
@@ -178,9 +178,11 @@ def test_a_scaler_that_only_halves_is_stopped(tmp_path, options, last):
     assert same(state(model), before)
 
 
-def test_a_scaler_that_finds_its_scale_goes_on(tmp_path, caplog):
-    """It begins at 65536, and 16 holds: twelve halvings, then four steps."""
-    run = scaled(tmp_path, overflowing(16), 16, fp16_patience=13)
+@pytest.mark.parametrize('fused', [False, True])
+def test_a_scaler_that_finds_its_scale_goes_on(tmp_path, caplog, fused):
+    """It begins at 65536, and 16 holds: twelve halvings, then four steps. A
+    fused optimizer is called in each of them."""
+    run = scaled(tmp_path, overflowing(16), 16, fused, fp16_patience=13)
     run.logger.addHandler(caplog.handler)
     run.train()
     reference = overflowing(16).linear
@@ -205,12 +207,27 @@ def test_a_training_without_any_update_is_told(tmp_path, caplog):
 def test_a_checkpoint_that_is_not_finite_is_refused(key, value):
     good = dict(a=torch.ones(3), steps=torch.tensor(3), half=torch.ones(
         2, dtype=torch.bfloat16))
-    hook = FiniteGuardHook()
-    hook.after_load_checkpoint(None, {key: good} if key else good)
+    hook, run = FiniteGuardHook(), SimpleNamespace(model=Toy())
+    hook.after_load_checkpoint(run, {key: good} if key else good)
     bad = dict(good, b=torch.tensor([1, float(value)], dtype=torch.float16))
     with pytest.raises(RuntimeError, match='1 weights of the checkpoint are '
                        'not finite, such as b; .*older'):
-        hook.after_load_checkpoint(None, {key: bad} if key else bad)
+        hook.after_load_checkpoint(run, {key: bad} if key else bad)
+
+
+def test_a_mask_of_minus_infinity_is_no_weight(tmp_path):
+    """As of causal attention; running statistics are looked at."""
+    model = Toy()
+    model.register_buffer('mask', torch.full((2, 2), -torch.inf).triu(1))
+    runner(tmp_path, 2, model, [dict(type='genpercept_mm.FiniteGuardHook')]
+           ).train()
+    saved = torch.load(tmp_path / 'iter_2.pth', weights_only=True)
+    hook, run = FiniteGuardHook(), SimpleNamespace(model=model)
+    hook.after_load_checkpoint(run, saved)
+    model.norm = torch.nn.BatchNorm1d(2)
+    with pytest.raises(RuntimeError, match='such as module.norm.running_var'):
+        hook.after_load_checkpoint(run, {
+            'module.norm.running_var': torch.full((2, ), torch.inf)})
 
 
 def sample(**fields):

@@ -245,3 +245,12 @@ def test_other_countings_are_told_by_the_config_or_refused(tmp_path):
                  accumulated=2)
     with pytest.raises(ValueError, match='counts optimizer steps, 9 of them'):
         run.train()
+
+
+def test_a_seed_of_the_config_wins_in_mmengines_loop_too(tmp_path):
+    train(tmp_path, 5, 'first', batch_sampler=None, seed=4)
+    second, _ = train(tmp_path, 16, 'second', batch_sampler=None, seed=5,
+                      resume=True)
+    whole, _ = train(tmp_path / 'whole', 16, 'whole', batch_sampler=None,
+                     hook=False, seed=5)
+    assert second == whole[5:]

@@ -13,6 +13,7 @@ from genpercept_mm.engine.hooks.safe_checkpoint_hook import (
     SafeCheckpointHook,
     find_newest_checkpoint,
     is_whole,
+    load_where_nothing_resumes,
 )
 from genpercept_mm.evaluation import (
     AffineDepthMetric,
@@ -415,3 +416,26 @@ def test_unknown_arguments_are_refused_at_once():
                        r"\['max_keep_ckpt'\]"):
         SafeCheckpointHook(max_keep_ckpt=2)
     SafeCheckpointHook(interval=2, max_keep_ckpts=2)
+
+
+@pytest.mark.parametrize('out_dir', [False, True])
+def test_without_a_checkpoint_the_given_weights_are_loaded(tmp_path, out_dir):
+    """A training that is queued again before its first checkpoint."""
+    torch.save(dict(state_dict={
+        key: torch.full_like(value, 7.)
+        for key, value in state(Toy()).items()}), tmp_path / 'given.pth')
+    options = dict(out_dir=str(tmp_path / 'out')) if out_dir else None
+
+    def train(iters):
+        run = runner(tmp_path / 'a', iters, checkpoint=options, resume=True,
+                     optimizer=dict(type='SGD', lr=0.))
+        load_where_nothing_resumes(run, str(tmp_path / 'given.pth'))
+        run.train()
+        return run
+
+    run = train(2)
+    assert all((value == 7).all() for value in state(run.model).values())
+    assert run.iter == 2
+    # from then on, the checkpoint is resumed
+    (tmp_path / 'given.pth').unlink()
+    assert train(3).iter == 3

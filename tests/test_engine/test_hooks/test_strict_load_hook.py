@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from mmengine.model import BaseTTAModel
+from mmengine.registry import DefaultScope
 
 from genpercept_mm.codecs import AffineDepthCodec
 from genpercept_mm.engine import StrictLoadHook
@@ -70,3 +71,25 @@ def test_a_checkpoint_of_another_task_is_refused(space, fits):
     else:
         with pytest.raises(RuntimeError, match="'disparity'.*'depth'"):
             check(SimpleNamespace(model=model), checkpoint)
+
+
+def test_weights_by_the_names_of_an_older_version():
+    """mmpose renames them while it loads."""
+    from mmpose.models import TopdownPoseEstimator
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        model = TopdownPoseEstimator(
+            dict(type='ResNet', depth=18), head=dict(
+                type='HeatmapHead', in_channels=512, out_channels=3,
+                deconv_out_channels=(4, ), deconv_kernel_sizes=(4, ),
+                decoder=dict(type='MSRAHeatmap', input_size=(32, 32),
+                             heatmap_size=(8, 8), sigma=2)))
+    older = {key.replace('head.', 'keypoint_head.'): value
+             for key, value in model.state_dict().items()}
+    model.load_state_dict(older)
+    check(model, older)
+    values = [value.clone() for value in model.state_dict().values()]
+    lacking = dict(older)
+    lacking.pop('keypoint_head.final_layer.bias')
+    with pytest.raises(RuntimeError, match='tensors are missing'):
+        check(model, lacking)
+    assert all(map(torch.equal, values, model.state_dict().values()))

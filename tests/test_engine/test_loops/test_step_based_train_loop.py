@@ -63,7 +63,8 @@ class Seen(Hook):
         self.losses.append(float(outputs['loss']))
 
 
-def make(work_dir, micro_batch, iters=5, more=(), **kwargs):
+def make(work_dir, micro_batch, iters=5, more=(), val_interval=1000,
+         **kwargs):
     torch.manual_seed(0)
     seen = Seen()
     kwargs.setdefault('randomness', dict(seed=4))
@@ -73,7 +74,8 @@ def make(work_dir, micro_batch, iters=5, more=(), **kwargs):
             batch_size=micro_batch, dataset=Rows(),
             sampler=dict(type='InfiniteSampler', shuffle=True)),
         train_cfg=dict(type='genpercept_mm.StepBasedTrainLoop',
-                       max_iters=iters, batch_size=STEP), **kwargs)
+                       max_iters=iters, batch_size=STEP,
+                       val_interval=val_interval), **kwargs)
     return runner, seen
 
 
@@ -235,3 +237,67 @@ def test_what_depends_on_the_division_is_told_in_one_line_each(tmp_path,
     assert '1 batch norms see 2 images' in caplog.text
     assert 'MaskedMSELoss average over the valid pixels of 2' in caplog.text
     assert 'Gradient accumulative' not in caplog.text
+
+
+@pytest.mark.parametrize('killed_in', [4, 6])
+def test_a_validation_that_was_missed_comes_first(tmp_path, killed_in):
+    """The checkpoint of a step is older than the validation that follows it;
+    a run killed in between would never have its score."""
+    scores = {2: .5, 4: .9, 6: .95}
+
+    class Killed(Hook):
+
+        def before_val_epoch(self, runner):
+            if runner.iter == killed_in:
+                raise KeyboardInterrupt
+
+    class Scores(toys.Scores):
+
+        def evaluate(self, size):
+            return {self.name: scores[run.iter]}
+
+    def build(*hooks, start=0, **kwargs):
+        run, seen = make(
+            tmp_path, STEP, 6, [ResumeDataHook(), *hooks],
+            val_interval=2, scores=Scores('x', ()), checkpoint=dict(
+                save_best='x', rule='greater', by_epoch=False, interval=1),
+            resume=start > 0, **kwargs)
+        seen.images = [None] * start
+        return run
+
+    run = build(Killed())
+    with pytest.raises(KeyboardInterrupt):
+        run.train()
+    run = build(start=killed_in)
+    run.train()
+    assert run.message_hub.get_info('best_score') == .95
+    assert (tmp_path / 'best_x_iter_6.pth').is_file()
+    if killed_in == 4:
+        # what was validated, as the checkpoint says, is not validated again
+        Scores.evaluate = None
+        build(start=6).train()
+
+
+def test_drop_path_belongs_to_images(tmp_path):
+    """mmcv's stochastic depth, as in Swin."""
+    from mmcv.cnn.bricks import DropPath
+
+    class Deep(Noisy):
+
+        def __init__(self):
+            super().__init__()
+            self.drop, self.kept = DropPath(.5), []
+
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            self.kept += (self.drop(torch.ones(len(inputs), 4, 2)) > 0).any(
+                2).any(1).tolist()
+            return super().forward(inputs, data_samples, mode)
+
+    kept = []
+    for micro_batch in (6, 3, 2, 1):
+        run, _ = make(tmp_path / str(micro_batch), micro_batch)
+        run.model = Deep()
+        run.train()
+        kept.append(run.model.kept)
+    assert kept[0] == kept[1] == kept[2] == kept[3]
+    assert 0 < sum(kept[0]) < len(kept[0]) == 30
