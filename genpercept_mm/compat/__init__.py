@@ -33,6 +33,9 @@ each only where it is needed:
     so that ``torch.load(path, weights_only=True)`` reads our checkpoints
     without this package. mmengine alone resumes from them without the
     history of logged values.
+``BaseAveragedModel.update_parameters`` (mmengine)
+    Takes buffers that got another shape after the model was copied, as an
+    embedded prompt of other length does.
 ``AmpOptimWrapper.load_state_dict`` (mmengine)
     Goes on in fp16 from a run in bf16, which has no loss scale.
 ``_ParamScheduler.state_dict`` (mmengine)

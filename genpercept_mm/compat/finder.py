@@ -16,7 +16,11 @@ from .pose import (
     take_scalar_radii,
     widen_half_precision,
 )
-from .state import begin_with_new_scale, store_no_functions
+from .state import (
+    begin_with_new_scale,
+    follow_shapes,
+    store_no_functions,
+)
 from .torchvision import SIMCC_VIS, fill_simcc, torchvision_problem
 
 
@@ -35,6 +39,7 @@ PATCHES = {
     'mmcv.image.io': _late('images', 'decode_all_formats'),
     'mmcv.transforms.loading': _late('images', 'name_images'),
     'mmengine.fileio.backends.local_backend': write_files_whole,
+    'mmengine.model.averaged_model': follow_shapes,
     'mmengine.runner.checkpoint': load_weights_only,
     'mmengine.runner.runner': map_and_save_whole,
     'mmengine.visualization.vis_backend': _late(

@@ -63,3 +63,23 @@ def begin_with_new_scale(module):
         return stock(self, state_dict)
 
     wrapper.load_state_dict = load_state_dict
+
+
+def follow_shapes(module):
+    """Let averaged models of a module take buffers that have got another shape
+    in ``init_weights``, which runs after they were copied."""
+    averaged = module.BaseAveragedModel
+    stock = averaged.update_parameters
+
+    @wraps(stock)
+    def update_parameters(self, model):
+        changed = [(own, given) for own, given in zip(
+            self.module.buffers(), model.buffers())
+            if own.shape != given.shape]
+        for own, given in changed:
+            own.resize_(given.shape)
+        if changed and self.update_buffers:
+            self.avg_parameters = self.module.state_dict()
+        return stock(self, model)
+
+    averaged.update_parameters = update_parameters

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
+from mmengine.model import ExponentialMovingAverage
 from mmengine.optim import AmpOptimWrapper, OneCycleLR, OptimWrapper
 from mmengine.runner.checkpoint import save_checkpoint
 
@@ -103,3 +104,21 @@ def test_what_a_data_set_says_of_itself_loads_again(tmp_path):
         assert found['root'] == 'some/where' and found['more'] == [1, 2]
         assert found['colors'] == [0, 1, 2] and found['n'] == [0, 1]
     assert saved['meta']['other'] == 'torch.float16'
+
+
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_averages_follow_a_prompt_of_another_length(update_buffers):
+    """EMAHook copies the model before the weights are initialized."""
+    model = torch.nn.BatchNorm1d(3)
+    model.register_buffer('prompt', torch.zeros(1, 2, 4))
+    average = ExponentialMovingAverage(
+        model, momentum=.5, update_buffers=update_buffers)
+    model.prompt = torch.ones(1, 7, 4)
+    for scale in (2., 4.):
+        model.weight.data.fill_(scale)
+        model.running_mean.fill_(scale)
+        average.update_parameters(model)
+    assert torch.equal(average.module.prompt, torch.ones(1, 7, 4))
+    # of 2 and 4
+    assert (average.module.weight == 3).all()
+    assert (average.module.running_mean == (3 if update_buffers else 4)).all()

@@ -1,6 +1,7 @@
 import argparse
 
 import pytest
+import torch
 from mmengine.config import Config
 from tool_arguments import (
     add_amp,
@@ -99,3 +100,21 @@ def test_mixed_precision(monkeypatch, flags, bf16, expected):
     set_precision(cfg, 'auto')
     assert cfg.optim_wrapper.dtype == 'float16' and not cfg.get(
         'default_hooks')
+
+
+@pytest.mark.parametrize('options, expected', [
+    ([], False), (['find_unused_parameters=True'], True)])
+def test_distribution_over_cpus_keeps_what_the_config_says(
+        monkeypatch, options, expected):
+    """mmengine reads it only without a wrapper of the config."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument('config')
+    add_common_arguments(parser)
+    args = parser.parse_args([
+        'x.py', '--launcher', 'pytorch', '--work-dir', 'x',
+        *(['--cfg-options', *options] if options else [])])
+    cfg = Config(dict())
+    prepare_config(cfg, args)
+    assert cfg.model_wrapper_cfg.find_unused_parameters is expected
