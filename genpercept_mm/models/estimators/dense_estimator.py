@@ -47,8 +47,9 @@ class DenseEstimator(EncoderDecoder):
       (height, width). Windows are blended with weights that decrease towards
       their borders; windows of affine-invariant quantities are first aligned
       with each other by the spread and mean of their overlaps.
-    - ``flip``: Predict the mirrored image too, and average both. Default
-      False.
+    - ``flip``: Predict the mirrored image too, and average both, or where
+      the codec's ``ensembling`` is None, ``select`` from both; likewise, each
+      pixel then comes from one window. Default False.
     - ``pad_divisor``: Repeat the image's edges at the right and bottom up to
       multiples of this, as diffusers' Marigold pipelines do with 8; the rest
       is cut off again. Default None: the VAE drops what is left over.
