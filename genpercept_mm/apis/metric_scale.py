@@ -72,6 +72,8 @@ class MetricScale:
         if self.calibration is not None:
             return self.calibration
         points, name = self.points, result['name']
+        path = result.get('path')
+        image = name, path and osp.realpath(path)
         if points is None:
             if result.get('stem', name) != name:
                 raise ValueError(
@@ -79,12 +81,12 @@ class MetricScale:
                     'too, so its points cannot be told; keep such images in '
                     'sub-folders of one folder.')
             points = self._beside(name)
-        elif self._used_by not in (None, (name, result.get('path'))):
+        elif self._used_by not in (None, image):
             raise ValueError(
                 'calibrate: these are the points of one image, and scale and '
                 'shift differ from image to image; give a folder with a file '
                 'of points for each, or a saved calibration.')
-        self._used_by = name, result.get('path')
+        self._used_by = image
         # a folder may have both kinds of files
         scale = None if self.folder and points.endswith(TEXTS) else (
             self.depth_scale)
