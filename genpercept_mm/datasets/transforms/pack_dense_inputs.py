@@ -10,6 +10,8 @@ from genpercept_mm.registry import TRANSFORMS
 META_KEYS = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape',
              'pad_shape', 'scale_factor', 'flip', 'flip_direction',
              'reduce_zero_label', 'dataset_name', 'sample_name', 'crop_box')
+# How far resizing may take targets out of [-1, 1]
+SLACK = 1e-2
 
 
 @TRANSFORMS.register_module()
@@ -25,7 +27,8 @@ class PackDenseInputs(PackSegInputs):
 
     Raises:
         ValueError: If directions, such as normals, were flipped by a
-            transform that does not change their sign.
+            transform that does not change their sign, or targets are outside
+            of [-1, 1].
     """
 
     def __init__(self, meta_keys=META_KEYS):
@@ -34,6 +37,7 @@ class PackDenseInputs(PackSegInputs):
     def transform(self, results):
         """Pack one sample into ``inputs`` and ``data_samples``."""
         self._check_flip(results)
+        self._check_target(results)
         packed = super().transform(results)
         for key in results.get('seg_fields', ()):
             if key == 'gt_seg_map' or not key.startswith('gt_'):
@@ -44,6 +48,21 @@ class PackDenseInputs(PackSegInputs):
                 key: PixelData(data=to_tensor(np.ascontiguousarray(maps)))
             })
         return packed
+
+    @staticmethod
+    def _check_target(results):
+        """Find values that a transform after `EncodeTarget` has filled in."""
+        target = results.get('gt_target')
+        if target is None or not target.size:
+            return
+        largest = np.abs(target).max()
+        if not largest <= 1 + SLACK:
+            raise ValueError(
+                f'PackDenseInputs: a target of {results.get("img_path")} has '
+                f'the value {largest:g} or its negative, but targets are in '
+                '[-1, 1]. A transform between EncodeTarget and this one has '
+                'filled it in; leave out that transform, or let it come '
+                'before the label is loaded.')
 
     @staticmethod
     def _check_flip(results):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from mmseg.datasets.transforms import RandomFlip
+from mmseg.datasets.transforms import RandomCutOut, RandomFlip
 
 from genpercept_mm.codecs import AffineDepthCodec, NormalCodec
 from genpercept_mm.datasets.transforms import DenseRandomFlip, PackDenseInputs
@@ -44,3 +44,16 @@ def test_a_flip_that_does_not_know_directions_is_refused():
     packed_after(DenseRandomFlip(prob=1.), NormalCodec(), normals)
     packed_after(RandomFlip(prob=1.), AffineDepthCodec(),
                  RNG.uniform(1, 2, (4, 6)))
+
+
+def test_what_mmseg_fills_in_is_no_target():
+    """255 is its ignored class; here, it would be learnt."""
+    target, mask = AffineDepthCodec().encode(RNG.uniform(1, 9, (40, 60)))
+    results = RandomCutOut(
+        1., n_holes=1, cutout_shape=(8, 8), seg_fill_in=255)(dict(
+            img=np.zeros((40, 60, 3), np.uint8), img_path='a.png',
+            gt_target=target, gt_target_mask=mask,
+            seg_fields=['gt_target', 'gt_target_mask']))
+    with pytest.raises(ValueError, match='a target of a.png has the value 255'
+                       ' .*leave out that transform'):
+        PackDenseInputs()(results)
