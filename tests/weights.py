@@ -101,7 +101,8 @@ def write_checkpoint(path, config, **meta):
     from genpercept_mm.registry import MODELS
     cfg = Config.fromfile(config)
     classes = {} if 'codec' in cfg.model.decode_head else {
-        key: list(value) for key, value in HypersimDataset.METAINFO.items()}
+        key: list(HypersimDataset.METAINFO[key])
+        for key in ('classes', 'palette')}
     for part in (cfg.model.backbone, cfg.model.decode_head):
         if part.get('pretrained'):
             part.pretrained = None

@@ -1,4 +1,5 @@
 """Checkpoint files that converters read and write."""
+import copy
 from dataclasses import dataclass, field
 
 import torch
@@ -122,13 +123,17 @@ def write_checkpoint(checkpoint, path):
 def find_config(checkpoint, path=None, source='the checkpoint'):
     """Find the config of the model that a checkpoint belongs to.
 
-    It is the file at ``path``, or else what the training stored, or None.
+    It is the file at ``path``, or else what the training or a converter has
+    stored, or None.
     ``source`` names the checkpoint in errors, see `parse_config`.
     """
     if path is not None:
         return Config.fromfile(path)
-    text = checkpoint['meta'].get('cfg')
-    return None if text is None else parse_config(text, source)
+    meta = checkpoint['meta']
+    if meta.get('cfg') is not None:
+        return parse_config(meta['cfg'], source)
+    return (Config(copy.deepcopy(dict(meta['config'])))
+            if isinstance(meta.get('config'), dict) else None)
 
 
 def find_arch(checkpoint, path=None):

@@ -44,15 +44,19 @@ def clean_factor(scheduler=None):
 
 def find_task(src, index, task=None):
     """Find out what a folder of E2E-FT predicts, see `convert_folder`."""
-    if task is None:
-        index, name = index or {}, source_name(src)
-        task = {'depth': 'depth', 'normals': 'normal'}.get(
-            index.get('prediction_type'))
-        for text in (index.get('_class_name') or '', name):
-            said = [kind for kind in ('depth', 'normal')
-                    if kind in text.lower()]
-            if task is None and len(said) == 1:
-                task = said[0]
+    index, name = index or {}, source_name(src)
+    stated = {'depth': 'depth', 'normals': 'normal'}.get(
+        index.get('prediction_type'))
+    named = None
+    for text in (index.get('_class_name') or '', name):
+        said = [kind for kind in ('depth', 'normal')
+                if kind in text.lower()]
+        if named is None and len(said) == 1:
+            named = said[0]
+    if task is not None and stated not in (None, task):
+        raise ValueError(f'{src} says that it predicts {stated}, not {task}; '
+                         'leave out the task (--task).')
+    task = task or stated or named
     if task not in ('depth', 'normal'):
         raise ValueError(f'{src} does not say what the model of E2E-FT '
                          "predicts; give task (--task), 'depth' or 'normal'.")

@@ -74,6 +74,9 @@ class GenPerceptFolder:
         if not osp.isdir(src):
             raise FileNotFoundError(
                 f'{src} is not a folder; download the weights first.')
+        if task not in (None, *FOLDER_TASKS):
+            raise ValueError(
+                f'task must be one of {FOLDER_TASKS}, got {task!r}.')
         self.base = base
         found = _find_unet(src, task, unet)
         # other parts are beside the U-Net, officially in the folder around
@@ -92,6 +95,12 @@ class GenPerceptFolder:
                     'Convert it with tools/model_converters/marigold2mm.py.')
         unet_folder = found or osp.join(base or self.home, 'unet')
         named = task_of(osp.basename(osp.abspath(unet_folder)))
+        if None not in (task, named) and (
+                TASKS[task.removesuffix('-dpt')]
+                != TASKS[named.removesuffix('-dpt')]):
+            raise ValueError(
+                f'{unet_folder} predicts {named} by its name, not {task}; '
+                'leave out the task (--task), or rename the folder.')
         task = task or named
         if task is None:
             raise ValueError(
@@ -169,10 +178,12 @@ class GenPerceptFolder:
                 'text_encoder', osp.isdir)
             if text_encoder is None:
                 raise FileNotFoundError(
-                    'The U-Net needs the embedded prompt: give '
-                    '--text-encoder, the Stable Diffusion folder with '
-                    'text_encoder and tokenizer, or --prompt-embeds, a file '
-                    'with the embedding.')
+                    f'{self.home} has no text_encoder, and the U-Net needs '
+                    'the embedded prompt: copy text_encoder/ and tokenizer/ '
+                    'from Stable Diffusion 2.1 into the folder, or convert it '
+                    'with tools/model_converters/genpercept2mm.py, which '
+                    'takes --text-encoder (a Stable Diffusion folder) or '
+                    '--prompt-embeds (a file).')
             folder = local_folder(text_encoder, TEXT_PARTS, 'genpercept2mm')
             first_release = osp.basename(self.parts['unet']).endswith('_v1')
             result = embed_prompt(folder, prompt, 'genpercept2mm',

@@ -84,6 +84,9 @@ def merge_checkpoint(checkpoint, cfg=None):
             cfg = copy.deepcopy(cfg)
             cfg.merge_from_dict({'model.backbone.lora_rank': 0})
         meta['cfg'] = cfg.pretty_text
+    if ranks and isinstance(meta.get('config'), dict):
+        meta['config'] = copy.deepcopy(meta['config'])
+        meta['config']['model']['backbone']['lora_rank'] = 0
     state = {key: value.detach().contiguous()
              for key, value in state.items()}
     return dict(state_dict=state, meta=meta), notes

@@ -6,9 +6,11 @@ embedding; for maps it is constant, so it is folded into a bias. Upstream draws
 the image's latent from the encoder's distribution; here it is the mean, so
 results are reproducible and differ a little.
 """
+import logging
 import os.path as osp
 
 import torch
+from mmengine.logging import print_log
 from torch.nn.functional import linear, silu
 
 from genpercept_mm.models.utils.arch_detection import detect_arch
@@ -58,13 +60,17 @@ def fold_task_vector(unet):
 
 def find_task(src, task=None):
     """Read off the name of a folder or hub cache what its model predicts."""
-    if task is None:
-        name = source_name(src)
-        said = {kind for kind in ('depth', 'disparity', 'normal')
-                if kind in name}
-        if 'disparity' in said:  # such names say depth, too
-            said.discard('depth')
-        task = said.pop() if len(said) == 1 else None
+    name = source_name(src)
+    said = {kind for kind in ('depth', 'disparity', 'normal')
+            if kind in name}
+    if 'disparity' in said:  # such names say depth, too
+        said.discard('depth')
+    named = said.pop() if len(said) == 1 else None
+    if task is not None and named not in (None, task):
+        print_log(f'{src} predicts {named} by its name; it is converted as a '
+                  f'model of {task}, as it was asked for.', 'current',
+                  logging.WARNING)
+    task = task or named
     if task not in ('depth', 'disparity', 'normal'):
         raise ValueError(
             f'{src} does not say what the Lotus model predicts; give task '

@@ -178,7 +178,8 @@ class BaseDenseDataset(BaseDataset):
 
         Raises:
             OSError: If OpenCV fails on a file, which it does not name.
-            ValueError: If the pipeline returns nothing.
+            ValueError: If the pipeline returns nothing, or a transform cannot
+                change masks.
         """
         info = self.get_data_info(idx)
         place = (f'{type(self).__name__}: sample {info["sample_name"]!r}, '
@@ -186,6 +187,12 @@ class BaseDenseDataset(BaseDataset):
         try:
             data = self.pipeline(info)
         except cv2.error as error:
+            if 'bool' in str(error):
+                raise ValueError(
+                    f'{place}: a transform cannot change masks ({error}); use '
+                    "genpercept_mm's DenseResize, DenseRandomFlip and "
+                    'RandomCrop in place of geometric transforms of mmseg.'
+                ) from error
             raise OSError(f'{place}: OpenCV fails, as it does on empty files '
                           f'({error}).') from error
         if data is None:

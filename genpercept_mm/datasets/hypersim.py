@@ -68,7 +68,9 @@ class HypersimDataset(BaseDenseDataset, BaseSegDataset):
 
     METAINFO = dict(
         classes=tuple(name for name, _ in NYU40),
-        palette=[list(color) for _, color in NYU40])
+        palette=[list(color) for _, color in NYU40],
+        # class 0 is 1 in files
+        first_id=1)
     NAME = 'hypersim'
     LABELS = ('depth', 'normal', 'seg')
     TREE = f"""expected

@@ -44,7 +44,7 @@ def test_parts_are_found_beside_the_unet(tmp_path):
     assert folder.parts['dpt_head'] == f'{root}/dpt_head_identity'
     with pytest.raises(ValueError, match='choose one with --unet'):
         GenPerceptFolder(root)
-    with pytest.raises(FileNotFoundError, match='give --text-encoder'):
+    with pytest.raises(FileNotFoundError, match='takes --text-encoder'):
         folder.read_prompt()
 
 

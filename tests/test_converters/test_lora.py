@@ -44,3 +44,16 @@ def test_a_checkpoint_without_lora_is_refused():
     """What is merged is tested with the script merge_lora.py."""
     with pytest.raises(ValueError, match='plain and whole already'):
         merge_checkpoint(dict(state_dict={'a': torch.zeros(1)}, meta={}))
+
+
+def test_the_config_of_a_converter_follows():
+    """``genpercept2mm --keep-lora`` stores it as a dict."""
+    unet, _, _ = build_parts('mini')
+    from peft import LoraConfig
+    unet.add_adapter(LoraConfig(r=2, target_modules=['to_q']))
+    meta = dict(config=dict(model=dict(backbone=dict(lora_rank=2))))
+    merged, _ = merge_checkpoint(dict(
+        state_dict={f'backbone.unet.{key}': value
+                    for key, value in unet.state_dict().items()}, meta=meta))
+    assert merged['meta']['config']['model']['backbone']['lora_rank'] == 0
+    assert meta['config']['model']['backbone']['lora_rank'] == 2

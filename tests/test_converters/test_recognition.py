@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from families import Family
+from weights import UNET_FILE
 
 import genpercept_mm
 from genpercept_mm.converters.recognition import convert_any, recognize
@@ -45,3 +46,24 @@ def test_what_is_not_a_family_or_a_folder_is_refused(tmp_path):
         convert_any(str(tmp_path), 'zoe')
     with pytest.raises(FileNotFoundError, match='none is not a folder'):
         convert_any(str(tmp_path / 'none'))
+
+
+def test_a_task_that_contradicts_the_folder_is_refused(tmp_path):
+    folder = Family(tmp_path / 'e2e-ft', 8, False).folder
+    index = tmp_path / 'e2e-ft' / 'model_index.json'
+    index.write_text(json.dumps(dict(
+        json.loads(index.read_text()), prediction_type='depth')))
+    with pytest.raises(ValueError, match='predicts depth, not normal'):
+        convert_any(folder, 'e2e-ft', 'normal')
+
+
+@pytest.mark.parametrize('task, message', [
+    ('normal', 'predicts depth by its name, not normal'),
+    ('disparity', 'predicts depth by its name, not disparity'),
+    ('normals', "task must be one of .*got 'normals'")])
+def test_a_task_of_genpercept_that_is_not_that_of_the_folder(
+        tmp_path, task, message):
+    (tmp_path / 'unet_depth_v2').mkdir()
+    (tmp_path / 'unet_depth_v2' / UNET_FILE).touch()
+    with pytest.raises(ValueError, match=message):
+        convert_any(str(tmp_path / 'unet_depth_v2'), task=task)

@@ -42,6 +42,11 @@ def parse_args():
     parser.add_argument(
         '--prompt-tokens', type=int, help='number of its rows to keep')
     parser.add_argument(
+        '--timestep',
+        type=int,
+        default=1,
+        help='at which the U-Net runs; default: 1, as in the releases')
+    parser.add_argument(
         '--keep-lora',
         action='store_true',
         help='do not merge LoRA matrices (backbone.lora_rank then)')
@@ -55,6 +60,8 @@ def convert(args):
         args.prompt, args.text_encoder, args.prompt_embeds,
         args.prompt_tokens)
     conversion = folder.convert(prompt_embeds, args.keep_lora)
+    if args.timestep != 1:
+        conversion.model['backbone']['timestep'] = args.timestep
     print(conversion.save(args.out))
 
 

@@ -14,8 +14,9 @@ from genpercept_mm.utils.trained_weights import KEY
 
 # Fields of meta that are kept, with all that end in 'version'. The others
 # describe the run: its time, its name, messages of hooks.
-META = ('cfg', 'dataset_meta', 'CLASSES', 'PALETTE', 'arch', 'task',
-        'quantity', 'codec', 'epoch', 'iter', 'seed', KEY)
+META = ('cfg', 'config', 'conversion', 'released', 'dataset_meta', 'CLASSES',
+        'PALETTE', 'arch', 'task', 'quantity', 'codec', 'epoch', 'iter',
+        'seed', KEY)
 
 
 def strip_checkpoint(checkpoint):

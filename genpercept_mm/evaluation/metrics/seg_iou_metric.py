@@ -80,8 +80,10 @@ class SegIoUMetric(IoUMetric):
             classes, self.ignore_index))
 
     def _write(self, pred, sample):
-        ids = pred + 1 if sample.get('reduce_zero_label', False) else pred
-        classes = (self.dataset_meta or {}).get('classes') or ()
+        meta = self.dataset_meta or {}
+        ids = pred + (1 if sample.get('reduce_zero_label', False)
+                      else meta.get('first_id', 0))
+        classes = meta.get('classes') or ()
         wide = len(classes) > 255 or ids.max(initial=0) > 255
         ids = ids.astype(np.uint16 if wide else np.uint8)
         write_named(self.output_dir, self._names.claim(sample) + '.png',

@@ -160,7 +160,10 @@ def _download_weights(repo, part, folder):
             repo, f'{part}/{name}', revision=osp.basename(folder))
 
     errors = []
-    for stem in TEXT_STEMS if part in TEXT_PARTS else STEMS[:1]:
+    # heads have names of their own
+    stems = TEXT_STEMS if part in TEXT_PARTS else (
+        STEMS[:1] if part in ('unet', 'vae') else STEMS)
+    for stem in stems:
         for name in _weight_names(stem):
             if name.endswith('.json'):  # would be here already
                 path = osp.join(folder, part, name)

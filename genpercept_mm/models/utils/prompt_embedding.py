@@ -37,7 +37,7 @@ def embed_prompt(folder, prompt, owner='SDUNet', padded=False):
             folder,
             subfolder='text_encoder',
             variant='fp16' if '.fp16.' in osp.basename(weights) else None
-        ).eval()
+        ).float().eval()
     # transformers, tokenizers and safetensors have errors of many kinds
     except Exception as error:
         raise OSError(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmseg.evaluation import IoUMetric
 
+from genpercept_mm.datasets import ADE20KNYU40Dataset, HypersimDataset
 from genpercept_mm.evaluation import SegIoUMetric
 
 CLASSES = ('a', 'b', 'c', 'd')
@@ -190,3 +191,17 @@ def test_every_number_has_a_rule():
         found.process({}, [sample])
     assert found.evaluate(3).keys() == SegIoUMetric.BETTER.keys()
     assert set(SegIoUMetric.BETTER.values()) == {'greater'}
+
+
+@pytest.mark.parametrize('data_set, reduced', [
+    (HypersimDataset, False), (ADE20KNYU40Dataset, True)])
+def test_classes_of_nyu40_are_written_as_their_files_count(
+        tmp_path, data_set, reduced):
+    """From 1, whichever way the label was read."""
+    metric = SegIoUMetric(output_dir=str(tmp_path), format_only=True)
+    metric.dataset_meta = data_set.METAINFO
+    metric.process({}, [dict(
+        img_path='a.png', reduce_zero_label=reduced,
+        pred_sem_seg=dict(data=torch.tensor([[[0, 39]]])))])
+    written, = tmp_path.glob('*.png')
+    assert cv2.imread(str(written), cv2.IMREAD_UNCHANGED).tolist() == [[1, 40]]

@@ -406,3 +406,19 @@ def test_a_folder_needs_the_configs_of_its_parts(tmp_path):
     with pytest.raises(FileNotFoundError, match=(
             r"has no unet/config.json, only \['vae'\]; expected a diffuse")):
         local_folder(folder, ['unet', 'vae'])
+
+
+def test_a_head_has_a_file_name_of_its_own(hub, monkeypatch):
+    """As dpt_head_identity/model.safetensors of the release."""
+    import huggingface_hub
+    from huggingface_hub.utils import LocalEntryNotFoundError
+
+    def download(repo, name, revision):
+        if name != 'dpt_head_identity/model.safetensors':
+            raise LocalEntryNotFoundError(name)
+        asked.append(name)
+
+    asked = []
+    monkeypatch.setattr(huggingface_hub, 'hf_hub_download', download)
+    local_folder('owner/name', ['dpt_head_identity'])
+    assert asked == ['dpt_head_identity/model.safetensors']

@@ -58,3 +58,13 @@ def test_files_that_hold_no_prompt_are_refused(tmp_path):
         read_prompt_embeds(str(tmp_path / 'b.txt'))
     with pytest.raises(FileNotFoundError, match="b.npy' does not exist"):
         read_prompt_embeds(str(tmp_path / 'b.npy'))
+
+
+def test_weights_in_half_precision_compute_in_fp32(tmp_path):
+    encoder = write_text_encoder(tmp_path).half()
+    encoder.save_pretrained(tmp_path / 'text_encoder')
+    found = embed_prompt(str(tmp_path), 'b a')
+    with torch.no_grad():
+        expected = encoder.float()(torch.tensor([[2, 1, 0, 3]]))[0]
+    torch.testing.assert_close(
+        found, expected, atol=1e-6 * expected.abs().max().item(), rtol=0)

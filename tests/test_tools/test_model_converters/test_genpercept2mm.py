@@ -276,7 +276,7 @@ def test_the_prompt_is_embedded_by_a_text_encoder(mini, convert, tmp_path):
             close(model.backbone.prompt_embeds,
                   encoder(torch.tensor([tokens]))[0], 1e-6)
     os.remove(convert.out)
-    refused(convert, 'give --text-encoder', source)
+    refused(convert, 'takes --text-encoder', source)
     refused(convert, 'must be 1 to 77', source, *prompt_of(mini, 78))
 
 
@@ -352,8 +352,8 @@ def test_the_folder_of_one_task(mini, convert, tmp_path):
 def test_what_does_not_fit_is_refused(mini, convert, tmp_path):
     prompt = prompt_of(mini)
     refused(convert, 'choose one with --unet', mini.root, *prompt)
-    refused(convert, 'NormalCodec needs 3', mini.root, *prompt, '--unet',
-            'unet_disparity_dpt_head_v2', '--task', 'normal')
+    refused(convert, 'predicts disparity-dpt by its name', mini.root, *prompt,
+            '--unet', 'unet_disparity_dpt_head_v2', '--task', 'normal')
     refused(convert, 'is not a folder', tmp_path / 'nowhere', *prompt)
     copy = tmp_path / 'genpercept-models'
     shutil.copytree(mini.root, copy)

@@ -6,13 +6,16 @@ import genpercept2mm
 import mm2genpercept
 import pytest
 import torch
-from conftest import run_python
+from conftest import assert_near, run_python
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from families import Family
 from mmengine.registry import init_default_scope
 from safetensors.torch import load_file
 from weights import UNET_FILE
 
+from genpercept_mm.apis import init_model
 from genpercept_mm.converters.genpercept import TASKS
+from genpercept_mm.converters.recognition import convert_any
 from genpercept_mm.registry import MODELS
 
 TOOL = 'tools/model_converters/mm2genpercept.py'
@@ -192,3 +195,41 @@ def test_the_command_line(model, tmp_path):
     done = run_python(TOOL, path, tmp_path / 'folder')
     assert "'unet', 'vae'" in done.stdout
     assert load_file(tmp_path / 'folder/unet' / UNET_FILE)
+
+
+def latent(path):
+    network = init_model(str(path), device='cpu')
+    x = torch.rand(1, 3, 48, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return network.backbone(x * 2 - 1)[0]
+
+
+def test_a_model_that_predicts_the_latent_itself(run, tmp_path, capsys):
+    """Lotus; the layout's U-Nets give the negative one, at timestep 1."""
+    source = Family(tmp_path / 'lotus-depth-d-v1-0', 4, True).folder
+    convert_any(source).save(tmp_path / 'lotus.pth')
+    with pytest.raises(SystemExit) as error:
+        run(mm2genpercept, tmp_path / 'lotus.pth', tmp_path / 'out')
+    assert 'timestep 999, which the folder cannot say' in str(error.value)
+    assert not (tmp_path / 'out').exists()
+    run(mm2genpercept, tmp_path / 'lotus.pth', tmp_path / 'out',
+        '--timestep', 999)
+    run(genpercept2mm, tmp_path / 'out', '--task', 'depth', '--timestep', 999,
+        '--out', tmp_path / 'back.pth')
+    assert_near(latent(tmp_path / 'back.pth'), latent(tmp_path / 'lotus.pth'))
+    # which the layout does not say either
+    assert 'clips the decoded channels before' in capsys.readouterr().out
+
+
+def test_normals_of_other_axes_are_refused(run, tmp_path):
+    source = Family(tmp_path / 'e2e-ft-normal', 8, False).folder
+    convert_any(source, task='normal').save(tmp_path / 'in.pth')
+    with pytest.raises(SystemExit, match="normals with axes='dsine'|8 input"):
+        run(mm2genpercept, tmp_path / 'in.pth', tmp_path / 'out',
+            '--timestep', 999)
+
+
+def test_trained_weights_alone_are_told(run, model, tmp_path):
+    path = save(model, tmp_path / 'in.pth', left_out={'backbone.x': 'y'})
+    with pytest.raises(SystemExit, match='complete it with .*merge_lora'):
+        run(mm2genpercept, path, tmp_path / 'out')

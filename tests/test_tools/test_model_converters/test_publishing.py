@@ -11,7 +11,7 @@ from mmengine.runner import Runner
 from publishing import publish, strip_checkpoint
 from torch.utils.data import DataLoader
 
-from genpercept_mm.converters.conversion import read_checkpoint
+from genpercept_mm.converters.conversion import find_config, read_checkpoint
 from genpercept_mm.utils.trained_weights import (
     frozen_checksums,
     restore_frozen,
@@ -220,3 +220,13 @@ def test_a_config_in_a_file_is_text(tmp_path):
     assert read_checkpoint(path)['meta'] == json.loads(
         json.dumps(checkpoint['meta']))
     assert not trace.exists()
+
+
+def test_converted_weights_keep_their_config():
+    meta = dict(config=dict(model=dict(type='X')), conversion=2, task='depth',
+                other=1)
+    kept, dropped = strip_checkpoint(dict(toy(), meta=meta))
+    assert kept['meta'] == dict(
+        config=dict(model=dict(type='X')), conversion=2, task='depth')
+    assert dropped == ['meta.other']
+    assert find_config(kept).model.type == 'X'
