@@ -27,7 +27,8 @@ def test_the_network_runs_in_it(dtype):
 
 
 @pytest.mark.parametrize('dtype', PRECISIONS.values())
-@pytest.mark.parametrize('kind', ['depth', 'upernet'])
+@pytest.mark.parametrize('kind', [
+    'depth', pytest.param('upernet', marks=pytest.mark.nightly)])
 def test_maps_are_those_of_fp32(kind, dtype):
     """Whether the weights are cast or the operations."""
     model = build(kind)
