@@ -94,6 +94,8 @@ def make_config(args):
     cfg.update(
         work_dir=args.work_dir, launcher=args.launcher, resume=args.resume,
         log_level='WARNING')
+    # mmpose's configs leave it to chance
+    cfg.setdefault('randomness', dict(seed=2024))
     hooks = cfg.default_hooks
     hooks.logger = None
     hooks.checkpoint = dict(
