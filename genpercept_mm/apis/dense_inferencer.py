@@ -84,6 +84,7 @@ class DenseInferencer(BaseInferencer):
             self.codec.quantity)
         self._steps = _label_free(self.cfg)
         self.pipeline = self._init_pipeline(self.cfg)
+        _compare_sizes(self.cfg, self._steps)
         self.collate_fn = pseudo_collate
         self.visualizer = None
         self._batch_limit = self._tile_limit = self._too_many_pixels = None
@@ -509,6 +510,23 @@ def _label_free(cfg):
         return [DEFAULT_RESIZE, dict(type=pack)]
     return [dict(step) for step in steps
             if not _kind(step).startswith('Load')]
+
+
+def _compare_sizes(cfg, steps):
+    """Say where photographs run at another size than those of the config's
+    validation, whose scores are known."""
+    dataset = (cfg.get('val_dataloader') or {}).get('dataset') or {}
+    validated = dataset.get('pipeline')
+    if not validated or 'test_pipeline' not in cfg:
+        return
+    ours, theirs = (next((_rule(step) for step in part if _resizes(step)),
+                         'size of the image') for part in (steps, validated))
+    if ours != theirs:
+        print_log(
+            f"DenseInferencer: images run at test_pipeline's size ({ours}), "
+            f'and the validation of this config ran at another ({theirs}); '
+            'size= (--size) or test_pipeline of the config change that.',
+            'current', logging.WARNING)
 
 
 def _rule(step):

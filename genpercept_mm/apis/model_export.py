@@ -70,6 +70,10 @@ class ImageToMap(nn.Module):
             'classes') if hasattr(self.model, 'dataset_meta') else None
         if classes:
             facts = dict(facts, classes=tuple(classes))
+        # the size at which the model's own pipeline runs, if it has one
+        for step in getattr(self.model, 'cfg', {}).get('test_pipeline', ()):
+            if step.get('long_edge'):
+                facts = dict(facts, long_edge=step['long_edge'])
         return to_plain(dict(facts, quantity=self.quantity))
 
     def forward(self, image, noise=None):

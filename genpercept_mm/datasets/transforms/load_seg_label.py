@@ -65,8 +65,8 @@ class LoadSegLabel(LoadAnnotations):
                 'LoadSegLabel: reduce_zero_label is '
                 f'{self.reduce_zero_label} here and '
                 f'{results["reduce_zero_label"]} in the data set, which '
-                'decides; set it there, or give label_map={0: 255, 1: 0, '
-                '...}.')
+                'decides; leave it out here, and give label_map={0: 255, '
+                '1: 0, ...} where the data set cannot set it.')
         with errors_named('LoadSegLabel'):
             label = self._read(results)
         # unlike the stock transform, no squeeze: labels may be one pixel wide
