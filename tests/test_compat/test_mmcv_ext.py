@@ -36,6 +36,7 @@ def test_compiled_mmcv_is_left_alone(run_python, full_mmcv):
     assert first.startswith(full_mmcv) and 'built-in method' in second
 
 
+@pytest.mark.nightly
 def test_compiled_mmcv_that_does_not_load_is_replaced(
         run_python, full_mmcv, tmp_path):
     broken = str(tmp_path / 'broken')

@@ -12,6 +12,7 @@ def test_simcc_drawing_explains_itself_without_torchvision():
         SimCCVisualizer()
 
 
+@pytest.mark.nightly
 def test_a_broken_torchvision_is_reported_not_fatal(run_python, tmp_path):
     (tmp_path / 'torchvision').mkdir()
     (tmp_path / 'torchvision/__init__.py').write_text(

@@ -146,6 +146,7 @@ def test_full_mmcv_gives_the_same_losses(hypersim_root, tmp_path, full_mmcv):
 
 
 @pytest.mark.slow
+@pytest.mark.nightly
 def test_mmsegs_own_tool_runs_our_config(hypersim_root, tmp_path):
     """What `mim train mmsegmentation <config>` starts."""
     run_python('-c', HOST_TOOL.format(host='mmseg'), MINI_CONFIG,

@@ -132,6 +132,7 @@ def test_a_resumed_training_goes_on_as_if_unbroken(tmp_path):
                pretrained='2').train()
 
 
+@pytest.mark.nightly
 def test_random_fixed_weights_stay_in_the_file(tmp_path):
     run = runner(tmp_path, pretrained=None)
     run.train()

@@ -56,6 +56,7 @@ def test_prints_every_part_and_a_ratio_to_plain_diffusers():
     assert 'head [ms]' in rows
 
 
+@pytest.mark.nightly
 def test_a_dense_config_and_its_loader(hypersim_root, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [
         'benchmark.py', COLORMAP, '--shape', '48', '64', '--batch-size', '2',

@@ -41,6 +41,7 @@ def test_calls_run_in_the_type_that_was_asked_for(name, dtype):
     assert seconds > 0
 
 
+@pytest.mark.nightly
 def test_the_high_water_mark_is_the_calls_and_not_the_parents():
     """300 MiB below a parent with a gigabyte."""
     done = run_python('-c', '''
