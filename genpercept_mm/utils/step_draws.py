@@ -50,7 +50,8 @@ def step_draws(seed, step, places):
         [_generator(seed, step, place) for place in places],
         _generator(seed, step, _SHARED), list(places), (seed, step), {}))
     try:
-        with seeded(seed, step, _SHARED, *places[:1]):
+        # from 1 on: NumPy takes a zero at the end for nothing
+        with seeded(seed, step, _SHARED, 1 + min(places, default=0)):
             yield
     finally:
         _STACK.pop()
@@ -83,7 +84,7 @@ def repeatable_generators(count):
         return None
     draws = _STACK[-1]
     call = draws.calls.setdefault(
-        int(torch.randint(2**31, ())), len(draws.calls))
+        int(torch.randint(2**31, ())), len(draws.calls) + 1)
     return [_generator(*draws.words, place, call) for place in draws.places]
 
 

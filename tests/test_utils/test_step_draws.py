@@ -7,6 +7,7 @@ import torch
 from genpercept_mm.utils.step_draws import (
     draws_of,
     image_generators,
+    repeatable_generators,
     seed_of,
     seeded,
     shared_generator,
@@ -80,3 +81,13 @@ def test_some_images_draw_as_they_do_among_all():
         assert len(image_generators(4)) == 4
     with draws_of(slice(0, 1)):
         assert image_generators(1) is None
+
+
+def test_no_two_kinds_of_draws_are_the_same():
+    """NumPy's SeedSequence takes a zero at the end for nothing."""
+    with step_draws(5, 2, [0]):
+        seeds = [torch.initial_seed(), shared_generator().initial_seed()] + [
+            generator.initial_seed() for generators in (
+                image_generators(1), repeatable_generators(1),
+                repeatable_generators(1)) for generator in generators]
+    assert len(set(seeds)) == 5

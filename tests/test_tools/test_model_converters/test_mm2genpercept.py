@@ -224,7 +224,7 @@ def test_a_model_that_predicts_the_latent_itself(run, tmp_path, capsys):
 def test_normals_of_other_axes_are_refused(run, tmp_path):
     source = Family(tmp_path / 'e2e-ft-normal', 8, False).folder
     convert_any(source, task='normal').save(tmp_path / 'in.pth')
-    with pytest.raises(SystemExit, match="normals with axes='dsine'|8 input"):
+    with pytest.raises(SystemExit, match="normals with axes='dsine'"):
         run(mm2genpercept, tmp_path / 'in.pth', tmp_path / 'out',
             '--timestep', 999)
 
