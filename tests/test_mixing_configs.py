@@ -238,7 +238,9 @@ def train_by_tool(config, folder, root, imports, python_path=()):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('config', BY_TOOL)
+@pytest.mark.parametrize('config', [
+    pytest.param(config, marks=[] if 'mmdet' in config
+                 else pytest.mark.nightly) for config in BY_TOOL])
 def test_the_hosts_tool_needs_one_line_without_compiled_mmcv(
         root, tmp_path, config):
     need(config)

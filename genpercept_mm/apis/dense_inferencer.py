@@ -59,7 +59,8 @@ class DenseInferencer(BaseInferencer):
     Raises:
         FileNotFoundError: If a file or folder does not exist.
         RuntimeError: If the weights do not fit the config.
-        ValueError: If there are no weights, or an argument is outside its set.
+        ValueError: If there are no weights, the model gives no map (pose,
+            detection), or an argument is outside its set.
 
     Examples:
         >>> inferencer = DenseInferencer('work_dirs/depth/best_abs_rel.pth')
@@ -71,6 +72,11 @@ class DenseInferencer(BaseInferencer):
     def __init__(self, model, weights=None, device=None, dtype=None,
                  show_progress=True, task=None, deploy=False):
         self.model = init_model(model, weights, device, task)
+        if not hasattr(self.model, 'decode_head'):
+            raise ValueError(
+                f'DenseInferencer: a {type(self.model).__name__} gives no '
+                'map; use the inferencer of its library, MMPoseInferencer or '
+                'DetInferencer.')
         if deploy:
             switch_to_deploy(self.model)
         self.cfg = self.model.cfg

@@ -30,12 +30,17 @@ class ImageToMap(nn.Module):
             see `switch_to_deploy`.
 
     Raises:
-        ValueError: If the data preprocessor has no mean and deviation.
+        ValueError: If the model is a detector, or its data preprocessor has
+            no mean and deviation.
     """
 
     def __init__(self, model):
         super().__init__()
         preprocessor = model.data_preprocessor
+        if not (hasattr(model, 'decode_head') or hasattr(model, 'head')):
+            raise ValueError(
+                f'export: a {type(model).__name__} gives neither a map nor '
+                'heatmaps; MMDeploy exports detectors.')
         if not hasattr(preprocessor, 'mean'):
             raise ValueError(
                 f'export: a {type(preprocessor).__name__} without mean and '

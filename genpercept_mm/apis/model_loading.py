@@ -38,15 +38,23 @@ def init_model(model, weights=None, device=None, task=None):
     Raises:
         FileNotFoundError: If a file or folder does not exist.
         RuntimeError: If the weights do not fit the config.
-        ValueError: If there are no weights, a checkpoint without config, or no
-            such device.
+        ValueError: If there are no weights, a checkpoint without config, no
+            such device, or the config names what nobody has registered.
     """
     device = _check_device(device)
     cfg, checkpoint, source = read_model(model, weights, task)
     scope = cfg.get('default_scope') or 'mmseg'
     lazy = _without_pretrained(cfg.model, checkpoint)
     with DefaultScope.overwrite_default_scope(scope):
-        network = MODELS.build(lazy)
+        try:
+            network = MODELS.build(lazy)
+        except KeyError as error:
+            raise ValueError(
+                f'{source}: {error.args[0]} A checkpoint runs no code, so '
+                'components of your own must be known before: give the config '
+                'file, whose custom_imports import them, and this file as '
+                'weights (--weights), with their folder on PYTHONPATH.'
+            ) from error
         restore_frozen(checkpoint, network)
     _load(network, checkpoint['state_dict'], source)
     network.dataset_meta = dict(

@@ -100,8 +100,8 @@ def run(args):
         print(f'genpercept infer: {args.model}, line {error.lineno}: '
               f'{error.msg}', file=sys.stderr)
         return 1
-    except (ArithmeticError, OSError, RuntimeError, TypeError, ValueError,
-            pickle.UnpicklingError) as error:
+    except (ArithmeticError, ImportError, OSError, RuntimeError, TypeError,
+            ValueError, pickle.UnpicklingError) as error:
         print(f'genpercept infer: {error}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from conftest import MINI_CONFIG, make_once
+from mini_models import build
+from mmengine.config import Config
 from mmseg.apis import inference_model
 from mmseg.apis import init_model as init_host_model
 from PIL import Image
@@ -465,3 +467,13 @@ def test_other_devices_and_tiles_are_refused(checkpoints, depth, photo):
         with pytest.raises(ValueError, match='tile must be 0.*at least 64'):
             depth(photo, tile=tile)
     assert depth(photo, size=np.int64(64))['working_size'] == (48, 64)
+
+
+def test_networks_without_maps_are_refused(tmp_path):
+    state = build('pose').state_dict()
+    cfg = Config.fromfile('configs/mini/genpercept_heatmap_mini-people.py')
+    torch.save(dict(state_dict=state, meta=dict(cfg=cfg.pretty_text)),
+               tmp_path / 'pose.pth')
+    with pytest.raises(ValueError, match='TopdownPoseEstimator gives no map; '
+                       'use .*MMPoseInferencer'):
+        DenseInferencer(f'{tmp_path}/pose.pth', device='cpu')

@@ -133,3 +133,15 @@ def test_missing_packages_are_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, 'onnxscript', None)
     with pytest.raises(ImportError, match=r'needs onnxscript; .*\[export\]'):
         export_model(None, str(tmp_path / 'model.onnx'))
+
+
+def test_detectors_are_refused():
+    from mmdet.registry import MODELS
+    from mmengine.config import Config
+    from mmengine.registry import DefaultScope
+    cfg = Config.fromfile('configs/mixing/mmdet_faster-rcnn_coco.py')
+    cfg.model.backbone.update(arch='mini', pretrained=None)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(cfg.model)
+    with pytest.raises(ValueError, match='export: a FasterRCNN gives neither'):
+        ImageToMap(model)

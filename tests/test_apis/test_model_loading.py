@@ -98,3 +98,13 @@ def test_outputs_called_like_a_model_do_not_hide_it(tmp_path, monkeypatch):
     (folder / 'unet' / 'diffusion_pytorch_model.safetensors').touch()
     with pytest.raises((OSError, ValueError), match='mini-depth'):
         read_model('mini-depth')
+
+
+def test_components_of_ones_own_must_be_imported_first(tmp_path, checkpoints):
+    checkpoint = torch.load(checkpoints['depth'], weights_only=True)
+    checkpoint['meta']['cfg'] = checkpoint['meta']['cfg'].replace(
+        'AffineDepthCodec', 'MyOwnCodec')
+    torch.save(checkpoint, tmp_path / 'own.pth')
+    with pytest.raises(ValueError, match=(
+            r'own\.pth: .*MyOwnCodec is not in .*custom_imports')):
+        init_model(str(tmp_path / 'own.pth'))

@@ -30,7 +30,8 @@ def vectors(number, size, seed=0):
 
 @pytest.mark.parametrize('options', [
     dict(), dict(reduction='mean'), dict(regularizer_strength=0.5),
-    dict(max_iter=20, tol=1e-6), dict(max_res=16)])
+    pytest.param(dict(max_iter=20, tol=1e-6), marks=pytest.mark.nightly),
+    dict(max_res=16)])
 def test_affine_is_diffusers_in_another_range(options):
     members = noisy_copies(5, (19, 37), 0.05)
     theirs, spread = MarigoldDepthPipeline.ensemble_depth(

@@ -220,6 +220,7 @@ def results_of(work_dir):
         return json.load(file)
 
 
+@pytest.mark.nightly
 def test_real_depth_frames_are_evaluated_and_drawn(
         real_depth, tmp_path, run_python):
     checkpoint = random_checkpoint(real_depth, str(tmp_path / 'random.pth'))

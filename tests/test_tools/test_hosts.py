@@ -85,7 +85,8 @@ def test_trains_and_tests(samples, tmp_path, host, template):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('host, template', [
-    ('mmpose', MMPOSE), ('mmdet', MMDET)])
+    ('mmpose', MMPOSE),
+    pytest.param('mmdet', MMDET, marks=pytest.mark.nightly)])
 def test_the_hosts_own_tool_needs_no_import_with_compiled_mmcv(
         samples, full_mmcv, tmp_path, host, template):
     """The config names the type and nothing else of ours."""

@@ -109,6 +109,7 @@ def ade(checkpoint, root, work_dir, *flags, images='images',
         'test_dataloader.persistent_workers=False', **kwargs)
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_real_ade20k_frames(samples, ade_checkpoint, tmp_path):
     show, out = str(tmp_path / 'show'), str(tmp_path / 'out')
@@ -125,6 +126,7 @@ def test_real_ade20k_frames(samples, ade_checkpoint, tmp_path):
         assert 1 <= prediction.min() and prediction.max() <= 150
 
 
+@pytest.mark.nightly
 def test_sub_folders_are_kept_in_the_files_of_predictions(
         ade_checkpoint, tmp_path):
     """mmseg's metric, which the config names, would write one file."""
@@ -150,7 +152,9 @@ def test_sub_folders_are_kept_in_the_files_of_predictions(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('kind, message', [
-    ('1x1', None), ('grey', None), ('rgba', None), ('16 bit', None),
+    ('1x1', None), ('rgba', None),
+    pytest.param('grey', None, marks=pytest.mark.nightly),
+    pytest.param('16 bit', None, marks=pytest.mark.nightly),
     ('exif', 'EXIF'), ('id', 'label id 151'),
 ])
 def test_unusual_images_through_the_command_line(

@@ -268,6 +268,7 @@ def test_bad_input_stops_with_its_own_message(
         assert message in last
 
 
+@pytest.mark.nightly
 @pytest.mark.slow
 def test_full_disk_while_saving_keeps_the_old_checkpoint(
         hypersim_root, trained_mini, tmp_path):

@@ -4,9 +4,9 @@ Trains every mini config (LoRA, frozen, Marigold, latent and image losses
 among them) for some steps, in one process with whole steps, in two and four
 processes, and with accumulated micro batches, some also with workers and
 killed half-way and resumed, and compares losses, gradients and weights. Writes
-equal_runs.json and curves.png; runs that are there are not repeated. UPerNet
-has group norm and the pose head no norm, as the result of batch norm depends
-on the images that run at once. Needs the data of the demos
+equal_runs.json as it goes, and curves.png; runs that are there are not
+repeated. UPerNet has group norm and the pose head no norm, as the result of
+batch norm depends on the images that run at once. Needs the data of the demos
 (tools/dataset_converters/miniworld.py).
 """
 import argparse
@@ -171,8 +171,8 @@ def main():
             print(f'{name}, {label}: ' + ', '.join(
                 f'{key} {value:.1e}' for key, value in differences.items()),
                 flush=True)
-    write_bytes(osp.join(args.out, 'equal_runs.json'), (json.dumps(
-        dict(rows=rows), indent=1) + '\n').encode())
+            write_bytes(osp.join(args.out, 'equal_runs.json'), (json.dumps(
+                dict(rows=rows), indent=1) + '\n').encode())
     draw(curves, osp.join(args.out, 'curves.png'))
     print(osp.join(args.out, 'equal_runs.json'))
 

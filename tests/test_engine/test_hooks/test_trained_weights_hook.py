@@ -142,6 +142,7 @@ def test_random_fixed_weights_stay_in_the_file(tmp_path):
     assert evaluate(tmp_path, path, pretrained=None) == trained
 
 
+@pytest.mark.nightly
 def test_weights_that_load_from_replaced_stay_in_the_file(tmp_path):
     other = Toy(None).state_dict()
     torch.save(dict(state_dict=other), tmp_path / 'other.pth')

@@ -244,7 +244,8 @@ def test_an_oracle_has_no_loss_and_predicts_the_decoded_label():
         predicted, (decoded.clamp(-1, 1) + 1) / 2, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize('name', ['marigold', 'dmp'])
+@pytest.mark.parametrize('name', [
+    'marigold', pytest.param('dmp', marks=pytest.mark.nightly)])
 def test_training_lowers_the_loss_of_a_batch(name):
     """The loss is noisy, so it is averaged over the same draws before and
     after."""

@@ -158,7 +158,7 @@ def close(ours, theirs, atol=1e-4):
 
 
 @pytest.mark.parametrize('task, spacing', [
-    ('depth', 'leading'),
+    pytest.param('depth', 'leading', marks=pytest.mark.nightly),
     pytest.param('depth', 'trailing', marks=pytest.mark.nightly),
     pytest.param('normal', 'leading', marks=pytest.mark.nightly),
     ('normal', 'trailing')])
