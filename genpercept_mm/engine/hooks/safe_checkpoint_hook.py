@@ -18,6 +18,7 @@ from genpercept_mm.utils.finite import wrong_weights
 from genpercept_mm.utils.plain import to_plain
 
 from .finite_guard_hook import last_step_failed
+from ..early_stopping import resume_early_stopping, save_early_stopping
 from ..model_wrappers import unwrap_model
 
 POINTER = 'last_checkpoint'
@@ -57,6 +58,7 @@ class SafeCheckpointHook(CheckpointHook):
     - a run reads and removes files of its own folder only: ``--resume`` finds
       the newest checkpoint in the work dir by its name, even if the folder was
       renamed, and best checkpoints of another run are left alone,
+    - what ``EarlyStoppingHook`` has seen is resumed,
     - weights that are not finite are not saved, and nothing is removed after a
       step that failed (see `FiniteGuardHook`),
     - the rule of ``save_best`` is what the metric states (``BETTER``), unless
@@ -185,6 +187,19 @@ class SafeCheckpointHook(CheckpointHook):
             meta['arch'] = to_plain(arch)
         if 'dataset_meta' in meta:  # mmpose's holds arrays
             meta['dataset_meta'] = to_plain(meta['dataset_meta'])
+        save_early_stopping(runner, checkpoint)
+
+    def after_load_checkpoint(self, runner, checkpoint):
+        """Restore what early stopping has seen, and the description of the
+        data set where it is the same, which mmengine compares as bytes."""
+        if not runner._resume:
+            return
+        resume_early_stopping(runner, checkpoint)
+        meta = checkpoint.get('meta') or {}
+        own = getattr(runner.train_dataloader.dataset, 'metainfo', None)
+        if own is not None and to_plain(meta.get('dataset_meta')) == (
+                to_plain(own)):
+            meta['dataset_meta'] = own
 
     def _save_checkpoint_with_step(self, runner, step, meta):
         pointer = osp.join(runner.work_dir, POINTER)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.hooks import CheckpointHook
-from toys import Scores, Toy, runner, same, state
+from toys import Scores, Toy, inputs, runner, same, state
 
 from genpercept_mm.engine.hooks.safe_checkpoint_hook import (
     SafeCheckpointHook,
@@ -439,3 +439,39 @@ def test_without_a_checkpoint_the_given_weights_are_loaded(tmp_path, out_dir):
     # from then on, the checkpoint is resumed
     (tmp_path / 'given.pth').unlink()
     assert train(3).iter == 3
+
+
+# -- what else is resumed -----------------------------------------------------
+
+
+def test_early_stopping_remembers_the_best_score(tmp_path):
+    """Scores after the first are worse, and two of them are waited for.
+
+    mmengine's own loop saves before it validates, so that the resumed run has
+    seen one score. One that forgot it would take the third for the best and
+    stop after the fifth.
+    """
+    scores, stop = [1., 5, 4, 3, 2, 2], dict(
+        type='EarlyStoppingHook', monitor='x', rule='less', patience=2)
+    scored(tmp_path, scores[:2], hooks=[stop]).train()
+    run = scored(tmp_path, scores, first=2, resume=True, hooks=[stop])
+    run.train()
+    assert run.iter == 4
+
+
+class Described(list):
+    metainfo = dict(classes=('wall', 'floor'), palette=[(1, 2, 3), (4, 5, 6)])
+
+
+@pytest.mark.parametrize('classes, told', [
+    (('wall', 'floor'), False), (('wall', 'ceiling'), True)])
+def test_a_resumed_run_warns_of_another_data_set_alone(tmp_path, caplog,
+                                                       classes, told):
+    loader = dict(dataset=Described(enumerate(inputs())))
+    runner(tmp_path, 2, loader=loader).train()
+    loader['dataset'].metainfo = dict(Described.metainfo, classes=classes)
+    run = runner(tmp_path, 3, loader=loader, resume=True)
+    run.logger.addHandler(caplog.handler)
+    run.train()
+    run.logger.removeHandler(caplog.handler)
+    assert ('dataset metainfo' in caplog.text) == told
