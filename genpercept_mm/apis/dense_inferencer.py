@@ -21,8 +21,9 @@ from genpercept_mm.visualization.dense_local_visualizer import paint
 
 from .clips import Clips
 from .inputs import Inputs, Names
+from .low_memory import save_memory
 from .metric_scale import MetricScale
-from .model_loading import init_model
+from .model_loading import find_device, init_model
 from .outputs import check_kinds, write_metres, write_result
 from .precision import find_dtype, use_precision
 
@@ -51,6 +52,9 @@ class DenseInferencer(BaseInferencer):
         deploy (bool): Fold prompt, timestep and other constants into the
             weights, which is faster and the same to rounding. Defaults to
             False.
+        low_memory (bool): Run the VAE in strips and, on GPUs, bring parts
+            there by turns, which is slower and the same to rounding, see
+            `save_memory`. Defaults to False.
 
     Attributes:
         quantity (str): What is predicted: ``'depth'``, ``'disparity'``,
@@ -70,8 +74,11 @@ class DenseInferencer(BaseInferencer):
     """
 
     def __init__(self, model, weights=None, device=None, dtype=None,
-                 show_progress=True, task=None, deploy=False):
-        self.model = init_model(model, weights, device, task)
+                 show_progress=True, task=None, deploy=False,
+                 low_memory=False):
+        self.device = find_device(device)
+        self.model = init_model(
+            model, weights, 'cpu' if low_memory else self.device, task)
         if not hasattr(self.model, 'decode_head'):
             raise ValueError(
                 f'DenseInferencer: a {type(self.model).__name__} gives no '
@@ -82,9 +89,10 @@ class DenseInferencer(BaseInferencer):
         self.cfg = self.model.cfg
         self.scope = self.cfg.get('default_scope') or 'mmseg'
         self.show_progress = show_progress
-        self.device = next(self.model.parameters()).device
         self.dtype = find_dtype(dtype, self.device)
-        self._precision = use_precision(self.model, self.dtype)
+        self._precision = use_precision(self.model, self.dtype, self.device)
+        if low_memory:
+            save_memory(self.model, self.device)
         self.codec = getattr(self.model, 'codec', None)
         self.quantity = 'sem_seg' if self.codec is None else (
             self.codec.quantity)

@@ -41,7 +41,7 @@ def init_model(model, weights=None, device=None, task=None):
         ValueError: If there are no weights, a checkpoint without config, no
             such device, or the config names what nobody has registered.
     """
-    device = _check_device(device)
+    device = find_device(device)
     cfg, checkpoint, source = read_model(model, weights, task)
     scope = cfg.get('default_scope') or 'mmseg'
     lazy = _without_pretrained(cfg.model, checkpoint)
@@ -86,8 +86,9 @@ def get_model(name, device=None):
     return init_model(get_weights(name), device=device)
 
 
-def _check_device(device):
-    """Return the device, the best one for None; before weights are read."""
+def find_device(device=None):
+    """Return a torch.device for its name, or the best one there is for None.
+    Raises a ValueError if it is not there."""
     try:
         found = torch.device(get_device() if device is None else device)
         torch.empty(0, device=found)

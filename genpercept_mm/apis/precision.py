@@ -26,7 +26,7 @@ def find_dtype(dtype, device):
     return PRECISIONS[dtype]
 
 
-def use_precision(network, dtype):
+def use_precision(network, dtype, device=None):
     """Let a network run in a precision.
 
     With an `SDUNet`, bf16 takes the weights themselves. Other networks run
@@ -36,6 +36,8 @@ def use_precision(network, dtype):
     Args:
         network (nn.Module): Changed in place.
         dtype (torch.dtype): See `find_dtype`.
+        device (torch.device, optional): Where it will run. Defaults to None,
+            where it is.
 
     Returns:
         callable: Gives the context in which the network must be called.
@@ -46,5 +48,5 @@ def use_precision(network, dtype):
         dtype = torch.float32
     if dtype == torch.float32:
         return contextlib.nullcontext
-    return functools.partial(
-        torch.autocast, next(network.parameters()).device.type, dtype)
+    device = device or next(network.parameters()).device
+    return functools.partial(torch.autocast, device.type, dtype)

@@ -32,6 +32,9 @@ def add_arguments(parser):
         '--deploy', action='store_true', help='fold prompt, timestep and '
         'other constants into the weights: faster, and the same to rounding')
     parser.add_argument(
+        '--low-memory', action='store_true', help='run in little memory: '
+        'slower, and the same to rounding')
+    parser.add_argument(
         '--task', help='what a folder of weights predicts, where it does not '
         'say it')
     parser.add_argument(
@@ -84,7 +87,7 @@ def run(args):
             args.calibrate, args.calibrate_mode, args.depth_scale)
         inferencer = DenseInferencer(
             args.model, args.weights, args.device, args.dtype, task=args.task,
-            deploy=args.deploy)
+            deploy=args.deploy, low_memory=args.low_memory)
         for result in inferencer.stream(
                 args.inputs, args.batch_size, args.size, args.tile, args.out,
                 args.save, skip_errors=True,

@@ -93,6 +93,18 @@ def test_a_folded_model_predicts_the_same(checkpoints, photo, quantity):
     assert not np.array_equal(folded, plain)
 
 
+@pytest.mark.parametrize('quantity', ['depth', 'sem_seg'])
+def test_low_memory_predicts_the_same(checkpoints, photo, quantity):
+    expected, result = (
+        DenseInferencer(checkpoints[quantity], device='cpu',
+                        low_memory=low_memory)(photo)[quantity]
+        for low_memory in (False, True))
+    if quantity == 'depth':
+        np.testing.assert_allclose(result, expected, atol=1e-4)
+    else:
+        assert np.mean(result != expected) < 1e-3
+
+
 def test_all_kinds_of_inputs_give_the_same(depth, photo):
     expected = depth(photo)['depth']
     bgr = cv2.imread(photo)

@@ -1,0 +1,61 @@
+"""Prediction in little memory."""
+import torch
+
+from genpercept_mm.models.backbones import SDUNet
+from genpercept_mm.models.utils.parts_in_turn import PartsInTurn
+from genpercept_mm.models.utils.vae_strips import Strips, run_in_strips
+
+# A map that takes more than this share of a device's memory waits in that of
+# the CPU: a layer holds two of them and a strip
+SHARE = 1 / 8
+
+
+def save_memory(network, device, strips=None):
+    """Let a network predict in little memory on a device, in place.
+
+    The VAE works in strips, with maps that are large for the device in the
+    memory of the CPU; and on GPUs, the weights of VAE encoder, U-Net and head
+    are there by turns. Predictions are the same to rounding. The network
+    cannot be trained, moved or folded afterwards.
+
+    Args:
+        network (nn.Module): With an `SDUNet`, in its precision.
+        device (torch.device): Where it predicts.
+        strips (Strips, optional): How the VAE works. Defaults to None, with
+            maps waiting that take more than an eighth of the memory of a GPU.
+
+    Raises:
+        ValueError: If the backbone is another one.
+    """
+    backbone = getattr(network, 'backbone', None)
+    if not isinstance(backbone, SDUNet):
+        raise ValueError('low_memory: works with the backbone SDUNet, got '
+                         f'{type(backbone).__name__}.')
+    head = network.decode_head
+    # channels_last, of a model that was folded on a CPU, is for CPUs
+    network.requires_grad_(False)
+    if device.type == 'cuda':
+        network.to(memory_format=torch.contiguous_format)
+    if strips is None:
+        strips = Strips(largest=int(torch.cuda.get_device_properties(
+            device).total_memory * SHARE) if device.type == 'cuda' else None)
+    if not backbone.has_small_stem:
+        run_in_strips(backbone.vae, strips)
+    if hasattr(head, 'vae') and not head.is_small:
+        run_in_strips(head.vae, strips)
+    # others share the memory of the CPU
+    if device.type in ('cpu', 'mps'):
+        network.to(device)
+        return
+    parts = PartsInTurn([backbone.vae, backbone.unet, head], device)
+    inside = {module for part in parts.parts for module in part.modules()}
+    for module in network.modules():
+        if module not in inside:
+            module._apply(lambda tensor: tensor.to(device), recurse=False)
+    network.data_preprocessor.to(device)
+    parts.begin_with(backbone, 'encode', backbone.vae)
+    for method in ('run_unet', 'velocity'):
+        parts.begin_with(backbone, method, backbone.unet)
+    for method in ('predict', 'decode'):
+        if hasattr(head, method):
+            parts.begin_with(head, method, head)
