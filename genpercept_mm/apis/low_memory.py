@@ -10,6 +10,15 @@ from genpercept_mm.models.utils.vae_strips import Strips, run_in_strips
 SHARE = 1 / 8
 
 
+def large_autoencoders(network):
+    """List the sides of Stable Diffusion's VAE in a network."""
+    # diffusers takes seconds to import
+    from diffusers import AutoencoderKL
+    vaes = [getattr(part, 'vae', None)
+            for part in (network.backbone, network.decode_head)]
+    return [vae for vae in vaes if isinstance(vae, AutoencoderKL)]
+
+
 def save_memory(network, device, strips=None):
     """Let a network predict in little memory on a device, in place.
 
@@ -39,10 +48,8 @@ def save_memory(network, device, strips=None):
     if strips is None:
         strips = Strips(largest=int(torch.cuda.get_device_properties(
             device).total_memory * SHARE) if device.type == 'cuda' else None)
-    if not backbone.has_small_stem:
-        run_in_strips(backbone.vae, strips)
-    if hasattr(head, 'vae') and not head.is_small:
-        run_in_strips(head.vae, strips)
+    for vae in large_autoencoders(network):
+        run_in_strips(vae, strips)
     # others share the memory of the CPU
     if device.type in ('cpu', 'mps'):
         network.to(device)

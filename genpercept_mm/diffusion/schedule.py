@@ -64,11 +64,13 @@ class NoiseSchedule:
 
         # diffusers takes seconds to import, so only who builds one pays
         from diffusers import DDIMScheduler
-        self._scheduler = DDIMScheduler(
-            beta_schedule='scaled_linear',
-            clip_sample=False,
-            prediction_type='v_prediction',
-            **self.fields)
+        # also where a model is built on another device
+        with torch.device('cpu'):
+            self._scheduler = DDIMScheduler(
+                beta_schedule='scaled_linear',
+                clip_sample=False,
+                prediction_type='v_prediction',
+                **self.fields)
         self.alphas_cumprod = self._scheduler.alphas_cumprod
         self.final_alpha = self._scheduler.final_alpha_cumprod
         if not self.alphas_cumprod.isfinite().all():
