@@ -49,3 +49,37 @@ def test_a_step_and_a_prediction(kind, dtype):
         else:
             assert (given != expected).float().mean() < .01
     assert given.isfinite().all()
+
+
+@torch.no_grad()
+def test_low_memory_needs_less_and_predicts_the_same():
+    """And the peak is near what is counted without a GPU."""
+    from benchmarking.memory_counter import MemoryCounter
+
+    from genpercept_mm.apis.low_memory import save_memory
+    from genpercept_mm.models.utils.vae_strips import Strips
+    torch.backends.cudnn.allow_tf32 = False
+    images = torch.rand(1, 3, 1024, 1024) * 2 - 1
+    device, peaks, results = torch.device('cuda', 0), [], []
+    for strips in (None, Strips(2**18, largest=2**20)):
+        model = build('depth')
+        if strips is None:
+            model.to(device)
+        else:
+            save_memory(model, device, strips)
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        sample, = model.predict(images.to(device))
+        peaks.append(torch.cuda.max_memory_allocated() - before)
+        results.append(sample.pred_depth_map.data.cpu())
+    assert_near(results[1], results[0], rel=1e-3)
+    assert peaks[1] < peaks[0] / 2
+    model = build('depth').to('meta')
+    # the buffer of the timesteps is read, which has no values there
+    model.backbone._embed_time = lambda latents, _: latents.new_empty(
+        len(latents), model.backbone.unet.time_embedding.linear_2.out_features)
+    with MemoryCounter() as counter:
+        model.predict(images.to('meta'))
+    # convolutions have workspace
+    assert counter.peak * .9 < peaks[0] < counter.peak * 2.5
