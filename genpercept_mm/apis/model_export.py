@@ -133,11 +133,11 @@ class ImageToMap(nn.Module):
 def export_model(model, path, size=None, report=print):
     """Write a model as ``.pt2`` (torch.export) or ``.onnx``.
 
-    The file takes ``image``, see `ImageToMap`: up to 63 pictures,
-    whose height and width are multiples of 8 from 72 on (of 64 from 128 on, if
-    the head fuses features of different strides). Where
-    these cannot vary, an error says so. The written file is run beside the
-    model; ONNX on the CPU.
+    The file takes ``image``, and ``noise`` if the model starts from it, see
+    `ImageToMap`: up to 63 pictures, whose height and width are multiples of 8
+    from 72 on (of 64 from 128 on, if the head fuses features of different
+    strides). Where these cannot vary, an error says so. The written file is
+    run beside the model; ONNX on the CPU.
 
     Args:
         model (nn.Module): From `init_model`; it is folded.
@@ -167,9 +167,6 @@ def export_model(model, path, size=None, report=print):
         report("test_cfg.mode='slide' is not part of the file, which takes "
                'whole pictures')
     network = ImageToMap(model).eval()
-    if network.takes_noise:
-        raise ValueError('export: a network that starts from noise, such as '
-                         "Marigold's, cannot be exported yet.")
     begin = time.perf_counter()
     program, multiple = _trace(network, size)
     if size is None and multiple == 64 and path.endswith('.onnx'):
@@ -240,6 +237,9 @@ def _trace(network, size):
             torch.export.Dim(name, min=smallest, max=8192 // multiple)
             for name in ('high', 'wide'))
         shapes = dict(image={0: batch, 1: multiple * high, 2: multiple * wide})
+        if network.takes_noise:
+            shapes['noise'] = {0: batch, 2: high * (multiple // 8),
+                               3: wide * (multiple // 8)}
         example = _example(network, 2, (
             multiple * (17 if multiple == 8 else 3),
             multiple * (25 if multiple == 8 else 5)))
@@ -283,7 +283,12 @@ def _example(network, batch, size):
     device = network.mean.device
     image = torch.randint(0, 256, (batch, *size, 3), dtype=torch.uint8,
                           generator=generator).to(device)
-    return (image, )
+    if not network.takes_noise:
+        return (image, )
+    channels = network.model.backbone.vae.config.latent_channels
+    return image, torch.randn(
+        batch, channels, size[0] // 8, size[1] // 8,
+        generator=generator).to(device)
 
 
 def _write(program, path, facts):

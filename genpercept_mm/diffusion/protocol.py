@@ -92,6 +92,7 @@ class DiffusionProtocol:
         self.num_steps = num_steps
         self.decode = decode
         self.schedule = NoiseSchedule(**(schedule or {}))
+        self._plans = {}
         self.schedule.timesteps(num_steps)
         if decode == 'sample' and self.schedule.final_alpha == 0:
             raise ValueError(
@@ -183,25 +184,33 @@ class DiffusionProtocol:
             raise ValueError('DiffusionProtocol: num_steps and timesteps both'
                              ' determine the steps; pass only one of them.')
         if timesteps is None:
-            num_steps = self.num_steps if num_steps is None else num_steps
-            timesteps = self.schedule.timesteps(num_steps)
-            ends = [self.schedule.previous_alpha(t, num_steps)
-                    for t in timesteps]
+            steps = self._plan(
+                self.num_steps if num_steps is None else num_steps)
         else:
-            ends = [self.schedule.alpha(t) for t in timesteps[1:]]
-            ends.append(self.schedule.final_alpha)
+            alphas = [self.schedule.alpha(t) for t in timesteps]
+            steps = zip(timesteps, alphas, [
+                *alphas[1:], self.schedule.final_alpha])
         if not self.stochastic:
             noise = image
         elif noise is None:
             noise = gaussian_noise(image.shape, generator, image.device)
         sample = _at_least_fp32(noise)
-        for timestep, end in zip(timesteps, ends):
+        for timestep, alpha, end in steps:
             velocity = predict(self._network_input(image, sample), timestep)
             sample, clean = ddim_step(
-                sample, velocity.to(sample.dtype),
-                self.schedule.alpha(timestep), end)
+                sample, velocity.to(sample.dtype), alpha, end)
         result = clean if self.decode == 'clean' else sample
         return result.to(image.dtype)
+
+    def _plan(self, num_steps):
+        """List timesteps with their alpha-bars, before and after. They are
+        kept, as a traced model cannot compute them."""
+        if num_steps not in self._plans:
+            self._plans[num_steps] = [
+                (t, self.schedule.alpha(t),
+                 self.schedule.previous_alpha(t, num_steps))
+                for t in self.schedule.timesteps(num_steps)]
+        return self._plans[num_steps]
 
     def _network_input(self, image, sample):
         sample = sample.to(image.dtype)
