@@ -13,12 +13,15 @@ import torch.nn.functional as F
 from torch import nn
 
 from genpercept_mm.models.utils.folding import switch_to_deploy
+from genpercept_mm.models.utils.free_pool import use_free_pools
 from genpercept_mm.utils.arguments import check_choice
 from genpercept_mm.utils.plain import to_plain
 
 SUFFIXES = ('.pt2', '.onnx')
 # diffusers' up-samplers treat larger batches differently
 LARGEST_BATCH = 63
+# Of the range of a map, or of the pixels of class ids; rounding is far below
+TOLERANCE = 1e-2
 
 
 class ImageToMap(nn.Module):
@@ -48,6 +51,7 @@ class ImageToMap(nn.Module):
         # channels_last pays on few devices and is not part of a file
         self.model = switch_to_deploy(model).to(
             memory_format=torch.contiguous_format)
+        use_free_pools(self.model)
         for name in ('mean', 'std'):
             self.register_buffer(
                 name, getattr(preprocessor, name).float().view(1, -1, 1, 1))
@@ -137,7 +141,7 @@ def export_model(model, path, size=None, report=print):
     `ImageToMap`: up to 63 pictures, whose height and width are multiples of 8
     from 72 on (of 64 from 128 on, if the head fuses features of different
     strides). Where these cannot vary, an error says so. The written file is
-    run beside the model; ONNX on the CPU.
+    run beside the model, ONNX on the CPU, before it gets its place.
 
     Args:
         model (nn.Module): From `init_model`; it is folded.
@@ -154,6 +158,7 @@ def export_model(model, path, size=None, report=print):
         differ), and ``speed``, times that of the model in PyTorch.
 
     Raises:
+        RuntimeError: If the file does not run, or gives something else.
         ValueError: If the suffix is another one, a size is no multiple of 8,
             or the model cannot be exported.
         ImportError: If a package for ONNX is missing.
@@ -178,25 +183,20 @@ def export_model(model, path, size=None, report=print):
               else f'{size[0]} x {size[1]}'))
     facts = dict(network.facts(), multiple=multiple)
     os.makedirs(osp.dirname(osp.abspath(path)), exist_ok=True)
-    # whole or not at all, and ONNX may write a second file
-    with tempfile.TemporaryDirectory(
-            dir=osp.dirname(osp.abspath(path))) as folder:
-        _write(program, osp.join(folder, osp.basename(path)), facts)
-        for name in sorted(os.listdir(folder), reverse=True):
-            shutil.move(osp.join(folder, name), osp.join(
-                osp.dirname(osp.abspath(path)), name))
-    report(f'wrote {path} after {time.perf_counter() - begin:.0f} s')
     sizes = [size] if size is not None else [
         (multiple * high, multiple * wide) for high, wide in (
             (9, 10), (12, 16), (16, 9))]
-    checks = []
-    run = _runner(path)
-    for index, shape in enumerate(sizes):
-        check = _compare(network, run, shape, batch=1 + index % 2)
-        report(f'{shape[0]} x {shape[1]}, batch {1 + index % 2}: largest '
-               f'difference {check["largest_difference"]:.2g}, '
-               f'{check["speed"]:.2f} times as fast as PyTorch')
-        checks.append(check)
+    # whole, right, or not at all; and ONNX may write a second file
+    with tempfile.TemporaryDirectory(
+            dir=osp.dirname(osp.abspath(path))) as folder:
+        written = osp.join(folder, osp.basename(path))
+        _write(program, written, facts)
+        report(f'written after {time.perf_counter() - begin:.0f} s')
+        checks = _check(network, written, sizes, report)
+        for name in sorted(os.listdir(folder), reverse=True):
+            shutil.move(osp.join(folder, name), osp.join(
+                osp.dirname(osp.abspath(path)), name))
+    report(path)
     return dict(facts=facts, multiple=multiple, checks=checks)
 
 
@@ -322,6 +322,30 @@ def _runner(path):
             for name, value in zip(names, inputs)})[0])
 
     return run
+
+
+def _check(network, path, sizes, report):
+    """Run a file beside the model, at these sizes."""
+    run, checks = _runner(path), []
+    for index, size in enumerate(sizes):
+        batch = 1 + index % 2
+        try:
+            check = _compare(network, run, size, batch)
+        except Exception as error:  # runtimes raise many kinds
+            raise RuntimeError(
+                f'export: the file does not run at {size[0]} x {size[1]}, '
+                'so it was not kept; give another fixed size, or another '
+                f'format ({str(error)[:400]}).') from error
+        report(f'{size[0]} x {size[1]}, batch {batch}: largest difference '
+               f'{check["largest_difference"]:.2g}, {check["speed"]:.2f} '
+               'times as fast as PyTorch')
+        if not check['largest_difference'] < TOLERANCE:
+            raise RuntimeError(
+                f'export: at {size[0]} x {size[1]}, the file gives something '
+                'else than the model, so it was not kept; give another fixed '
+                'size, or another format.')
+        checks.append(check)
+    return checks
 
 
 @torch.no_grad()
