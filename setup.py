@@ -85,6 +85,7 @@ setup(
         dis=read_requirements('dis'),
         export=read_requirements('export'),
         mini=read_requirements('mini'),
+        openvino=read_requirements('openvino'),
         hosts=read_requirements('hosts'),
         tests=read_requirements('tests')),
     entry_points=dict(

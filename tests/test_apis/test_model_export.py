@@ -124,6 +124,20 @@ def test_a_prediction_without_torch(tmp_path):
 
 
 @pytest.mark.nightly
+def test_files_run_in_openvino(tmp_path):
+    openvino = pytest.importorskip('openvino')
+    path = tmp_path / 'model.onnx'
+    exported('readout', path)
+    network = openvino.Core().compile_model(
+        str(path), 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    given = images((80, 104))
+    with torch.no_grad():
+        expected = ImageToMap(build('readout'))(given)
+    assert_near(torch.from_numpy(network({'image': given.numpy()})[0]),
+                expected, rel=1e-4)
+
+
+@pytest.mark.nightly
 def test_what_cannot_be_exported_is_said(tmp_path):
     with pytest.raises(ValueError, match='such as DPT, .* give a fixed size'):
         export_model(build('dpt'), str(tmp_path / 'model.onnx'), report=str)
