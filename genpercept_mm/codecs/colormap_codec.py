@@ -125,8 +125,11 @@ class ColormapCodec(BaseDenseCodec):
             self.palette, dtype=torch.float32,
             device=output.device) / 127.5 - 1
         norms = colors.square().sum(1).view(1, -1, 1, 1)
-        # in strips, as every pixel has a score for each class
-        for strip in output.float().clamp(-1, 1).split(128, dim=2):
+        output = output.float().clamp(-1, 1)
+        # in strips, as every pixel has a score for each class; but not while a
+        # graph is traced, which would have the strips of one height alone
+        for strip in ((output, ) if torch.compiler.is_compiling()
+                      else output.split(128, dim=2)):
             # no product that autocast would compute in half precision
             yield strip, norms - 2 * sum(
                 strip[:, channel, None] * colors[:, channel].view(1, -1, 1, 1)

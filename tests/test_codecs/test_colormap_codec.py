@@ -92,3 +92,15 @@ def test_unlabelled_pixels_are_black_in_any_integer_type(kind):
     np.testing.assert_array_equal(valid, [[True, False]])
     np.testing.assert_allclose(target[0, 0], WALL / 127.5 - 1, atol=1e-6)
     np.testing.assert_array_equal(target[0, 1], -1)
+
+
+def test_a_traced_graph_has_no_strips(monkeypatch):
+    """Their number would be that of the example's height."""
+    codec = ColormapCodec()
+    output = torch.rand(
+        2, 3, 300, 7, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    expected = codec.decode(output)
+    monkeypatch.setattr(torch.compiler, 'is_compiling', lambda: True)
+    strip, = [strip for strip, _ in codec._scores(output)]
+    assert strip.shape == output.shape
+    assert torch.equal(codec.decode(output), expected)

@@ -100,16 +100,17 @@ def make_config(task, head, rate, seed, steps):
             cfg.model.auxiliary_head = None
         cfg.model.decode_head = dict(
             fields, **{key: own[key] for key in kept})
-    before = cfg.train_cfg.max_iters
+    share = steps / cfg.train_cfg.max_iters
     for phase in cfg.param_scheduler:
-        if phase.get('end') == before:
-            phase.end = steps
+        phase.update({key: round(phase[key] * share)
+                      for key in ('begin', 'end') if key in phase})
     cfg.train_cfg.update(max_iters=steps, val_interval=steps)
     cfg.optim_wrapper.optimizer.lr = rate
     cfg.randomness = dict(seed=seed)
     cfg.default_hooks.checkpoint = dict(
         type='genpercept_mm.SafeCheckpointHook', by_epoch=False,
         interval=steps)
+    cfg.default_hooks.logger.interval = max(steps // 10, 1)
     cfg.default_hooks.visualization.draw = False
     return cfg
 
