@@ -56,9 +56,9 @@ CASES = {
         'model.decode_head.loss_latent': dict(
             type='genpercept_mm.MaskedMSELoss', reduction='image')}),
     'marigold': Case(_DEPTH, _MARIGOLD),
-    'hdn': Case(_DEPTH, {'model.decode_head.loss_decode': dict(
-        type='genpercept_mm.HDNLoss', reduction='image')}),
-    'virtual-normal': Case(_DEPTH, {'model.decode_head.loss_decode': dict(
+    'hdn': Case(_DEPTH, {'model.decode_head.loss_decode': [dict(
+        type='genpercept_mm.HDNLoss', reduction='image')]}),
+    'virtual-normal': Case(_DEPTH, {'model.decode_head.loss_decode': [dict(
         type='genpercept_mm.VirtualNormalLoss', relative_focal_length=1.,
-        reduction='image')}),
+        reduction='image')]}),
 }
