@@ -220,8 +220,8 @@ class Calls(TorchFunctionMode):
             if func in (torch.tensor, torch.as_tensor,
                         torch.Tensor.new_tensor):
                 self.upload(func, made)
-            for tensor in _tensors(made):
-                self.gpu.places.put(tensor, GPU)
+        for tensor in _tensors(made):
+            self.gpu.places.put(tensor, device)
         return made
 
     def upload(self, func, made):

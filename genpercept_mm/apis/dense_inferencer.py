@@ -76,7 +76,7 @@ class DenseInferencer(BaseInferencer):
     def __init__(self, model, weights=None, device=None, dtype=None,
                  show_progress=True, task=None, deploy=False,
                  low_memory=False):
-        self.device = find_device(device)
+        self.device, self.low_memory = find_device(device), low_memory
         self.model = init_model(
             model, weights, 'cpu' if low_memory else self.device, task)
         if not hasattr(self.model, 'decode_head'):
@@ -145,7 +145,7 @@ class DenseInferencer(BaseInferencer):
                 None takes the rule of the weights.
             tile (int, optional): Side in pixels of overlapping tiles, at the
                 working size. None uses tiles where an edge is longer than
-                1536 pixels, and 0 never does.
+                1536 pixels, unless ``low_memory``, and 0 never does.
             out_dir (str, optional): Folder for files; sub-folders are kept.
             save (str | Sequence[str]): Files to write: ``'picture'``,
                 ``'png16'``, ``'npy'``, ``'exr'``, ``'tiff'``, and of videos
@@ -202,7 +202,8 @@ class DenseInferencer(BaseInferencer):
             if not isinstance(calibrate, MetricScale):
                 calibrate = MetricScale(calibrate)
             calibrate.check(self.quantity)
-        tile = _check_tile(tile)
+        tile = _check_tile(
+            0 if tile is None and self.low_memory else tile)
         pipeline, rule = self._pipeline_of(size)
         items = self._inputs(inputs, channel_order, out_dir, skip_errors)
         results = self._track(self._predict_all(

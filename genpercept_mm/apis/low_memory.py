@@ -25,7 +25,7 @@ def save_memory(network, device, strips=None):
     The VAE works in strips, with maps that are large for the device in the
     memory of the CPU; and on GPUs, the weights of VAE encoder, U-Net and head
     are there by turns. Predictions are the same to rounding. The network
-    cannot be trained, moved or folded afterwards.
+    cannot be trained, moved, copied or folded afterwards.
 
     Args:
         network (nn.Module): With an `SDUNet`, in its precision.
@@ -34,16 +34,20 @@ def save_memory(network, device, strips=None):
             maps waiting that take more than an eighth of the memory of a GPU.
 
     Raises:
-        ValueError: If the backbone is another one.
+        ValueError: If the backbone is another one, or there are several heads.
     """
     backbone = getattr(network, 'backbone', None)
     if not isinstance(backbone, SDUNet):
         raise ValueError('low_memory: works with the backbone SDUNet, got '
                          f'{type(backbone).__name__}.')
     head = network.decode_head
+    if isinstance(head, torch.nn.ModuleList):
+        raise ValueError(
+            f'low_memory: a {type(network).__name__} has several heads, which '
+            'cannot take turns.')
     # channels_last, of a model that was folded on a CPU, is for CPUs
     network.requires_grad_(False)
-    if device.type == 'cuda':
+    if device.type != 'cpu':
         network.to(memory_format=torch.contiguous_format)
     if strips is None:
         strips = Strips(largest=int(torch.cuda.get_device_properties(
@@ -63,6 +67,6 @@ def save_memory(network, device, strips=None):
     parts.begin_with(backbone, 'encode', backbone.vae)
     for method in ('run_unet', 'velocity'):
         parts.begin_with(backbone, method, backbone.unet)
-    for method in ('predict', 'decode'):
+    for method in ('forward', 'predict', 'decode'):
         if hasattr(head, method):
             parts.begin_with(head, method, head)

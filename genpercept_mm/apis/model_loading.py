@@ -49,6 +49,8 @@ def init_model(model, weights=None, device=None, task=None):
         try:
             network = MODELS.build(lazy)
         except KeyError as error:
+            if 'registry' not in str(error):
+                raise
             raise ValueError(
                 f'{source}: {error.args[0]} A checkpoint runs no code, so '
                 'components of your own must be known before: give the config '

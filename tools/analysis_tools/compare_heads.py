@@ -3,8 +3,8 @@
 Every head is trained with each learning rate and the first seed, then, at its
 best rate, with the other seeds, all for the same number of steps; and, so
 that all take equal minutes, again for as many steps as the first head of the
-task needs time for. Writes heads.json as it goes and heads.md; trainings that
-are there are not repeated. Needs the data of the demos
+task needs time for. Writes heads.json as it goes, and a table of each task;
+trainings that are there are not repeated. Needs the data of the demos
 (tools/dataset_converters/miniworld.py).
 """
 import argparse
@@ -15,6 +15,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from glob import glob
+from math import isfinite
 from statistics import mean, stdev
 from threading import Lock
 
@@ -66,7 +67,8 @@ def parse_args():
     parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     parser.add_argument('--steps', type=int, default=500)
     parser.add_argument('--jobs', type=int, default=1,
-                        help='trainings at a time')
+                        help='trainings at a time; their times are those '
+                        'beside each other')
     return parser.parse_args()
 
 
@@ -102,7 +104,7 @@ def make_config(task, head, rate, seed, steps):
             fields, **{key: own[key] for key in kept})
     share = steps / cfg.train_cfg.max_iters
     for phase in cfg.param_scheduler:
-        phase.update({key: round(phase[key] * share)
+        phase.update({key: max(round(phase[key] * share), 1)
                       for key in ('begin', 'end') if key in phase})
     cfg.train_cfg.update(max_iters=steps, val_interval=steps)
     cfg.optim_wrapper.optimizer.lr = rate
@@ -149,7 +151,8 @@ class Trainings:
             settings (Sequence[dict]): Arguments of `make_config`.
 
         Returns:
-            list[dict]: Each with ``value`` and ``seconds`` of a step.
+            list[dict]: Each with ``value`` and ``seconds`` of a step, None if
+            the training failed.
         """
         with ThreadPoolExecutor(self.jobs) as pool:
             return list(pool.map(self._one, settings))
@@ -163,11 +166,14 @@ class Trainings:
         os.makedirs(work_dir, exist_ok=True)
         config = osp.join(work_dir, 'config.py')
         make_config(**setting).dump(config)
-        subprocess.run(
+        done = subprocess.run(
             [sys.executable, 'tools/train.py', config, '--work-dir', work_dir],
-            check=True, cwd=ROOT, stdout=subprocess.DEVNULL, env=dict(
+            cwd=ROOT, stdout=subprocess.DEVNULL, env=dict(
                 os.environ, OMP_NUM_THREADS='1', PYTHONPATH=ROOT))
-        value, seconds = read_scores(work_dir, TASKS[setting['task']][1])
+        # a rate may be too high
+        value = seconds = None
+        if done.returncode == 0:
+            value, seconds = read_scores(work_dir, TASKS[setting['task']][1])
         row = dict(setting, value=value, seconds=seconds)
         with self.lock:
             self.rows.append(row)
@@ -184,14 +190,15 @@ def compare(task, names, seeds, steps, trainings):
         dict(task=task, head=head, rate=rate, seed=seeds[0], steps=steps)
         for head in names for rate in RATES.get(task, (5e-4, 1e-3, 2e-3))])
     rates = {head: best(
-        (row for row in searched if row['head'] == head),
+        (row for row in searched if row['head'] == head
+         and row['value'] is not None and isfinite(row['value'])),
         key=lambda row: row['value'])['rate'] for head in names}
     equal = trainings.run([
         dict(task=task, head=head, rate=rates[head], seed=seed, steps=steps)
         for head in names for seed in seeds])
     times = {head: mean(row['seconds'] for row in equal
                         if row['head'] == head) for head in names}
-    lengths = {head: round(steps * times[names[0]] / times[head], -1)
+    lengths = {head: max(round(steps * times[names[0]] / times[head], -1), 10)
                for head in names}
     longer = trainings.run([
         dict(task=task, head=head, rate=rates[head], seed=seed,
@@ -216,16 +223,16 @@ def describe(values):
 
 def main():
     args = parse_args()
-    trainings, rows = Trainings(osp.abspath(args.out), args.jobs), []
+    trainings = Trainings(osp.abspath(args.out), args.jobs)
     for task in args.tasks:
         names = [head for head in heads_of(task)
                  if args.heads is None or head in args.heads]
-        rows += compare(task, names, args.seeds, args.steps, trainings)
-        write_bytes(osp.join(args.out, 'heads.md'), markdown_table(
+        rows = compare(task, names, args.seeds, args.steps, trainings)
+        write_bytes(osp.join(args.out, f'heads_{task}.md'), markdown_table(
             ['task', 'head', 'best rate', f'after {args.steps} steps',
              'time of a step', 'steps in equal minutes',
              'after equal minutes'], rows).encode())
-    print(osp.join(args.out, 'heads.md'))
+        print(osp.join(args.out, f'heads_{task}.md'))
 
 
 if __name__ == '__main__':

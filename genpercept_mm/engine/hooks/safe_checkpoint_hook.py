@@ -78,6 +78,7 @@ class SafeCheckpointHook(CheckpointHook):
         # mmengine would guess, or fail where it cannot, before the metrics
         # are known
         self._given_rule = kwargs.get('rule')
+        self._metrics = None
         if kwargs.get('save_best') is not None and self._given_rule is None:
             kwargs['rule'] = 'greater'
         super().__init__(*args, **kwargs)
@@ -187,7 +188,7 @@ class SafeCheckpointHook(CheckpointHook):
             meta['arch'] = to_plain(arch)
         if 'dataset_meta' in meta:  # mmpose's holds arrays
             meta['dataset_meta'] = to_plain(meta['dataset_meta'])
-        save_early_stopping(runner, checkpoint)
+        save_early_stopping(runner, checkpoint, self, self._metrics)
 
     def after_load_checkpoint(self, runner, checkpoint):
         """Restore what early stopping has seen, and the description of the
@@ -230,7 +231,12 @@ class SafeCheckpointHook(CheckpointHook):
         if self.key_indicators == ['auto'] and self._given_rule is None:
             self.key_indicators = [next(iter(metrics))]
             self._set_rules(runner)
-        self._save_then_remove(super()._save_best_checkpoint, runner, metrics)
+        self._metrics = metrics
+        try:
+            self._save_then_remove(
+                super()._save_best_checkpoint, runner, metrics)
+        finally:
+            self._metrics = None
 
     def _save_then_remove(self, save, *args):
         backend = self.file_backend

@@ -21,19 +21,20 @@ class FreeAveragePool(nn.Module):
     def forward(self, x):
         """Average (N, C, H, W) over cells."""
         rows, columns = (
-            self._weights(size, length, x)
+            self._weights(size, length, x.device)
             for size, length in zip(self.output_size, x.shape[2:]))
-        return rows @ x @ columns.transpose(0, 1)
+        # sums in half precision would be coarser than torch's
+        return (rows @ x.float() @ columns.transpose(0, 1)).to(x.dtype)
 
-    def _weights(self, size, length, like):
+    def _weights(self, size, length, device):
         """(size, length): cell i has pixels floor(i length / size) up to
         ceil((i + 1) length / size)."""
-        cells = torch.arange(size, device=like.device)[:, None]
-        pixels = torch.arange(length, device=like.device)[None]
+        cells = torch.arange(size, device=device)[:, None]
+        pixels = torch.arange(length, device=device)[None]
         first = cells * length // size
         end = ((cells + 1) * length + size - 1) // size
         inside = (pixels >= first) & (pixels < end)
-        return inside.to(like.dtype) / (end - first).to(like.dtype)
+        return inside.float() / (end - first)
 
 
 def use_free_pools(model):

@@ -7,7 +7,8 @@ class PartsInTurn:
     runs.
 
     The weights on the device are copies, which are dropped when another part's
-    turn comes, so that they must not change any more.
+    turn comes, so that they must not change any more. A deep copy of the model
+    would still start the parts of this one.
 
     Args:
         parts (Sequence[nn.Module]): They share no weights.
@@ -27,11 +28,19 @@ class PartsInTurn:
         """Bring a part to the device, and take the one before away."""
         if part is self.running:
             return
-        for tensor, data in self._kept.get(self.running, ()):
-            tensor.data = data
+        self._take_away(self.running)
+        self.running = None
+        try:
+            for tensor, data in self._kept[part]:
+                tensor.data = data.to(self.device)
+        except RuntimeError:  # of a lack of memory
+            self._take_away(part)
+            raise
         self.running = part
-        for tensor, data in self._kept[part]:
-            tensor.data = data.to(self.device)
+
+    def _take_away(self, part):
+        for tensor, data in self._kept.get(part, ()):
+            tensor.data = data
 
     def begin_with(self, owner, method, part):
         """Let a method of an object start a part, in place."""

@@ -1,5 +1,6 @@
 """The comparison of heads, without its trainings."""
 import json
+from types import SimpleNamespace
 
 import compare_heads
 import pytest
@@ -71,8 +72,9 @@ def test_more_is_better_for_classes(monkeypatch, tmp_path):
 
 def test_finished_trainings_are_not_repeated(monkeypatch, tmp_path):
     calls = []
-    monkeypatch.setattr(compare_heads.subprocess, 'run',
-                        lambda *args, **kwargs: calls.append(args))
+    monkeypatch.setattr(
+        compare_heads.subprocess, 'run', lambda *args, **kwargs: (
+            calls.append(args), SimpleNamespace(returncode=len(calls) - 1))[1])
     monkeypatch.setattr(compare_heads, 'read_scores', lambda *_: (.5, 2.))
     setting = dict(task='depth', head='dpt', rate=1e-3, seed=0, steps=4)
     first = Trainings(str(tmp_path), 1).run([setting])
@@ -80,3 +82,15 @@ def test_finished_trainings_are_not_repeated(monkeypatch, tmp_path):
     assert first == again == [dict(setting, value=.5, seconds=2.)]
     assert len(calls) == 1
     assert json.loads((tmp_path / 'heads.json').read_text())['rows'] == first
+    failed, = Trainings(str(tmp_path), 1).run([dict(setting, rate=9.)])
+    assert failed['value'] is None and len(calls) == 2
+
+
+@pytest.mark.parametrize('failed', [None, float('nan')])
+def test_rates_that_are_too_high_are_passed_over(monkeypatch, tmp_path,
+                                                 failed):
+    monkeypatch.setattr(Trainings, '_one', lambda self, setting: dict(
+        setting, value=failed if setting['rate'] < 1e-3 else setting['rate'],
+        seconds=1.))
+    row, = compare('depth', ['vae'], [0], 10, Trainings(str(tmp_path), 1))
+    assert row[2] == '0.001'
