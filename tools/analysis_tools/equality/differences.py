@@ -28,7 +28,9 @@ def compare(run, reference, leave_out=()):
 
     Returns:
         dict[str, float]: Largest relative difference of ``losses``,
-        ``gradients`` (of the steps that both have) and ``weights``.
+        ``gradients`` (of the steps that both have) and ``weights``, of each
+        tensor by itself, however small; and of ``all_gradients`` of a step
+        as one vector, by its length.
 
     Raises:
         ValueError: If the runs have different steps or tensors.
@@ -50,10 +52,21 @@ def compare(run, reference, leave_out=()):
                     for key in ours if not key.endswith(tuple(leave_out))
                     and ours[key].is_floating_point()), default=0.)
 
+    def by_length(ours, theirs):
+        keys = [key for key in ours if not key.endswith(tuple(leave_out))]
+        ours, theirs = (
+            torch.cat([part[key].double().flatten() for key in keys])
+            for part in (ours, theirs))
+        length = float(theirs.norm())
+        return float((ours - theirs).norm()) / length if length else 0.
+
     return dict(
         losses=max(relative_difference(*torch.tensor(pair, dtype=torch.double))
                    for pair in zip(run['losses'], losses)),
         gradients=max((largest(run['gradients'][step],
                                reference['gradients'][step])
                        for step in common), default=0.),
+        all_gradients=max(
+            by_length(run['gradients'][step], reference['gradients'][step])
+            for step in common),
         weights=largest(run['weights'], reference['weights']))

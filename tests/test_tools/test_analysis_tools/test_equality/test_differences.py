@@ -19,13 +19,16 @@ def test_differences_are_relative_to_the_size_of_a_tensor():
 
 def test_the_largest_difference_of_each_kind():
     assert compare(run(1.1), run()) == pytest.approx(dict(
-        losses=.2 / 2.2, gradients=0, weights=.2 / 8))
+        losses=.2 / 2.2, gradients=0, all_gradients=0, weights=.2 / 8))
     # less than single precision knows
     assert compare(run(1 + 1e-12), run())['losses'] == pytest.approx(
         1e-12, rel=1e-3)
     # a parameter whose true gradient is zero
     assert compare(run(bias=1e-12), run())['gradients'] == 1
     assert compare(run(bias=1e-12), run(), ['.bias'])['gradients'] == 0
+    # and that is small beside the others, whose length is 17 ** .5
+    assert compare(run(bias=1e-12), run())['all_gradients'] == pytest.approx(
+        1e-12 / 17**.5)
 
 
 def test_a_resumed_run_is_compared_from_its_start_on():
