@@ -18,7 +18,7 @@ class Strips:
 
     Args:
         strip (int): Elements of the input of a layer, of all its channels,
-            that are processed at once. Defaults to 2**24.
+            that are processed at once. Defaults to 16777216.
         largest (int, optional): Bytes above which a map waits in the memory
             of the CPU. Defaults to None (never).
     """
