@@ -22,16 +22,18 @@ def large_autoencoders(network):
 def save_memory(network, device, strips=None):
     """Let a network predict in little memory on a device, in place.
 
-    The VAE works in strips, with maps that are large for the device in the
-    memory of the CPU; and on GPUs, the weights of VAE encoder, U-Net and head
-    are there by turns. Predictions are the same to rounding. The network
-    cannot be trained, moved, copied or folded afterwards.
+    The VAE works in strips, and maps that are large for the device wait in
+    the CPU's memory. On GPUs, the weights of VAE encoder, U-Net and head take
+    turns: only those of the part that runs are on the device. Predictions are
+    the same to rounding. Afterwards, the network cannot be trained, moved,
+    copied or folded.
 
     Args:
         network (nn.Module): With an `SDUNet`, in its precision.
         device (torch.device): Where it predicts.
-        strips (Strips, optional): How the VAE works. Defaults to None, with
-            maps waiting that take more than an eighth of the memory of a GPU.
+        strips (Strips, optional): Sizes of strips and of maps that wait.
+            None lets maps wait that take more than an eighth of a GPU's
+            memory. Defaults to None.
 
     Raises:
         ValueError: If the backbone is another one, or there are several heads.
@@ -45,8 +47,8 @@ def save_memory(network, device, strips=None):
         raise ValueError(
             f'low_memory: a {type(network).__name__} has several heads, which '
             'cannot take turns.')
-    # channels_last, of a model that was folded on a CPU, is for CPUs
     network.requires_grad_(False)
+    # a model that was folded on the CPU is in channels_last, which suits CPUs
     if device.type != 'cpu':
         network.to(memory_format=torch.contiguous_format)
     if strips is None:
@@ -54,7 +56,7 @@ def save_memory(network, device, strips=None):
             device).total_memory * SHARE) if device.type == 'cuda' else None)
     for vae in large_autoencoders(network):
         run_in_strips(vae, strips)
-    # others share the memory of the CPU
+    # MPS shares the CPU's memory, so moving weights would save nothing
     if device.type in ('cpu', 'mps'):
         network.to(device)
         return

@@ -83,9 +83,11 @@ def make_config(task, head, rate, seed, steps):
     Args:
         task (str): Key of ``TASKS``.
         head (str): Key of ``heads_of(task)``.
-        rate (float): Learning rate.
-        seed (int): Of weights, order and augmentation.
-        steps (int): Length; the schedule is stretched along.
+        rate (float): Peak learning rate.
+        seed (int): Seed for initial weights, the order of images and
+            augmentation.
+        steps (int): Optimizer steps; the learning rate schedule is stretched
+            to fit.
 
     Returns:
         Config: For tools/train.py; it validates at the end.

@@ -49,6 +49,7 @@ class Strips:
         return self.last(decoder, x)
 
     def last(self, part, x):
+        """Run the output layers of an ``Encoder`` or ``Decoder``."""
         norm = self.normalization(part.conv_norm_out, x)
         return self.layer(x, lambda rows: part.conv_out(
             part.conv_act(norm(rows))), here=True)
@@ -66,6 +67,7 @@ class Strips:
             add=lambda top, bottom: shortcut(self.rows(x, top, bottom)))
 
     def rows(self, x, top, bottom):
+        """Bring rows of a map, as far as it has them, to the device."""
         return x[:, :, max(top, 0):bottom].to(self.device)
 
     def layer(self, x, function, scale=1, stride=1, add=None, here=False):
@@ -110,6 +112,8 @@ class Strips:
                 for top in range(0, height, each)]
 
     def empty(self, part, rows, here):
+        """Allocate a map like a strip, with so many rows, where it shall be:
+        on the device if ``here`` or it is small, else on the CPU."""
         shape = (*part.shape[:2], rows, part.shape[3])
         size = part.element_size() * torch.Size(shape).numel()
         waits = self.largest is not None and size > self.largest and not here
@@ -149,7 +153,7 @@ def run_in_strips(vae, strips):
 
     Args:
         vae (AutoencoderKL): diffusers' model, one of its sides or both.
-        strips (Strips): How.
+        strips (Strips): Runs the layers.
 
     Raises:
         ValueError: If the model has blocks of other kinds than those of

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import assert_near
 from safetensors.torch import save_file
 from weights import write_text_encoder
 
@@ -66,5 +67,4 @@ def test_weights_in_half_precision_compute_in_fp32(tmp_path):
     found = embed_prompt(str(tmp_path), 'b a')
     with torch.no_grad():
         expected = encoder.float()(torch.tensor([[2, 1, 0, 3]]))[0]
-    torch.testing.assert_close(
-        found, expected, atol=1e-5 * expected.abs().max().item(), rtol=0)
+    assert_near(found, expected)
